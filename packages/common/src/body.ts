@@ -1,0 +1,68 @@
+/**
+ * The body of an answer, as the surfaces hand it to a page transport: either a few bytes, or parts that the
+ * transport pulls while the socket drains. Parts name where bytes lie instead of carrying them, so that a native
+ * transport can send them without a copy; the plain one reads them.
+ */
+
+/**
+ * A page that lies in the store. It pins the segment, so the bytes stay where they are until `release`.
+ * Whoever receives a handle owns it and releases it exactly once, also when the connection is reset.
+ */
+export interface PageHandle {
+  /** Bytes in the page. */
+  readonly lengthBytes: number;
+  /**
+   * Checked bytes [from, to) of the page; the buffer is the caller's. Fails with PageCorrupt when a block does not
+   * match its checksum and with PageStoreUnavailable when the disk does not give it: either way the store has already
+   * taken the page out, so asking again resolves it anew.
+   */
+  read(from: number, to: number): Promise<Uint8Array>;
+  /** Where the bytes lie, for a transport that sends from the file itself. */
+  readonly native?: { readonly segmentId: number; readonly offset: number; readonly lengthBytes: number };
+  release(): void;
+}
+
+/** A piece of an answer. `from` and `to` count bytes within the page, the slot, or nothing (a stream is the piece itself). */
+export type Part =
+  | { readonly kind: 'extent'; readonly handle: PageHandle; readonly from: number; readonly to: number }
+  /** A page that is being filled: bytes [from, to) of a slot of the pool, as they arrive. */
+  | {
+      readonly kind: 'slot';
+      readonly slot: number;
+      readonly generation: number;
+      readonly from: number;
+      readonly to: number;
+      /** Gives up the reader's hold on the slot; called exactly once. */
+      release(): void;
+    }
+  /** Bytes that are not kept. Each chunk is valid until the next one is asked for. Fails like `Ufs.read`. */
+  | {
+      readonly kind: 'stream';
+      readonly stream: AsyncIterable<Uint8Array>;
+      readonly lengthBytes: number;
+    };
+
+export type Body =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'parts';
+      readonly lengthBytes: number;
+      /**
+       * The part that begins at `offset` of the body (it may end anywhere after it). Asked for in order; asked for again
+       * at the offset reached when a part fails: then it resolves store → running fill → under storage, always for the
+       * version that the answer began with. Fails with VersionChanged when that version is gone.
+       */
+      next(offset: number, options: { readonly signal: AbortSignal }): Promise<Part>;
+      /** Tells the body that nobody will ask again; called exactly once, at the end or after a reset. */
+      close(): void;
+    };
+
+export const emptyBody: Body = { kind: 'bytes', bytes: new Uint8Array(0) };
+
+export function textBody(text: string): Body {
+  return { kind: 'bytes', bytes: new TextEncoder().encode(text) };
+}
+
+export function bodyLengthOf(body: Body): number {
+  return body.kind === 'bytes' ? body.bytes.length : body.lengthBytes;
+}

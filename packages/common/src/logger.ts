@@ -1,0 +1,53 @@
+/** One JSON line an event: `event` is constant text, everything that varies is a field. Secrets are never fields. */
+
+import { pino } from 'pino';
+
+/** The part of pino that modules use. */
+export interface Logger {
+  debug(fields: Readonly<Record<string, unknown>>, event: string): void;
+  info(fields: Readonly<Record<string, unknown>>, event: string): void;
+  warn(fields: Readonly<Record<string, unknown>>, event: string): void;
+  error(fields: Readonly<Record<string, unknown>>, event: string): void;
+}
+
+export interface LoggerOptions {
+  /** `coordinator`, `worker`, `standalone`. */
+  readonly process: string;
+  readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Where lines go; standard error unless said otherwise. */
+  readonly destination?: { write(line: string): void };
+}
+
+export function createLogger(options: LoggerOptions): Logger {
+  return pino(
+    {
+      level: options.level,
+      base: { process: options.process },
+      messageKey: 'event',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: describeError },
+    },
+    options.destination ?? pino.destination({ fd: 2, sync: false }),
+  );
+}
+
+export const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
+
+/** An error as fields: name, code, message and its causes, without the properties that libraries hang onto errors (requests, headers). */
+export function describeError(thrown: unknown, depth = 0): unknown {
+  if (!(thrown instanceof Error)) return { message: String(thrown) };
+  const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined;
+  return {
+    name: thrown.name,
+    ...(code === undefined ? {} : { code }),
+    message: thrown.message,
+    ...(code === 'Internal' || code === undefined ? { stack: thrown.stack } : {}),
+    ...(thrown.cause === undefined || depth >= 4 ? {} : { cause: describeError(thrown.cause, depth + 1) }),
+  };
+}

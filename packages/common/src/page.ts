@@ -1,0 +1,65 @@
+/**
+ * A page is a fixed-size cut of one version of one file, and its name contains that version. So the bytes under a
+ * name never change, data needs no invalidation, and a retry is always safe.
+ */
+
+import { createHash } from 'node:crypto';
+import { KIB, MIB } from './units.ts';
+
+/** The size at which files are cut unless configured otherwise (Alluxio Enterprise's chart sets the same). */
+export const pageSizeDefaultBytes = 4 * MIB;
+
+/** The unit of checking: a page carries one CRC-32 for each block of this size, the last one shorter. */
+export const blockSizeBytes = 64 * KIB;
+
+/**
+ * One version of one file, as the page store names it: the first 96 bits of
+ * sha256(ufsPath ‖ 0 ‖ version ‖ 0 ‖ page size), as three words. 96 bits keep the chance that any two of ten million files
+ * share a name below 1e-14, and let an index entry be four words with the page's number.
+ */
+export interface FileKey {
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+}
+
+/** Name of a page: `index` counts from 0. */
+export interface PageId {
+  readonly file: FileKey;
+  readonly index: number;
+}
+
+/** What a page belongs to, in full: goes into its record on disk, where identity is checked to the letter. */
+export interface PageOrigin {
+  /** The canonical UFS path. */
+  readonly ufsPath: string;
+  /** The version of the file, as its adapter writes it. */
+  readonly version: string;
+  readonly pageSizeBytes: number;
+}
+
+export function fileKeyOf(origin: PageOrigin): FileKey {
+  const digest = createHash('sha256')
+    .update(origin.ufsPath)
+    .update('\0')
+    .update(origin.version)
+    .update('\0')
+    .update(String(origin.pageSizeBytes))
+    .digest();
+  return { a: digest.readUInt32LE(0), b: digest.readUInt32LE(4), c: digest.readUInt32LE(8) };
+}
+
+/** A file's id on the wire: sha256 of its UFS path in lower-case hex (Alluxio's `AlluxioURI.hash`, alluxiofs' `_get_path_hash`). */
+export function fileIdOf(ufsPath: string): string {
+  return createHash('sha256').update(ufsPath).digest('hex');
+}
+
+/** How many pages a file of this size has. An empty file has none. */
+export function pageCountOf(fileSizeBytes: number, pageSizeBytes: number): number {
+  return Math.ceil(fileSizeBytes / pageSizeBytes);
+}
+
+/** The bytes that a page of this file holds: the page size, less for the last one. */
+export function pageLengthOf(fileSizeBytes: number, pageSizeBytes: number, index: number): number {
+  return Math.max(0, Math.min(pageSizeBytes, fileSizeBytes - index * pageSizeBytes));
+}

@@ -1,0 +1,55 @@
+/**
+ * The seam between surfaces and sockets. A surface is a pure function Request → Response; a page transport listens, frames
+ * HTTP, calls that function and sends what it answers. Two implementations with the same behaviour: `plain` (node:http, reads
+ * through TypeScript) and `hotpath` (native, answers hits from its own table).
+ */
+
+import type { Body } from '@alluxio-ts/common/body';
+
+/** One request. Nothing of it is decoded: what the client sent is what the surface sees. */
+export interface TransportRequest {
+  readonly method: string;
+  /** The raw request target: path and query as sent. */
+  readonly target: string;
+  /** Lower-case names; a header that came twice has its values joined by `, `, except those that may not repeat, where the first counts. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** The body, at most once. Each chunk is valid until the next one is asked for. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Unique in this process; goes into the response, the log and every call that the request causes. */
+  readonly requestId: string;
+  /** Address of the client, for the access log. */
+  readonly remoteAddress: string;
+  /** Aborts when the client goes away. */
+  readonly signal: AbortSignal;
+}
+
+export interface TransportResponse {
+  readonly status: number;
+  /** Sent in this order. `content-length` is set by the transport from the body, unless the surface set it (an answer to HEAD). */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: Body;
+}
+
+/** Never throws: a surface turns its failures into answers. What escapes all the same is answered 500 and logged. */
+export type RequestHandler = (request: TransportRequest) => Promise<TransportResponse>;
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** For errors and logs: `s3`, `rest`. */
+  readonly name: string;
+  readonly handler: RequestHandler;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface PageTransport {
+  /** Fails with PortTaken naming the port, or InvalidOptions when the address is not one of this machine. */
+  listen(options: ListenOptions): Promise<Listener>;
+  /** Stops accepting, lets answers in flight finish until the deadline, then resets the rest. */
+  close(options: { readonly deadlineMs: number }): Promise<void>;
+}

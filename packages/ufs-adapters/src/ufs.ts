@@ -1,0 +1,113 @@
+/**
+ * The seam to whatever storage is cached. One implementation per kind of storage, each in a folder of its own; retry,
+ * limits and metrics are decorators of the same interface (`layers/`), put together by the registry in the one right
+ * order: metrics › retry › limit › adapter.
+ *
+ * A key is the name of a file below the mount's URI, raw: never decoded, never normalised. A failure is an AlluxioError:
+ * - FileNotFound and UfsBucketNotFound when the storage says so;
+ * - UfsAccessDenied for credentials that are wrong, missing or expired;
+ * - UfsThrottled (with the pause asked for), UfsTimeout and UfsUnavailable for what may pass;
+ * - UfsBadResponse for an answer that is not what was asked; VersionChanged when the pinned version is gone.
+ * No message or context ever holds a secret. A call whose signal is aborted rejects with the signal's reason.
+ */
+
+/** What is known of a file. Text fields are as the storage gave them; a field that it did not give is absent. */
+export interface FileStatus {
+  readonly key: string;
+  readonly sizeBytes: number;
+  /** Milliseconds since the epoch. */
+  readonly modifiedMs: number;
+  /** Changes when the bytes change; undefined when the storage offers nothing that does. */
+  readonly version: string | undefined;
+  /** As a client reads it back, with its quotes. Never an MD5 unless the storage's own ETag is one. */
+  readonly etag: string | undefined;
+  readonly headers: FileHeaders;
+  /** True when the status comes from a listing, which does not carry all headers. */
+  readonly isPartial: boolean;
+}
+
+/** What a writer attached to a file and a reader may read back. */
+export interface FileHeaders {
+  readonly contentType?: string;
+  readonly contentEncoding?: string;
+  readonly contentDisposition?: string;
+  readonly contentLanguage?: string;
+  readonly cacheControl?: string;
+  readonly expires?: string;
+  /** `x-amz-meta-*` without the prefix, at most 2 KiB together. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+export type ListEntry =
+  | { readonly kind: 'file'; readonly file: FileStatus }
+  /** What the delimiter cut: `key` ends with the delimiter. */
+  | { readonly kind: 'prefix'; readonly key: string };
+
+/** How well `read` holds on to a version. What cannot be held is not cached. */
+export type PinCapability =
+  /** The storage refuses to give another version. */
+  | 'atomic'
+  /** The version is compared before and after. */
+  | 'checked'
+  | 'none';
+
+export interface UfsCapability {
+  readonly pin: PinCapability;
+  /** Listings come in the byte order of full keys and resume from any key. */
+  readonly orderedList: boolean;
+  readonly write: boolean;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only keys that begin with this; '' for all. */
+  readonly prefix: string;
+  /** Only keys after this one, in byte order; it need not exist. A common prefix counts by its own text. */
+  readonly startAfter?: string;
+  /** Keys are cut after its first occurrence behind the prefix, and what is cut alike is given once. */
+  readonly delimiter?: string;
+  /** How many entries the caller is going to take; lets the adapter ask for no more. */
+  readonly limit?: number;
+}
+
+export interface ReadOptions extends CallOptions {
+  /** Bytes of this version only; undefined reads whatever is there (never cached). */
+  readonly version?: string;
+  readonly offset: number;
+  readonly lengthBytes: number;
+}
+
+export interface UfsRead {
+  /** Of the version that is being read. `isPartial` where the storage's answer does not carry everything. */
+  readonly file: FileStatus;
+  /**
+   * Exactly the bytes asked for (fewer only where the file ends), or a failure: UfsBadResponse when the storage gives less, VersionChanged when
+   * the version changed underneath. A chunk is valid until the next one is asked for; leaving the loop early frees the connection.
+   */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface Ufs {
+  readonly capability: UfsCapability;
+  /** Undefined when there is no such file. */
+  stat(key: string, options?: CallOptions): Promise<FileStatus | undefined>;
+  /**
+   * Entries in the byte order of full keys (UTF-8), where a directory of a file system counts as `name/`.
+   * Directories themselves are not entries. A missing directory lists nothing; a missing bucket fails with UfsBucketNotFound.
+   */
+  list(options: ListOptions): AsyncIterable<ListEntry>;
+  /**
+   * Resolves when the storage has begun to answer and the version was compared: before the first byte is passed on.
+   * Fails with VersionChanged when another version is there, FileNotFound when none is.
+   */
+  read(key: string, options: ReadOptions): Promise<UfsRead>;
+  /** Replaces the file; undefined where `capability.write` is false is never called. */
+  write(key: string, bytes: Uint8Array, options?: CallOptions): Promise<FileStatus>;
+  /** Succeeds also when there was no such file. */
+  remove(key: string, options?: CallOptions): Promise<void>;
+  /** Frees connections; no call may follow. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,60 @@
+/**
+ * The seam to where pages lie. A store may lose a page at any time and never gives a wrong one: every byte that comes
+ * from a disk is checked before it is handed out, and a page that fails is taken out, counted, and a miss from then on.
+ * The store's own failures never fail a read that the under storage can serve.
+ */
+
+import type { PageHandle } from '@alluxio-ts/common/body';
+import type { PageId, PageOrigin } from '@alluxio-ts/common/page';
+
+/** Why a page goes; the label of the eviction metric. */
+export const removeReasons = ['evicted', 'corrupt', 'freed', 'stale', 'dir-failed'] as const;
+export type RemoveReason = (typeof removeReasons)[number];
+
+export interface PageStoreStats {
+  readonly pageCount: number;
+  /** Bytes of the pages that can be read. */
+  readonly pageBytes: number;
+  /** Bytes that the segments occupy, dead and held ones included. */
+  readonly usedBytes: number;
+  readonly capacityBytes: number;
+  readonly corruptCount: number;
+  readonly evictedCount: number;
+  readonly evictedBytes: number;
+}
+
+/**
+ * One page on its way in. After `openWriter` exactly one of `finish` and `abort` is called; a writer that is dropped without
+ * `finish` leaves nothing that could be read.
+ */
+export interface PageWriter {
+  /**
+   * Writes the whole page; called once. Fails with PageStoreUnavailable when the disk does not take it (full, broken): the caller
+   * aborts and goes on without the cache. `bytes` must not change until it settles; it may lie in shared memory.
+   */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Makes the page readable. */
+  finish(): void;
+  abort(): void;
+}
+
+export interface ScanEntry {
+  readonly origin: PageOrigin;
+  readonly index: number;
+  readonly lengthBytes: number;
+}
+
+export interface PageStore {
+  /** The page's handle, which pins its segment and is the caller's to release; undefined is a miss. Never waits. */
+  get(page: PageId): PageHandle | undefined;
+  /** Whether the page is here, without touching its order of eviction. */
+  has(page: PageId): boolean;
+  /** Undefined when the store cannot take the page now (no directory in order, everything pinned): the caller goes on without. */
+  openWriter(page: PageId, origin: PageOrigin, lengthBytes: number): PageWriter | undefined;
+  remove(page: PageId, reason: RemoveReason): void;
+  /** Every page that can be read, with its full origin as the disk has it. Reads the disk. */
+  scan(options?: { readonly signal?: AbortSignal }): AsyncIterable<ScanEntry>;
+  stats(): PageStoreStats;
+  /** Seals what is open, so that the next start reads footers only; no call may follow. */
+  close(): Promise<void>;
+}
