@@ -15,17 +15,14 @@
  * One thread (that of the pool's owner) takes and frees slots; fill threads touch only watermarks, state and error.
  */
 
-import { AlluxioError } from './errors.ts';
-
 const headerWords = 8;
 const generationWord = 0;
 const stateWord = 1;
 const splitWord = 2;
 const tailWord = 3;
 const headWord = 4;
-const errorWord = 5;
 /** Grows with every change that a waiter may wait for. */
-const signalWord = 6;
+const signalWord = 5;
 
 export const slotStates = ['free', 'filling', 'done', 'failed'] as const;
 export type SlotState = (typeof slotStates)[number];
@@ -80,7 +77,6 @@ export class SlotPool {
     Atomics.store(this.#header, at + splitWord, split);
     Atomics.store(this.#header, at + tailWord, 0);
     Atomics.store(this.#header, at + headWord, 0);
-    Atomics.store(this.#header, at + errorWord, 0);
     Atomics.store(this.#header, at + stateWord, fillingState);
     this.#holds[slot] = 1;
     return { slot, generation };
@@ -120,18 +116,12 @@ export class SlotPool {
     this.#publish(slot, stateWord, doneState);
   }
 
-  /** `errorIndex` is the code's place in the error catalogue: all that crosses threads. */
-  fail(slot: number, errorIndex: number): void {
-    Atomics.store(this.#header, slot * headerWords + errorWord, errorIndex);
+  fail(slot: number): void {
     this.#publish(slot, stateWord, failedState);
   }
 
   stateOf(slot: number): SlotState {
     return slotStates[Atomics.load(this.#header, slot * headerWords + stateWord)] ?? 'free';
-  }
-
-  errorIndexOf(slot: number): number {
-    return Atomics.load(this.#header, slot * headerWords + errorWord);
   }
 
   isCurrent(lease: SlotLease): boolean {
@@ -149,28 +139,22 @@ export class SlotPool {
   }
 
   /**
-   * Resolves when a byte at `offset` is there, and gives the end of what is. Rejects with the fill's failure
-   * (`Internal` with its code in the context), with PageCorrupt when the slot has passed to another page, or the signal's reason.
+   * Resolves when a byte at `offset` is there, and gives the end of what is; undefined when it will never be: the fill failed, or the
+   * slot has passed to another page. Rejects with the signal's reason.
    */
   async waitReadable(
     lease: SlotLease,
     offset: number,
     options: { readonly signal?: AbortSignal } = {},
-  ): Promise<number> {
+  ): Promise<number | undefined> {
     const signalIndex = lease.slot * headerWords + signalWord;
     for (;;) {
       options.signal?.throwIfAborted();
       const seen = Atomics.load(this.#header, signalIndex);
-      if (!this.isCurrent(lease))
-        throw new AlluxioError('PageCorrupt', 'the slot has passed to another page');
+      if (!this.isCurrent(lease)) return undefined;
       const end = this.readableEnd(lease.slot, offset);
       if (end > offset) return end;
-      const state = this.stateOf(lease.slot);
-      if (state !== 'filling') {
-        throw new AlluxioError('UfsBadResponse', `the fill ended (${state}) before offset ${offset}`, {
-          context: { errorIndex: this.errorIndexOf(lease.slot) },
-        });
-      }
+      if (this.stateOf(lease.slot) !== 'filling') return undefined;
       const wait = Atomics.waitAsync(this.#header, signalIndex, seen);
       if (wait.async) await wait.value;
     }

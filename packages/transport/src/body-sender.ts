@@ -1,0 +1,136 @@
+/**
+ * Sends a body of parts into a sink: pulls part after part, and when one fails asks again at the offset reached. Bytes that
+ * were sent are never sent twice, and an answer either completes or fails; it never switches to other bytes.
+ */
+
+import type { Body, Part } from '@alluxio-ts/common/body';
+import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
+import type { SlotPool } from '@alluxio-ts/common/slot-pool';
+
+/** What is read, and handed to the socket, at once. */
+const chunkSizeBytes = 256 * 1024;
+
+/** So many parts in a row may fail without a byte of progress before the answer is given up. */
+const barrenPartsMax = 8;
+
+export interface BodySink {
+  /** Takes the bytes (they are the sink's from then on); false asks to wait for `drained` before the next. */
+  write(bytes: Uint8Array): boolean;
+  drained(signal: AbortSignal): Promise<void>;
+}
+
+export interface SendOptions {
+  readonly slots: SlotPool;
+  readonly signal: AbortSignal;
+}
+
+type PartsBody = Extract<Body, { readonly kind: 'parts' }>;
+
+/** Resolves when every byte is handed to the sink. Fails with what the last part failed with. */
+export async function sendBody(body: PartsBody, sink: BodySink, options: SendOptions): Promise<void> {
+  let offset = 0;
+  let barrenParts = 0;
+  while (offset < body.lengthBytes) {
+    const part = await body.next(offset, { signal: options.signal });
+    const sent = await sendPart(part, body.lengthBytes - offset, sink, options);
+    barrenParts = sent === 0 ? barrenParts + 1 : 0;
+    if (barrenParts > barrenPartsMax) {
+      throw new AlluxioError('Internal', `no part gave a byte at offset ${offset} in ${barrenParts} tries`);
+    }
+    offset += sent;
+  }
+}
+
+/** Bytes sent of this part. A part that may be asked for anew ends early instead of failing. */
+async function sendPart(
+  part: Part,
+  lengthMax: number,
+  sink: BodySink,
+  options: SendOptions,
+): Promise<number> {
+  switch (part.kind) {
+    case 'extent':
+      return sendExtent(part, sink, options);
+    case 'slot':
+      return sendSlot(part, sink, options);
+    case 'stream':
+      return sendStream(part, lengthMax, sink, options);
+    default:
+      return part satisfies never;
+  }
+}
+
+async function sendExtent(
+  part: Extract<Part, { readonly kind: 'extent' }>,
+  sink: BodySink,
+  options: SendOptions,
+): Promise<number> {
+  let at = part.from;
+  try {
+    while (at < part.to) {
+      const bytes = await part.handle.read(at, Math.min(part.to, at + chunkSizeBytes));
+      at += bytes.length;
+      options.signal.throwIfAborted();
+      if (!sink.write(bytes)) await sink.drained(options.signal);
+    }
+  } catch (thrown) {
+    if (!hasErrorCode(thrown, 'PageCorrupt', 'PageStoreUnavailable')) throw thrown;
+  } finally {
+    part.handle.release();
+  }
+  return at - part.from;
+}
+
+/**
+ * Copies out of a slot while it fills. A client that is slow to take bytes gives the slot up and asks again when it has drained, so that
+ * no reader holds fill memory for longer than a copy takes.
+ */
+async function sendSlot(
+  part: Extract<Part, { readonly kind: 'slot' }>,
+  sink: BodySink,
+  options: SendOptions,
+): Promise<number> {
+  const { slots, signal } = options;
+  let at = part.from;
+  let mustDrain = false;
+  try {
+    while (at < part.to && !mustDrain) {
+      const readableEnd = await slots.waitReadable(part, at, { signal });
+      // A fill that failed says why when the page is asked for again.
+      if (readableEnd === undefined) break;
+      const end = Math.min(readableEnd, part.to, at + chunkSizeBytes);
+      const bytes = Buffer.allocUnsafe(end - at);
+      bytes.set(slots.bytesOf(part.slot).subarray(at, end));
+      if (!slots.isCurrent(part)) break;
+      at = end;
+      mustDrain = !sink.write(bytes);
+    }
+  } finally {
+    part.release();
+  }
+  if (mustDrain) await sink.drained(signal);
+  return at - part.from;
+}
+
+async function sendStream(
+  part: Extract<Part, { readonly kind: 'stream' }>,
+  lengthMax: number,
+  sink: BodySink,
+  options: SendOptions,
+): Promise<number> {
+  let sent = 0;
+  try {
+    for await (const chunk of part.stream) {
+      options.signal.throwIfAborted();
+      if (sent + chunk.length > lengthMax) {
+        throw new AlluxioError('Internal', 'the under storage gave more bytes than asked for');
+      }
+      sent += chunk.length;
+      if (!sink.write(Buffer.from(chunk))) await sink.drained(options.signal);
+    }
+  } catch (thrown) {
+    // A connection that broke in mid-body: the rest is asked for by a new one, of the same version.
+    if (!hasErrorCode(thrown, 'UfsUnavailable', 'UfsTimeout', 'UfsBadResponse')) throw thrown;
+  }
+  return sent;
+}

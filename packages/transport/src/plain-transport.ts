@@ -1,0 +1,245 @@
+/**
+ * The page transport in plain TypeScript on node:http: always available, for TLS, and the measure that the native one is held
+ * against. Bytes from the store are read and checked through `PageHandle.read`; bytes of a running fill are copied out of their slot.
+ */
+
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { bodyLengthOf } from '@alluxio-ts/common/body';
+import type { Clock, Random } from '@alluxio-ts/common/clock';
+import { AlluxioError, errnoOf, toAlluxioError } from '@alluxio-ts/common/errors';
+import type { Logger } from '@alluxio-ts/common/logger';
+import type { SlotPool } from '@alluxio-ts/common/slot-pool';
+import { sendBody } from './body-sender.ts';
+import type { BodySink } from './body-sender.ts';
+import type {
+  ListenOptions,
+  Listener,
+  PageTransport,
+  TransportRequest,
+  TransportResponse,
+} from './page-transport.ts';
+
+export interface PlainTransportOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly slots: SlotPool;
+  /** Connections over this bound are closed at once. */
+  readonly connectionsMax: number;
+  /** A client that takes no byte for so long is reset, so that it does not hold what its answer holds. */
+  readonly stallTimeoutMs: number;
+}
+
+export const plainTransportDefaults = { connectionsMax: 16_384, stallTimeoutMs: 60_000 } as const;
+
+/** A request that is not sent in this time is answered 408 and closed; the same bounds as nginx's defaults. */
+const headersTimeoutMs = 60_000;
+const keepAliveTimeoutMs = 75_000;
+const headerSizeMaxBytes = 16 * 1024;
+
+/** The reason of a request's signal once its answer is over or its client gone: made once, as every request ends with it. */
+const answerOver = new Error('the answer is over, or its client has gone');
+
+export class PlainTransport implements PageTransport {
+  readonly #options: PlainTransportOptions;
+  readonly #servers = new Set<Server>();
+  readonly #idPrefix: string;
+  #requestCount = 0;
+  #closing = false;
+
+  constructor(options: PlainTransportOptions) {
+    this.#options = options;
+    this.#idPrefix = Buffer.from(options.random.bytes(6)).toString('hex');
+  }
+
+  async listen(options: ListenOptions): Promise<Listener> {
+    const server = createServer(
+      {
+        maxHeaderSize: headerSizeMaxBytes,
+        headersTimeout: headersTimeoutMs,
+        requestTimeout: 0,
+        keepAliveTimeout: keepAliveTimeoutMs,
+        joinDuplicateHeaders: true,
+        noDelay: true,
+      },
+      (incoming, outgoing) => {
+        void this.#answer(options, incoming, outgoing);
+      },
+    );
+    server.maxConnections = this.#options.connectionsMax;
+    server.on('clientError', answerClientError);
+    await bind(server, options);
+    this.#servers.add(server);
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('a TCP listener has an address');
+    return { host: address.address, port: address.port };
+  }
+
+  async close(options: { readonly deadlineMs: number }): Promise<void> {
+    this.#closing = true;
+    const closed = [...this.#servers].map((server) => {
+      const done = new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+      server.closeIdleConnections();
+      return done;
+    });
+    const deadline = new AbortController();
+    const reset = this.#options.clock.sleep(options.deadlineMs, { signal: deadline.signal }).then(
+      () => {
+        for (const server of this.#servers) server.closeAllConnections();
+      },
+      () => undefined,
+    );
+    await Promise.all(closed);
+    deadline.abort();
+    await reset;
+    this.#servers.clear();
+  }
+
+  async #answer(listener: ListenOptions, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    outgoing.on('close', () => gone.abort(answerOver));
+    const request = this.#requestOf(incoming, gone.signal);
+    try {
+      const response = await listener.handler(request);
+      await this.#send(request, response, outgoing, gone.signal);
+    } catch (thrown) {
+      if (!gone.signal.aborted) {
+        this.#options.logger.warn(
+          { listener: listener.name, requestId: request.requestId, target: request.target, error: thrown },
+          'answer-failed',
+        );
+      }
+      refuse(outgoing, toAlluxioError(thrown), request.requestId);
+    }
+  }
+
+  #requestOf(incoming: IncomingMessage, signal: AbortSignal): TransportRequest {
+    this.#requestCount++;
+    const headers = new Map<string, string>();
+    for (const [name, value] of Object.entries(incoming.headers)) {
+      if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
+    }
+    return {
+      method: incoming.method ?? 'GET',
+      target: incoming.url ?? '/',
+      headers,
+      body: incoming,
+      requestId: `${this.#idPrefix}${this.#requestCount.toString(16).padStart(8, '0')}`,
+      remoteAddress: incoming.socket.remoteAddress ?? '',
+      signal,
+    };
+  }
+
+  async #send(
+    request: TransportRequest,
+    response: TransportResponse,
+    outgoing: ServerResponse,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { body } = response;
+    const bodyBytes = bodyLengthOf(body);
+    const headers: string[] = [];
+    let hasLength = false;
+    for (const [name, value] of response.headers) {
+      headers.push(name, value);
+      hasLength ||= name.toLowerCase() === 'content-length';
+    }
+    const isBodyless = response.status === 304 || response.status === 204;
+    if (!hasLength && !isBodyless) headers.push('content-length', String(bodyBytes));
+    if (this.#closing) headers.push('connection', 'close');
+    outgoing.writeHead(response.status, headers);
+    if (body.kind === 'bytes') {
+      outgoing.end(request.method === 'HEAD' || isBodyless ? undefined : body.bytes);
+      return;
+    }
+    try {
+      await sendBody(body, socketSink(outgoing, this.#options), { slots: this.#options.slots, signal });
+      outgoing.end();
+    } finally {
+      body.close();
+    }
+  }
+}
+
+async function bind(server: Server, options: ListenOptions): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(bindError(error, options)));
+    server.listen({ host: options.host, port: options.port }, () => resolve());
+  });
+}
+
+function bindError(error: Error, options: ListenOptions): AlluxioError {
+  const address = `${options.host}:${options.port}`;
+  if (errnoOf(error) === 'EADDRINUSE') {
+    return new AlluxioError(
+      'PortTaken',
+      `port ${options.port} on ${options.host} is taken by another process; stop it or choose another port for ${options.name}`,
+      { cause: error },
+    );
+  }
+  return new AlluxioError(
+    'InvalidOptions',
+    `cannot listen on ${address} for ${options.name}: ${error.message}`,
+    {
+      cause: error,
+    },
+  );
+}
+
+/** A request that could not be parsed: answered by its status and closed, as the smuggling rules want it. */
+function answerClientError(error: Error, socket: Socket): void {
+  if (errnoOf(error) === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status =
+    errnoOf(error) === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : errnoOf(error) === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}
+
+/** An answer that broke: before its head a plain 500, after it a reset, so that nobody takes the part for the whole. */
+function refuse(outgoing: ServerResponse, error: AlluxioError, requestId: string): void {
+  if (outgoing.headersSent) {
+    outgoing.destroy();
+    return;
+  }
+  outgoing.writeHead(error.httpStatus, { 'x-request-id': requestId, 'content-length': '0' });
+  outgoing.end();
+}
+
+function socketSink(outgoing: ServerResponse, options: PlainTransportOptions): BodySink {
+  return {
+    write: (bytes) => outgoing.write(bytes),
+    drained: async (signal) => {
+      const stalled = AbortSignal.timeout(options.stallTimeoutMs);
+      await onceDrained(outgoing, AbortSignal.any([signal, stalled]));
+    },
+  };
+}
+
+function onceDrained(outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const drain = (): void => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    };
+    const abort = (): void => {
+      outgoing.removeListener('drain', drain);
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) {
+      abort();
+      return;
+    }
+    outgoing.once('drain', drain);
+    signal.addEventListener('abort', abort, { once: true });
+  });
+}

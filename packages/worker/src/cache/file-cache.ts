@@ -1,0 +1,296 @@
+/**
+ * The read cache: finds the version of a file, then gives its bytes from the store, from a running fill, or from the under storage. Every byte
+ * of one answer is of the version that the answer began with.
+ */
+
+import type { Body, Part } from '@alluxio-ts/common/body';
+import { emptyBody } from '@alluxio-ts/common/body';
+import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
+import type { Outcome } from '@alluxio-ts/common/outcome';
+import type { PageId } from '@alluxio-ts/common/page';
+import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
+import type { SlotPool } from '@alluxio-ts/common/slot-pool';
+import type { ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
+import type { PageStore } from '../page-store/page-store.ts';
+import type { FileTable, FoundFile } from './file-table.ts';
+import type { FileName, ServedMount } from './mount-table.ts';
+import type { Fill, PageFiller } from './page-filler.ts';
+
+/** While one page is sent, so many of the answer's next ones are fetched: enough that the under storage never waits for the client. */
+const pagesAheadMax = 2;
+
+export interface FileCacheOptions {
+  readonly store: PageStore;
+  readonly slots: SlotPool;
+  readonly files: FileTable;
+  readonly filler: PageFiller;
+  readonly pageSizeBytes: number;
+  readonly events: FileCacheEvents;
+}
+
+/** What is counted; called once a page that was read. */
+export interface FileCacheEvents {
+  read(outcome: Outcome, lengthBytes: number): void;
+}
+
+export interface OpenOptions {
+  /** The first byte, and the one after the last; `0 ≤ from ≤ to ≤ size`. */
+  readonly from: number;
+  readonly to: number;
+  readonly signal: AbortSignal;
+}
+
+export interface OpenedFile {
+  /** The caller's: to be sent, or closed. */
+  readonly body: Body;
+  /** Of the page with the first byte. */
+  readonly outcome: Outcome;
+}
+
+export class FileCache {
+  readonly #options: FileCacheOptions;
+
+  constructor(options: FileCacheOptions) {
+    this.#options = options;
+  }
+
+  get files(): FileTable {
+    return this.#options.files;
+  }
+
+  lookup(file: FileName, options: { readonly mustCheck?: boolean } = {}): Promise<FoundFile | undefined> {
+    return this.#options.files.lookup(file, options);
+  }
+
+  list(mount: ServedMount, options: ListOptions): AsyncIterable<ListEntry> {
+    return mount.ufs.list(options);
+  }
+
+  /**
+   * Resolves when the first byte is at hand, so that whatever fails fails before the head of an answer is sent. VersionChanged says that `found` is no
+   * longer what the under storage has: look up again with `mustCheck` and begin anew.
+   */
+  async open(file: FileName, found: FoundFile, options: OpenOptions): Promise<OpenedFile> {
+    const reader = new FileReader(this.#options, { file, found, from: options.from, to: options.to });
+    if (options.from >= options.to) {
+      return { body: emptyBody, outcome: found.isStale ? 'hit-stale' : found.wasChecked ? 'miss' : 'hit' };
+    }
+    const first = await reader.resolve(options.from, options.signal);
+    return { body: reader.body(first.part), outcome: first.outcome };
+  }
+
+  /** Which pages of this version are here, in order of their index. */
+  cachedPages(found: FoundFile): readonly boolean[] {
+    const { fileKey, status } = found.record;
+    const count = pageCountOf(status.sizeBytes, this.#options.pageSizeBytes);
+    return Array.from(
+      { length: count },
+      (_, index) => fileKey !== undefined && this.#options.store.has({ file: fileKey, index }),
+    );
+  }
+
+  /** Forgets the file and drops its pages; gives how many bytes went. */
+  free(file: FileName): number {
+    const { files, store, pageSizeBytes } = this.#options;
+    const record = files.peek(file.ufsPath);
+    files.forget(file.ufsPath);
+    if (!record?.fileKey) return 0;
+    let freedBytes = 0;
+    for (let index = 0; index < pageCountOf(record.status.sizeBytes, pageSizeBytes); index++) {
+      const page = { file: record.fileKey, index };
+      if (!store.has(page)) continue;
+      store.remove(page, 'freed');
+      freedBytes += pageLengthOf(record.status.sizeBytes, pageSizeBytes, index);
+    }
+    return freedBytes;
+  }
+}
+
+interface Resolved {
+  readonly part: Part;
+  readonly outcome: Outcome;
+}
+
+interface ReaderOptions {
+  readonly file: FileName;
+  readonly found: FoundFile;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** One answer: bytes [from, to) of one version. */
+class FileReader {
+  readonly #cache: FileCacheOptions;
+  readonly #options: ReaderOptions;
+  /** The page that was counted last, so that a page asked for again is counted once. */
+  #countedPage = -1;
+
+  constructor(cache: FileCacheOptions, options: ReaderOptions) {
+    this.#cache = cache;
+    this.#options = options;
+  }
+
+  body(first: Part): Body {
+    const { from, to } = this.#options;
+    let pending: Part | undefined = first;
+    return {
+      kind: 'parts',
+      lengthBytes: to - from,
+      next: async (offset, { signal }) => {
+        if (pending && offset === 0) {
+          const part = pending;
+          pending = undefined;
+          return part;
+        }
+        const { part } = await this.resolve(from + offset, signal);
+        return part;
+      },
+      close: () => {
+        if (pending) releasePart(pending);
+        pending = undefined;
+      },
+    };
+  }
+
+  /** The part that begins at this byte of the file: store, then running fill, then a new one, then past the cache. */
+  async resolve(offset: number, signal: AbortSignal): Promise<Resolved> {
+    try {
+      return await this.#resolve(offset, signal);
+    } catch (thrown) {
+      // What the under storage no longer has is not believed any longer, by this reader or the next.
+      if (hasErrorCode(thrown, 'VersionChanged', 'FileNotFound', 'UfsAccessDenied')) {
+        this.#cache.files.forget(this.#options.file.ufsPath);
+      }
+      throw thrown;
+    }
+  }
+
+  async #resolve(offset: number, signal: AbortSignal): Promise<Resolved> {
+    const { record } = this.#options.found;
+    if (!record.fileKey) return this.#bypass(offset, 'bypass-version', signal);
+    const { pageSizeBytes, store, filler } = this.#cache;
+    const index = Math.floor(offset / pageSizeBytes);
+    const page = { file: record.fileKey, index };
+
+    const handle = store.get(page);
+    if (handle) {
+      const range = this.#rangeInPage(offset, index);
+      return this.#resolved(index, { kind: 'extent', handle, ...range }, this.#hitOutcome());
+    }
+    const askedOffset = offset - index * pageSizeBytes;
+    let fill: Fill | 'no-slot' | 'no-room' | undefined = filler.running(page);
+    const outcome = fill ? 'miss-joined' : 'miss';
+    fill ??= filler.start({ file: this.#options.file, record, page, askedOffset });
+    if (fill === 'no-slot') return this.#bypass(offset, 'bypass-quota', signal);
+    if (fill === 'no-room') return this.#bypass(offset, 'bypass-disk', signal);
+    this.#fetchAhead(index);
+    return this.#follow(fill, { page, offset, outcome, signal });
+  }
+
+  /** Waits for the asked byte of a fill, so that its failure is known before anything is promised. */
+  async #follow(
+    fill: Fill,
+    asked: {
+      readonly page: PageId;
+      readonly offset: number;
+      readonly outcome: Outcome;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Resolved> {
+    const { slots } = this.#cache;
+    const { slot, generation } = fill.lease;
+    const range = this.#rangeInPage(asked.offset, asked.page.index);
+    slots.hold(slot);
+    let isReadable = false;
+    try {
+      const end = await slots.waitReadable(fill.lease, range.from, { signal: asked.signal });
+      isReadable = end !== undefined;
+    } finally {
+      if (!isReadable) slots.release(slot);
+    }
+    if (!isReadable) {
+      await fill.over;
+      throw (
+        fill.failure ?? new AlluxioError('Internal', `the fill of ${this.#options.file.ufsPath} gave nothing`)
+      );
+    }
+    const release = once(() => slots.release(slot));
+    return this.#resolved(
+      asked.page.index,
+      { kind: 'slot', slot, generation, ...range, release },
+      asked.outcome,
+    );
+  }
+
+  /** Starts on the pages that this answer will need next. Whatever stands in the way shows when they are asked for. */
+  #fetchAhead(index: number): void {
+    const { record } = this.#options.found;
+    const { pageSizeBytes, store, filler, slots } = this.#cache;
+    const lastIndex = Math.floor((this.#options.to - 1) / pageSizeBytes);
+    if (!record.fileKey) return;
+    for (let ahead = index + 1; ahead <= Math.min(index + pagesAheadMax, lastIndex); ahead++) {
+      const page = { file: record.fileKey, index: ahead };
+      // Half of the memory stays for what somebody waits for.
+      if (slots.freeCount * 2 < slots.slotCount) return;
+      if (store.has(page) || filler.running(page)) continue;
+      filler.start({ file: this.#options.file, record, page, askedOffset: 0 });
+    }
+  }
+
+  /** Straight from the under storage to the reader, nothing kept: the version stays pinned where there is one. */
+  async #bypass(offset: number, outcome: Outcome, signal: AbortSignal): Promise<Resolved> {
+    const { file, found, to } = this.#options;
+    const { version } = found.record.status;
+    const read = await file.mount.ufs.read(file.key, {
+      offset,
+      lengthBytes: to - offset,
+      signal,
+      ...(version === undefined ? {} : { version }),
+    });
+    const index = Math.floor(offset / this.#cache.pageSizeBytes);
+    return this.#resolved(index, { kind: 'stream', stream: read.body, lengthBytes: to - offset }, outcome);
+  }
+
+  #rangeInPage(offset: number, index: number): { readonly from: number; readonly to: number } {
+    const { pageSizeBytes } = this.#cache;
+    const pageStart = index * pageSizeBytes;
+    return { from: offset - pageStart, to: Math.min(pageSizeBytes, this.#options.to - pageStart) };
+  }
+
+  #hitOutcome(): Outcome {
+    return this.#options.found.isStale ? 'hit-stale' : 'hit';
+  }
+
+  #resolved(index: number, part: Part, outcome: Outcome): Resolved {
+    if (index > this.#countedPage) {
+      this.#countedPage = index;
+      this.#cache.events.read(outcome, part.kind === 'stream' ? part.lengthBytes : part.to - part.from);
+    }
+    return { part, outcome };
+  }
+}
+
+function releasePart(part: Part): void {
+  switch (part.kind) {
+    case 'extent':
+      part.handle.release();
+      return;
+    case 'slot':
+      part.release();
+      return;
+    case 'stream':
+      // Its connection goes with the request's signal.
+      return;
+    default:
+      part satisfies never;
+  }
+}
+
+function once(action: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    action();
+  };
+}

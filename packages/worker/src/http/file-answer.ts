@@ -1,0 +1,103 @@
+/** The answer to GET and HEAD of one file, the same on every surface: conditions, range, headers, body, and the one retry that a changed version gets. */
+
+import { emptyBody } from '@alluxio-ts/common/body';
+import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
+import type { Outcome } from '@alluxio-ts/common/outcome';
+import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/page-transport';
+import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
+import type { FileCache } from '../cache/file-cache.ts';
+import { fileNotFound } from '../cache/file-table.ts';
+import type { FoundFile } from '../cache/file-table.ts';
+import type { FileName } from '../cache/mount-table.ts';
+import { parseByteRange } from './byte-range.ts';
+import { evaluateConditions, isRangeWanted } from './conditions.ts';
+
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
+/** The header that carries the outcome of the page with the first byte. */
+export const outcomeHeader = 'x-alluxio-cache';
+
+/**
+ * Fails with FileNotFound, PreconditionFailed or InvalidRange (its context has `sizeBytes`), and with whatever the under storage fails with before
+ * the first byte.
+ */
+export async function answerFile(
+  request: TransportRequest,
+  file: FileName,
+  cache: FileCache,
+): Promise<TransportResponse> {
+  const found = await cache.lookup(file);
+  try {
+    return await answerFound(request, file, found, cache);
+  } catch (thrown) {
+    if (!hasErrorCode(thrown, 'VersionChanged')) throw thrown;
+    return answerFound(request, file, await cache.lookup(file, { mustCheck: true }), cache);
+  }
+}
+
+async function answerFound(
+  request: TransportRequest,
+  file: FileName,
+  found: FoundFile | undefined,
+  cache: FileCache,
+): Promise<TransportResponse> {
+  if (!found) throw fileNotFound(file);
+  const { status } = found.record;
+  const headers = fileHeaders(status);
+  switch (evaluateConditions(request.headers, status)) {
+    case 'precondition-failed':
+      throw new AlluxioError('PreconditionFailed', 'the file does not meet the condition of the request');
+    case 'not-modified':
+      return { status: 304, headers, body: emptyBody };
+    case 'proceed':
+      break;
+  }
+  const range = parseByteRange(
+    isRangeWanted(request.headers, status) ? request.headers.get('range') : undefined,
+    status.sizeBytes,
+  );
+  if (range.kind === 'unsatisfiable') {
+    throw new AlluxioError(
+      'InvalidRange',
+      `the range begins behind the end of the file (${status.sizeBytes} bytes)`,
+      {
+        context: { sizeBytes: status.sizeBytes },
+      },
+    );
+  }
+  const { from, to } = range.kind === 'part' ? range : { from: 0, to: status.sizeBytes };
+  const all: [string, string][] = [
+    ...headers.map(([name, value]): [string, string] => [name, value]),
+    ['content-length', String(to - from)],
+  ];
+  if (range.kind === 'part') all.push(['content-range', `bytes ${from}-${to - 1}/${status.sizeBytes}`]);
+  const code = range.kind === 'part' ? 206 : 200;
+  if (request.method === 'HEAD') return { status: code, headers: all, body: emptyBody };
+  const opened = await cache.open(file, found, { from, to, signal: request.signal });
+  all.push([outcomeHeader, opened.outcome satisfies Outcome]);
+  return { status: code, headers: all, body: opened.body };
+}
+
+/** What describes the file itself, as the under storage keeps it. */
+function fileHeaders(status: FileStatus): HeaderList {
+  const { headers } = status;
+  const list: [string, string][] = [
+    ['last-modified', new Date(status.modifiedMs).toUTCString()],
+    ['accept-ranges', 'bytes'],
+    ['content-type', headers.contentType ?? 'application/octet-stream'],
+  ];
+  const optional = [
+    ['etag', status.etag],
+    ['content-encoding', headers.contentEncoding],
+    ['content-disposition', headers.contentDisposition],
+    ['content-language', headers.contentLanguage],
+    ['cache-control', headers.cacheControl],
+    ['expires', headers.expires],
+  ] as const;
+  for (const [name, value] of optional) {
+    if (value !== undefined) list.push([name, value]);
+  }
+  for (const [name, value] of Object.entries(headers.metadata ?? {}))
+    list.push([`x-amz-meta-${name}`, value]);
+  return list;
+}

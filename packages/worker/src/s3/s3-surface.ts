@@ -1,0 +1,198 @@
+/** The S3 API of a worker as a function from request to response: what is asked (`s3-target`), which operation it is, and its answer or error document. */
+
+import { emptyBody, textBody } from '@alluxio-ts/common/body';
+import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import type { Logger } from '@alluxio-ts/common/logger';
+import type {
+  RequestHandler,
+  TransportRequest,
+  TransportResponse,
+} from '@alluxio-ts/transport/page-transport';
+import type { FileCache } from '../cache/file-cache.ts';
+import type { MountTable, ServedMount } from '../cache/mount-table.ts';
+import { fileNameOf } from '../cache/mount-table.ts';
+import { answerFile } from '../http/file-answer.ts';
+import { listObjects } from './list-objects.ts';
+import type { S3Target } from './s3-target.ts';
+import { parseS3Target } from './s3-target.ts';
+import type { XmlElement } from './s3-xml.ts';
+import { s3Namespace, xmlDocument } from './s3-xml.ts';
+
+export interface S3SurfaceOptions {
+  readonly cache: FileCache;
+  readonly mounts: MountTable;
+  readonly logger: Logger;
+}
+
+/** Named as S3 names them: the label of the call metrics. */
+export type S3Operation =
+  | 'ListBuckets'
+  | 'HeadBucket'
+  | 'GetBucketLocation'
+  | 'GetBucketVersioning'
+  | 'ListObjects'
+  | 'ListObjectsV2'
+  | 'HeadObject'
+  | 'GetObject'
+  | 'Unsupported';
+
+/** Query parameters that turn a request into another operation, none of which is offered. */
+const subresources = [
+  'accelerate',
+  'acl',
+  'analytics',
+  'attributes',
+  'cors',
+  'encryption',
+  'intelligent-tiering',
+  'inventory',
+  'legal-hold',
+  'lifecycle',
+  'logging',
+  'metrics',
+  'notification',
+  'object-lock',
+  'ownershipControls',
+  'policy',
+  'policyStatus',
+  'publicAccessBlock',
+  'replication',
+  'requestPayment',
+  'restore',
+  'retention',
+  'select',
+  'tagging',
+  'torrent',
+  'uploadId',
+  'uploads',
+  'versionId',
+  'versions',
+  'website',
+] as const;
+
+export function createS3Surface(options: S3SurfaceOptions): RequestHandler {
+  return async (request) => {
+    let response: TransportResponse;
+    try {
+      response = await answer(request, options);
+    } catch (thrown) {
+      response = errorResponse(request, toAlluxioError(thrown), options.logger);
+    }
+    return { ...response, headers: [...response.headers, ['x-amz-request-id', request.requestId]] };
+  };
+}
+
+async function answer(request: TransportRequest, options: S3SurfaceOptions): Promise<TransportResponse> {
+  const target = parseS3Target(request.target);
+  const operation = operationOf(request.method, target);
+  switch (operation) {
+    case 'ListBuckets':
+      return xmlResponse(listBuckets(options.mounts));
+    case 'HeadBucket':
+      mountOf(target, options.mounts);
+      return { status: 200, headers: [['x-amz-bucket-region', 'us-east-1']], body: emptyBody };
+    case 'GetBucketLocation':
+      mountOf(target, options.mounts);
+      return xmlResponse(xmlDocument(['LocationConstraint', ''], { namespace: s3Namespace }));
+    case 'GetBucketVersioning':
+      mountOf(target, options.mounts);
+      return xmlResponse(xmlDocument(['VersioningConfiguration', ''], { namespace: s3Namespace }));
+    case 'ListObjects':
+    case 'ListObjectsV2': {
+      const mount = mountOf(target, options.mounts);
+      return xmlResponse(await listObjects(target, mount, options.cache, { signal: request.signal }));
+    }
+    case 'HeadObject':
+    case 'GetObject':
+      return answerFile(request, fileNameOf(mountOf(target, options.mounts), target.key), options.cache);
+    case 'Unsupported':
+      throw refusalOf(request.method, target);
+    default:
+      return operation satisfies never;
+  }
+}
+
+export function operationOf(method: string, target: S3Target): S3Operation {
+  const isGet = method === 'GET';
+  if (!isGet && method !== 'HEAD') return 'Unsupported';
+  if (target.bucket === '') return isGet ? 'ListBuckets' : 'Unsupported';
+  if (subresources.some((name) => target.query.has(name))) return 'Unsupported';
+  if (target.key !== '') return isGet ? 'GetObject' : 'HeadObject';
+  if (!isGet) return 'HeadBucket';
+  if (target.query.has('location')) return 'GetBucketLocation';
+  if (target.query.has('versioning')) return 'GetBucketVersioning';
+  return target.query.get('list-type') === '2' ? 'ListObjectsV2' : 'ListObjects';
+}
+
+function refusalOf(method: string, target: S3Target): AlluxioError {
+  if (method === 'GET' || method === 'HEAD') {
+    const asked = subresources.find((name) => target.query.has(name));
+    return new AlluxioError('NotImplemented', `${asked ? `?${asked}` : method} is not offered here`);
+  }
+  return new AlluxioError('MethodNotAllowed', `${method} is not allowed: the S3 API serves reads only`);
+}
+
+/** A bucket is a mount: the first component of a path in Alluxio's namespace. */
+function mountOf(target: S3Target, mounts: MountTable): ServedMount {
+  const mount = mounts.get(`/${target.bucket}`);
+  if (!mount) throw new AlluxioError('MountNotFound', `no mount at /${target.bucket}`);
+  return mount;
+}
+
+function listBuckets(mounts: MountTable): string {
+  const buckets = mounts.list().map(
+    (mount): XmlElement => [
+      'Bucket',
+      [
+        ['Name', mount.path.slice(1)],
+        ['CreationDate', new Date(mount.sinceMs).toISOString()],
+      ],
+    ],
+  );
+  const owner: readonly XmlElement[] = [
+    ['ID', 'alluxio'],
+    ['DisplayName', 'alluxio'],
+  ];
+  return xmlDocument(
+    [
+      'ListAllMyBucketsResult',
+      [
+        ['Owner', owner],
+        ['Buckets', buckets],
+      ],
+    ],
+    { namespace: s3Namespace },
+  );
+}
+
+function xmlResponse(document: string): TransportResponse {
+  return { status: 200, headers: [['content-type', 'application/xml']], body: textBody(document) };
+}
+
+function errorResponse(request: TransportRequest, error: AlluxioError, logger: Logger): TransportResponse {
+  if (error.code === 'Internal') {
+    logger.error({ requestId: request.requestId, target: request.target, error }, 'request-failed');
+  }
+  const headers: [string, string][] = [];
+  const sizeBytes = error.context['sizeBytes'];
+  if (error.code === 'InvalidRange' && sizeBytes !== undefined)
+    headers.push(['content-range', `bytes */${sizeBytes}`]);
+  if (error.httpStatus === 503)
+    headers.push(['retry-after', String(Math.ceil((error.retryAfterMs ?? 1000) / 1000))]);
+  if (request.method === 'HEAD')
+    return { status: error.httpStatus, headers: [...headers, ['content-length', '0']], body: emptyBody };
+  const document = xmlDocument([
+    'Error',
+    [
+      ['Code', error.s3Code],
+      ['Message', error.code === 'Internal' ? 'internal error; the log has the request id' : error.message],
+      ['Resource', request.target.split('?', 1)[0] ?? '/'],
+      ['RequestId', request.requestId],
+    ],
+  ]);
+  return {
+    status: error.httpStatus,
+    headers: [...headers, ['content-type', 'application/xml']],
+    body: textBody(document),
+  };
+}
