@@ -7,7 +7,7 @@
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { FileKey } from '@alluxio-ts/common/page';
-import { fileKeyOf } from '@alluxio-ts/common/page';
+import { fileIdOf, fileKeyOf } from '@alluxio-ts/common/page';
 import { SingleFlight } from '@alluxio-ts/common/single-flight';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { LRUCache } from 'lru-cache';
@@ -47,11 +47,14 @@ type Known = FileRecord | { readonly absentSinceMs: number };
 export class FileTable {
   readonly #options: FileTableOptions;
   readonly #known: LRUCache<string, Known>;
+  /** For clients that name a file by its id alone. */
+  readonly #pathById: LRUCache<string, string>;
   readonly #checks = new SingleFlight<string, FileRecord | undefined>();
 
   constructor(options: FileTableOptions) {
     this.#options = options;
     this.#known = new LRUCache({ max: options.recordsMax });
+    this.#pathById = new LRUCache({ max: options.recordsMax });
   }
 
   get recordCount(): number {
@@ -91,6 +94,11 @@ export class FileTable {
     return known && 'status' in known ? known : undefined;
   }
 
+  /** The path of a file that was looked up here, by its id on the wire; undefined for one that was not. */
+  pathOfId(fileId: string): string | undefined {
+    return this.#pathById.get(fileId);
+  }
+
   forget(ufsPath: string): void {
     this.#known.delete(ufsPath);
   }
@@ -122,6 +130,7 @@ export class FileTable {
     }
     const record = { status, fileKey: this.#fileKeyOf(file, status), checkedAtMs: askedAtMs };
     this.#known.set(file.ufsPath, record);
+    this.#pathById.set(fileIdOf(file.ufsPath), file.ufsPath);
     return record;
   }
 

@@ -26,22 +26,36 @@ export async function answerFile(
   file: FileName,
   cache: FileCache,
 ): Promise<TransportResponse> {
-  const found = await cache.lookup(file);
+  return withFoundFile(cache, file, (found) => answerFound(request, file, found, cache));
+}
+
+/**
+ * Answers from the file as it is known. When the under storage turns out to have another version before the first byte is sent, the file is looked up
+ * again and the answer made anew, once. Fails with FileNotFound.
+ */
+export async function withFoundFile<T>(
+  cache: FileCache,
+  file: FileName,
+  answer: (found: FoundFile) => Promise<T>,
+): Promise<T> {
+  const known = await cache.lookup(file);
+  if (!known) throw fileNotFound(file);
   try {
-    return await answerFound(request, file, found, cache);
+    return await answer(known);
   } catch (thrown) {
     if (!hasErrorCode(thrown, 'VersionChanged')) throw thrown;
-    return answerFound(request, file, await cache.lookup(file, { mustCheck: true }), cache);
+    const found = await cache.lookup(file, { mustCheck: true });
+    if (!found) throw fileNotFound(file);
+    return answer(found);
   }
 }
 
 async function answerFound(
   request: TransportRequest,
   file: FileName,
-  found: FoundFile | undefined,
+  found: FoundFile,
   cache: FileCache,
 ): Promise<TransportResponse> {
-  if (!found) throw fileNotFound(file);
   const { status } = found.record;
   const headers = fileHeaders(status);
   switch (evaluateConditions(request.headers, status)) {

@@ -11,6 +11,7 @@ import type {
 import type { FileCache } from '../cache/file-cache.ts';
 import type { MountTable, ServedMount } from '../cache/mount-table.ts';
 import { fileNameOf } from '../cache/mount-table.ts';
+import { retryAfterHeaders } from '../http/error-headers.ts';
 import { answerFile } from '../http/file-answer.ts';
 import { listObjects } from './list-objects.ts';
 import type { S3Target } from './s3-target.ts';
@@ -173,12 +174,10 @@ function errorResponse(request: TransportRequest, error: AlluxioError, logger: L
   if (error.code === 'Internal') {
     logger.error({ requestId: request.requestId, target: request.target, error }, 'request-failed');
   }
-  const headers: [string, string][] = [];
+  const headers: [string, string][] = [...retryAfterHeaders(error)];
   const sizeBytes = error.context['sizeBytes'];
   if (error.code === 'InvalidRange' && sizeBytes !== undefined)
     headers.push(['content-range', `bytes */${sizeBytes}`]);
-  if (error.httpStatus === 503)
-    headers.push(['retry-after', String(Math.ceil((error.retryAfterMs ?? 1000) / 1000))]);
   if (request.method === 'HEAD')
     return { status: error.httpStatus, headers: [...headers, ['content-length', '0']], body: emptyBody };
   const document = xmlDocument([

@@ -1,0 +1,195 @@
+/** The REST API of a worker (`/v1/…`), read calls of both generations of Alluxio's Python client, as a function from request to response. */
+
+import { emptyBody, textBody } from '@alluxio-ts/common/body';
+import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import type { Logger } from '@alluxio-ts/common/logger';
+import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
+import type {
+  RequestHandler,
+  TransportRequest,
+  TransportResponse,
+} from '@alluxio-ts/transport/page-transport';
+import type { FileCache } from '../cache/file-cache.ts';
+import type { FileName, MountTable, ServedMount } from '../cache/mount-table.ts';
+import type { Placement } from '../cache/placement.ts';
+import { retryAfterHeaders } from '../http/error-headers.ts';
+import { outcomeHeader, withFoundFile } from '../http/file-answer.ts';
+import { listFiles, statPath } from './file-listing.ts';
+import { countParameter, parseRestTarget, requiredParameter } from './rest-target.ts';
+import type { RestTarget } from './rest-target.ts';
+
+export interface RestSurfaceOptions {
+  readonly cache: FileCache;
+  readonly mounts: MountTable;
+  readonly placement: Placement;
+  readonly pageSizeBytes: number;
+  readonly logger: Logger;
+  /** What `/v1/ufsInfo` tells of a mount beside its path: credentials only where the operator allows it. */
+  readonly ufsInfoOf: (mount: ServedMount) => Readonly<Record<string, string>>;
+}
+
+/** What `head` and `tail` give unless told otherwise, as alluxiofs asks. */
+const headTailDefaultBytes = 1024;
+
+export function createRestSurface(options: RestSurfaceOptions): RequestHandler {
+  return async (request) => {
+    let response: TransportResponse;
+    try {
+      response = await answer(request, options);
+    } catch (thrown) {
+      response = errorResponse(request, toAlluxioError(thrown), options.logger);
+    }
+    return { ...response, headers: [...response.headers, ['x-request-id', request.requestId]] };
+  };
+}
+
+async function answer(request: TransportRequest, options: RestSurfaceOptions): Promise<TransportResponse> {
+  const target = parseRestTarget(request.target);
+  if (!target) throw unknownCall(request.target);
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    throw new AlluxioError(
+      'MethodNotAllowed',
+      `${request.method} is not allowed: the REST API serves reads only`,
+    );
+  }
+  const [call = '', id = ''] = target.segments;
+  switch (call) {
+    case 'health':
+      return { status: 200, headers: [['content-type', 'text/plain']], body: textBody('worker is active') };
+    case 'node':
+      return jsonResponse(options.placement.ownersOf(requiredParameter(target, 'path'))[0]);
+    case 'ufsInfo':
+      return jsonResponse(ufsInfo(options));
+    case 'files':
+      return jsonResponse(
+        await listFiles(requiredParameter(target, 'path'), options, { signal: request.signal }),
+      );
+    case 'info':
+      return jsonResponse([
+        await statPath(requiredParameter(target, 'path'), options, { signal: request.signal }),
+      ]);
+    case 'chunk':
+      return answerBytes(request, fileOf(target, id, options), options, (size) => ({ from: 0, to: size }));
+    case 'range': {
+      const offset = countParameter(target, 'offset') ?? 0;
+      const length = countParameter(target, 'length');
+      return answerBytes(request, fileOf(target, id, options), options, (size) => cut(offset, length, size));
+    }
+    case 'head':
+    case 'tail': {
+      const count = countParameter(target, 'numOfBytes') ?? headTailDefaultBytes;
+      return answerBytes(request, fileOf(target, id, options), options, (size) =>
+        call === 'head' ? cut(0, count, size) : { from: Math.max(0, size - count), to: size },
+      );
+    }
+    case 'file':
+      return answerPage(request, target, options);
+    default:
+      throw unknownCall(request.target);
+  }
+}
+
+/** `/v1/file/<id>/page/<index>?offset=&length=`: a part of one page; shorter than asked means that the file ends there. */
+function answerPage(
+  request: TransportRequest,
+  target: RestTarget,
+  options: RestSurfaceOptions,
+): Promise<TransportResponse> {
+  const [, id = '', word, indexText = ''] = target.segments;
+  if (word !== 'page' || !/^\d{1,10}$/.test(indexText)) throw unknownCall(request.target);
+  const index = Number(indexText);
+  const offset = countParameter(target, 'offset') ?? 0;
+  const length = countParameter(target, 'length');
+  const { pageSizeBytes } = options;
+  return answerBytes(request, fileOf(target, id, options), options, (size) => {
+    if (index >= Math.max(1, pageCountOf(size, pageSizeBytes))) {
+      throw new AlluxioError('FileNotFound', `the file has no page ${index}: it is ${size} bytes long`);
+    }
+    const inPage = cut(offset, length, pageLengthOf(size, pageSizeBytes, index));
+    const pageStart = index * pageSizeBytes;
+    return { from: pageStart + inPage.from, to: pageStart + inPage.to };
+  });
+}
+
+function cut(
+  offset: number,
+  length: number | undefined,
+  size: number,
+): { readonly from: number; readonly to: number } {
+  const from = Math.min(offset, size);
+  return { from, to: length === undefined ? size : Math.min(size, from + length) };
+}
+
+async function answerBytes(
+  request: TransportRequest,
+  file: FileName,
+  options: RestSurfaceOptions,
+  rangeOf: (sizeBytes: number) => { readonly from: number; readonly to: number },
+): Promise<TransportResponse> {
+  const { cache } = options;
+  return withFoundFile(cache, file, async (found) => {
+    const { status } = found.record;
+    const { from, to } = rangeOf(status.sizeBytes);
+    const headers: [string, string][] = [
+      ['content-type', 'application/octet-stream'],
+      ['content-length', String(to - from)],
+      ['last-modified', new Date(status.modifiedMs).toUTCString()],
+    ];
+    if (status.etag !== undefined) headers.push(['etag', status.etag]);
+    if (request.method === 'HEAD') return { status: 200, headers, body: emptyBody };
+    const opened = await cache.open(file, found, { from, to, signal: request.signal });
+    return { status: 200, headers: [...headers, [outcomeHeader, opened.outcome]], body: opened.body };
+  });
+}
+
+/** The file that `ufsFullPath` names, or else the one that this worker knows by the id. */
+function fileOf(target: RestTarget, id: string, options: RestSurfaceOptions): FileName {
+  const path = target.query.get('ufsFullPath');
+  if (path !== undefined && path !== '') {
+    const file = options.mounts.findByUfsPath(path);
+    if (!file) throw new AlluxioError('MountNotFound', `no mount holds ${path}`);
+    return file;
+  }
+  const ufsPath = options.cache.files.pathOfId(id);
+  const file = ufsPath === undefined ? undefined : options.mounts.findByUfsPath(ufsPath);
+  if (!file) {
+    throw new AlluxioError(
+      'FileNotFound',
+      `no file with the id ${id} is known here; send ufsFullPath with the request`,
+    );
+  }
+  return file;
+}
+
+function ufsInfo(options: RestSurfaceOptions): Readonly<Record<string, Readonly<Record<string, string>>>> {
+  return Object.fromEntries(
+    options.mounts
+      .list()
+      .map((mount) => [mount.uri.text, { alluxio_path: mount.path, ...options.ufsInfoOf(mount) }]),
+  );
+}
+
+function unknownCall(target: string): AlluxioError {
+  return new AlluxioError(
+    'NotImplemented',
+    `${target.split('?', 1)[0]} is not a call of this API; see docs/http-api.md`,
+  );
+}
+
+function jsonResponse(value: unknown): TransportResponse {
+  return {
+    status: 200,
+    headers: [['content-type', 'application/json']],
+    body: textBody(JSON.stringify(value)),
+  };
+}
+
+function errorResponse(request: TransportRequest, error: AlluxioError, logger: Logger): TransportResponse {
+  if (error.code === 'Internal') {
+    logger.error({ requestId: request.requestId, target: request.target, error }, 'request-failed');
+  }
+  const message = error.code === 'Internal' ? 'internal error; the log has the request id' : error.message;
+  const headers = [['content-type', 'application/json'] as const, ...retryAfterHeaders(error)];
+  const body = textBody(JSON.stringify({ code: error.code, message, requestId: request.requestId }));
+  return { status: error.httpStatus, headers, body };
+}
