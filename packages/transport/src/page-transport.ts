@@ -33,6 +33,25 @@ export interface TransportResponse {
 /** Never throws: a surface turns its failures into answers. What escapes all the same is answered 500 and logged. */
 export type RequestHandler = (request: TransportRequest) => Promise<TransportResponse>;
 
+/** One answer that is over, for the access log and the call metrics. */
+export interface AnsweredRequest {
+  /** The listener's name: `s3`, `rest`. */
+  readonly listener: string;
+  readonly requestId: string;
+  readonly method: string;
+  readonly target: string;
+  readonly remoteAddress: string;
+  readonly status: number;
+  /** Of the body. */
+  readonly sentBytes: number;
+  /** From the whole request head to the last byte handed to the socket. */
+  readonly durationMs: number;
+  /** False when the client went away or the answer was reset. */
+  readonly isComplete: boolean;
+  /** The `x-alluxio-cache` header of the answer. */
+  readonly outcome: string | undefined;
+}
+
 export interface ListenOptions {
   readonly host: string;
   /** 0 takes a free one. */

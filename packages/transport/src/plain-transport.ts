@@ -14,6 +14,7 @@ import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { sendBody } from './body-sender.ts';
 import type { BodySink } from './body-sender.ts';
 import type {
+  AnsweredRequest,
   ListenOptions,
   Listener,
   PageTransport,
@@ -26,6 +27,8 @@ export interface PlainTransportOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly slots: SlotPool;
+  /** Called once an answer is over. Must not throw. */
+  readonly onAnswered: (answered: AnsweredRequest) => void;
   /** Connections over this bound are closed at once. */
   readonly connectionsMax: number;
   /** A client that takes no byte for so long is reset, so that it does not hold what its answer holds. */
@@ -100,12 +103,28 @@ export class PlainTransport implements PageTransport {
   }
 
   async #answer(listener: ListenOptions, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const startedMs = this.#options.clock.monotonic();
     const gone = new AbortController();
-    outgoing.on('close', () => gone.abort(answerOver));
     const request = this.#requestOf(incoming, gone.signal);
+    const sent: Sent = { bytes: 0, outcome: undefined };
+    outgoing.on('close', () => {
+      gone.abort(answerOver);
+      this.#options.onAnswered({
+        listener: listener.name,
+        requestId: request.requestId,
+        method: request.method,
+        target: request.target,
+        remoteAddress: request.remoteAddress,
+        status: outgoing.statusCode,
+        sentBytes: sent.bytes,
+        durationMs: this.#options.clock.monotonic() - startedMs,
+        isComplete: outgoing.writableFinished,
+        outcome: sent.outcome,
+      });
+    });
     try {
       const response = await listener.handler(request);
-      await this.#send(request, response, outgoing, gone.signal);
+      await this.#send(request, response, outgoing, sent);
     } catch (thrown) {
       if (!gone.signal.aborted) {
         this.#options.logger.warn(
@@ -138,26 +157,30 @@ export class PlainTransport implements PageTransport {
     request: TransportRequest,
     response: TransportResponse,
     outgoing: ServerResponse,
-    signal: AbortSignal,
+    sent: Sent,
   ): Promise<void> {
     const { body } = response;
+    const { signal } = request;
     const bodyBytes = bodyLengthOf(body);
     const headers: string[] = [];
     let hasLength = false;
     for (const [name, value] of response.headers) {
       headers.push(name, value);
       hasLength ||= name.toLowerCase() === 'content-length';
+      if (name === 'x-alluxio-cache') sent.outcome = value;
     }
     const isBodyless = response.status === 304 || response.status === 204;
     if (!hasLength && !isBodyless) headers.push('content-length', String(bodyBytes));
     if (this.#closing) headers.push('connection', 'close');
     outgoing.writeHead(response.status, headers);
     if (body.kind === 'bytes') {
-      outgoing.end(request.method === 'HEAD' || isBodyless ? undefined : body.bytes);
+      const bytes = request.method === 'HEAD' || isBodyless ? undefined : body.bytes;
+      sent.bytes = bytes?.length ?? 0;
+      outgoing.end(bytes);
       return;
     }
     try {
-      await sendBody(body, socketSink(outgoing, this.#options), { slots: this.#options.slots, signal });
+      await sendBody(body, socketSink(outgoing, sent, this.#options), { slots: this.#options.slots, signal });
       outgoing.end();
     } finally {
       body.close();
@@ -215,9 +238,18 @@ function refuse(outgoing: ServerResponse, error: AlluxioError, requestId: string
   outgoing.end();
 }
 
-function socketSink(outgoing: ServerResponse, options: PlainTransportOptions): BodySink {
+/** What is known of an answer while it is sent. */
+interface Sent {
+  bytes: number;
+  outcome: string | undefined;
+}
+
+function socketSink(outgoing: ServerResponse, sent: Sent, options: PlainTransportOptions): BodySink {
   return {
-    write: (bytes) => outgoing.write(bytes),
+    write: (bytes) => {
+      sent.bytes += bytes.length;
+      return outgoing.write(bytes);
+    },
     drained: async (signal) => {
       const stalled = AbortSignal.timeout(options.stallTimeoutMs);
       await onceDrained(outgoing, AbortSignal.any([signal, stalled]));

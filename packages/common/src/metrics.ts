@@ -1,0 +1,166 @@
+/**
+ * Every metric of the project: name, labels and help in one table, from which the registry and docs/metrics.md are made. Names are those of
+ * Alluxio 3.x's dashboards where one of theirs means the same. Counters only grow.
+ */
+
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+interface MetricRow {
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly buckets?: readonly number[];
+}
+
+const latencyBucketsMs = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000] as const;
+
+const table = {
+  alluxio_cached_data_read_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes of reads that the cache answered (outcomes hit, hit-stale, hit-peer).',
+    labels: [],
+  },
+  alluxio_missed_data_read_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes of reads that needed the under storage (all other outcomes).',
+    labels: [],
+  },
+  alluxio_read_pages_total: {
+    kind: 'counter',
+    help: 'Pages read, by what the read did; the outcomes are those of the x-alluxio-cache header.',
+    labels: ['outcome'],
+  },
+  alluxio_cached_storage_bytes: {
+    kind: 'gauge',
+    help: 'Bytes that the page store occupies on disk.',
+    labels: [],
+  },
+  alluxio_cached_capacity_bytes: {
+    kind: 'gauge',
+    help: 'Bytes that the page store may occupy.',
+    labels: [],
+  },
+  alluxio_data_cached_pages: { kind: 'gauge', help: 'Pages in the store.', labels: [] },
+  alluxio_data_cached_bytes: { kind: 'gauge', help: 'Bytes of the pages in the store.', labels: [] },
+  alluxio_cached_evicted_data_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes of pages that were dropped to make room.',
+    labels: [],
+  },
+  alluxio_page_store_corrupt_pages_total: {
+    kind: 'counter',
+    help: 'Pages that failed their check when read: removed, and read again from the under storage.',
+    labels: [],
+  },
+  alluxio_fills_running: { kind: 'gauge', help: 'Pages being fetched now.', labels: [] },
+  alluxio_direct_memory_used_bytes: {
+    kind: 'gauge',
+    help: 'Memory of the slots that fills and their readers hold.',
+    labels: [],
+  },
+  alluxio_metadata_cache_hit_calls_total: {
+    kind: 'counter',
+    help: 'Lookups of a file that needed no call to the under storage.',
+    labels: [],
+  },
+  alluxio_metadata_cache_miss_calls_total: {
+    kind: 'counter',
+    help: 'Lookups of a file that asked the under storage.',
+    labels: [],
+  },
+  alluxio_data_throughput_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes of bodies sent to clients, by interface.',
+    labels: ['method', 'destination'],
+  },
+  alluxio_s3_api_call_latency_ms: {
+    kind: 'histogram',
+    help: 'S3 calls, from the request to the last byte of the answer.',
+    labels: ['method', 'success', 'status'],
+    buckets: latencyBucketsMs,
+  },
+  alluxio_rest_api_call_latency_ms: {
+    kind: 'histogram',
+    help: 'REST calls of the worker, from the request to the last byte of the answer.',
+    labels: ['method', 'success', 'status'],
+    buckets: latencyBucketsMs,
+  },
+  alluxio_ufs_total: {
+    kind: 'counter',
+    help: 'Calls to under storages.',
+    labels: ['method', 'ufs_type'],
+  },
+  alluxio_ufs_error_total: {
+    kind: 'counter',
+    help: 'Calls to under storages that failed, by the code of docs/errors.md.',
+    labels: ['ufs_type', 'error_code'],
+  },
+  alluxio_ufs_data_access_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes read from under storages.',
+    labels: ['method'],
+  },
+  alluxio_ufs_latency_ms: {
+    kind: 'histogram',
+    help: 'Calls to under storages, until the answer begins.',
+    labels: ['method', 'ufs_type'],
+    buckets: latencyBucketsMs,
+  },
+  alluxio_version_info: {
+    kind: 'gauge',
+    help: 'Always 1; the label is the version that runs.',
+    labels: ['version'],
+  },
+} as const satisfies Record<string, MetricRow>;
+
+export type MetricName = keyof typeof table;
+
+export const metricTable: Readonly<Record<MetricName, MetricRow>> = table;
+
+type NamesOf<K extends MetricRow['kind']> = {
+  [N in MetricName]: (typeof table)[N]['kind'] extends K ? N : never;
+}[MetricName];
+
+type LabelsOf<N extends MetricName> = Readonly<Record<(typeof table)[N]['labels'][number], string>>;
+
+/** The metrics of one process. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #counters = new Map<string, Counter>();
+  readonly #gauges = new Map<string, Gauge>();
+  readonly #histograms = new Map<string, Histogram>();
+  readonly #readers: (() => void)[] = [];
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry });
+    for (const [name, row] of Object.entries<MetricRow>(table)) {
+      const base = { name, help: row.help, labelNames: [...row.labels], registers: [this.#registry] };
+      if (row.kind === 'counter') this.#counters.set(name, new Counter(base));
+      else if (row.kind === 'gauge') this.#gauges.set(name, new Gauge(base));
+      else this.#histograms.set(name, new Histogram({ ...base, buckets: [...(row.buckets ?? [])] }));
+    }
+  }
+
+  add<N extends NamesOf<'counter'>>(name: N, labels: LabelsOf<N>, count: number): void {
+    if (count > 0) this.#counters.get(name)?.inc(labels, count);
+  }
+
+  set<N extends NamesOf<'gauge'>>(name: N, labels: LabelsOf<N>, value: number): void {
+    this.#gauges.get(name)?.set(labels, value);
+  }
+
+  observe<N extends NamesOf<'histogram'>>(name: N, labels: LabelsOf<N>, value: number): void {
+    this.#histograms.get(name)?.observe(labels, value);
+  }
+
+  /** Calls `read` before each scrape, to set gauges that nobody keeps up to date. */
+  onScrape(read: () => void): void {
+    this.#readers.push(read);
+  }
+
+  /** The text that Prometheus scrapes, and its content type. */
+  async scrape(): Promise<{ readonly contentType: string; readonly text: string }> {
+    for (const read of this.#readers) read();
+    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
+  }
+}

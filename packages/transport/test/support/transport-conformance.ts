@@ -1,0 +1,411 @@
+/** What every page transport does, whatever it is made of. */
+
+import { request as httpRequest } from 'node:http';
+import type { Body, PageHandle, Part } from '@alluxio-ts/common/body';
+import { textBody } from '@alluxio-ts/common/body';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import { SlotPool } from '@alluxio-ts/common/slot-pool';
+import type { PageTransport, RequestHandler } from '@alluxio-ts/transport/page-transport';
+import type { Test } from 'tap';
+import { RawClient } from './raw-client.ts';
+
+interface Rig {
+  readonly port: number;
+  readonly slots: SlotPool;
+  readonly transport: PageTransport;
+}
+
+export type TransportFactory = (slots: SlotPool) => PageTransport;
+
+const pageBytes = 1024 * 1024;
+
+async function withTransport(
+  factory: TransportFactory,
+  handler: (slots: SlotPool) => RequestHandler,
+  use: (rig: Rig) => Promise<void>,
+): Promise<void> {
+  const slots = new SlotPool({ slotCount: 2, slotSizeBytes: pageBytes });
+  const transport = factory(slots);
+  const { port } = await transport.listen({
+    host: '127.0.0.1',
+    port: 0,
+    name: 'test',
+    handler: handler(slots),
+  });
+  try {
+    await use({ port, slots, transport });
+  } finally {
+    await transport.close({ deadlineMs: 0 });
+  }
+}
+
+/** A page in memory whose handle counts how often it was released. */
+class FakePage implements PageHandle {
+  readonly lengthBytes: number;
+  releasedCount = 0;
+  /** Reads from here on fail. */
+  failFrom = Number.POSITIVE_INFINITY;
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.lengthBytes = bytes.length;
+  }
+
+  async read(from: number, to: number): Promise<Uint8Array> {
+    if (to > this.failFrom) throw new AlluxioError('PageCorrupt', 'a block is bad');
+    return this.#bytes.slice(from, to);
+  }
+
+  release(): void {
+    this.releasedCount++;
+  }
+}
+
+function pattern(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => (index * 31 + (index >> 8)) & 255);
+}
+
+function partsBody(
+  lengthBytes: number,
+  next: (offset: number) => Promise<Part>,
+  onClose = (): void => undefined,
+): Body {
+  return { kind: 'parts', lengthBytes, next: (offset) => next(offset), close: onClose };
+}
+
+interface Fetched {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+}
+
+function fetchFrom(port: number, path = '/', method = 'GET'): Promise<Fetched> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ port, host: '127.0.0.1', path, method, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }),
+      );
+      response.on('error', reject);
+    });
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+export function describeTransport(t: Test, factory: TransportFactory): void {
+  t.test('the surface sees the raw target, lower-case headers and the body', async (t) => {
+    const seen: string[] = [];
+    await withTransport(
+      factory,
+      () => async (request) => {
+        let body = '';
+        for await (const chunk of request.body) body += Buffer.from(chunk).toString();
+        seen.push(request.method, request.target, request.headers.get('x-a') ?? '', body);
+        return { status: 200, headers: [['x-b', '1']], body: textBody('ok') };
+      },
+      async ({ port }) => {
+        const client = new RawClient(port);
+        client.send(
+          'POST /a//b/%2F?x=%zz HTTP/1.1\r\nhost: h\r\nX-A: 1\r\nx-a: 2\r\ncontent-length: 4\r\n\r\nbody',
+        );
+        const answer = await client.until((text) => text.endsWith('ok'));
+        t.match(answer, /^HTTP\/1\.1 200 /);
+        t.match(answer, /\r\nx-b: 1\r\n/);
+        t.match(answer, /\r\ncontent-length: 2\r\n/i);
+        client.close();
+      },
+    );
+    t.strictSame(seen, ['POST', '/a//b/%2F?x=%zz', '1, 2', 'body']);
+  });
+
+  t.test('requests that come in one piece are answered in order on one connection', async (t) => {
+    await withTransport(
+      factory,
+      () => async (request) => ({ status: 200, headers: [], body: textBody(`<${request.target}>`) }),
+      async ({ port }) => {
+        const client = new RawClient(port);
+        client.send(['/1', '/2', '/3'].map((path) => `GET ${path} HTTP/1.1\r\nhost: h\r\n\r\n`).join(''));
+        const answer = await client.until((text) => text.includes('</3>'));
+        t.strictSame(answer.match(/<\/\d>/g), ['</1>', '</2>', '</3>']);
+        client.close();
+      },
+    );
+  });
+
+  t.test('an answer to HEAD has the length of the body and no body', async (t) => {
+    await withTransport(
+      factory,
+      () => async () => ({ status: 200, headers: [['content-length', '1000']], body: textBody('') }),
+      async ({ port }) => {
+        const answer = await fetchFrom(port, '/', 'HEAD');
+        t.equal(answer.headers['content-length'], '1000');
+        t.equal(answer.body.length, 0);
+      },
+    );
+  });
+
+  t.test('parts follow each other without a seam, and every handle is released once', async (t) => {
+    const whole = pattern(3 * pageBytes - 17);
+    const pages = [0, 1, 2].map(
+      (index) => new FakePage(whole.slice(index * pageBytes, (index + 1) * pageBytes)),
+    );
+    let closedCount = 0;
+    await withTransport(
+      factory,
+      () => async () => ({
+        status: 200,
+        headers: [],
+        body: partsBody(
+          whole.length,
+          async (offset) => {
+            const index = Math.floor(offset / pageBytes);
+            const handle = pages[index];
+            if (!handle) throw new Error('asked behind the end');
+            return { kind: 'extent', handle, from: offset - index * pageBytes, to: handle.lengthBytes };
+          },
+          () => closedCount++,
+        ),
+      }),
+      async ({ port }) => {
+        const answer = await fetchFrom(port);
+        t.ok(answer.body.equals(whole));
+        t.equal(answer.headers['content-length'], String(whole.length));
+      },
+    );
+    t.strictSame(
+      pages.map((page) => page.releasedCount),
+      [1, 1, 1],
+    );
+    t.equal(closedCount, 1);
+  });
+
+  t.test('a part that fails is asked for again at the offset reached', async (t) => {
+    const whole = pattern(pageBytes);
+    const bad = new FakePage(whole);
+    bad.failFrom = 600_000;
+    const good = new FakePage(whole);
+    const asked: number[] = [];
+    await withTransport(
+      factory,
+      () => async () => ({
+        status: 200,
+        headers: [],
+        body: partsBody(whole.length, async (offset) => {
+          asked.push(offset);
+          return { kind: 'extent', handle: asked.length === 1 ? bad : good, from: offset, to: whole.length };
+        }),
+      }),
+      async ({ port }) => {
+        t.ok((await fetchFrom(port)).body.equals(whole));
+      },
+    );
+    t.equal(asked.length, 2);
+    t.ok((asked[1] ?? 0) < 600_000);
+    t.strictSame([bad.releasedCount, good.releasedCount], [1, 1]);
+  });
+
+  t.test('an answer that cannot go on is reset, never completed', async (t) => {
+    const whole = pattern(pageBytes);
+    let askedCount = 0;
+    await withTransport(
+      factory,
+      () => async () => ({
+        status: 200,
+        headers: [],
+        body: partsBody(2 * pageBytes, async (offset) => {
+          askedCount++;
+          if (offset > 0) throw new AlluxioError('VersionChanged', 'gone');
+          return { kind: 'extent', handle: new FakePage(whole), from: 0, to: whole.length };
+        }),
+      }),
+      async ({ port }) => {
+        await t.rejects(fetchFrom(port), /aborted|reset|hang up/);
+      },
+    );
+    t.equal(askedCount, 2);
+  });
+
+  t.test('a page is sent while it fills, and nothing of a failed fill completes an answer', async (t) => {
+    const whole = pattern(pageBytes);
+    let lease = { slot: 0, generation: 0 };
+    await withTransport(
+      factory,
+      (slots) => async () => {
+        lease = slots.take(0) ?? lease;
+        slots.bytesOf(lease.slot).set(whole.subarray(0, 1000));
+        slots.advanceTail(lease.slot, 1000);
+        let askedCount = 0;
+        return {
+          status: 200,
+          headers: [],
+          body: partsBody(whole.length, async (offset) => {
+            if (askedCount++ > 0) throw new AlluxioError('UfsUnavailable', 'the storage went');
+            slots.hold(lease.slot);
+            const release = (): void => slots.release(lease.slot);
+            return { kind: 'slot', ...lease, from: offset, to: whole.length, release };
+          }),
+        };
+      },
+      async ({ port, slots }) => {
+        const client = new RawClient(port);
+        client.send('GET / HTTP/1.1\r\nhost: h\r\n\r\n');
+        const bodyOf = (text: string): string => text.slice(text.indexOf('\r\n\r\n') + 4);
+        await client.until((text) => text.includes('\r\n\r\n') && bodyOf(text).length >= 1000);
+        slots.bytesOf(lease.slot).set(whole.subarray(1000, 5000), 1000);
+        slots.advanceTail(lease.slot, 5000);
+        await client.until((text) => bodyOf(text).length >= 5000);
+        slots.fail(lease.slot);
+        slots.release(lease.slot);
+        const body = bodyOf(await client.toEnd());
+        t.ok(Buffer.from(body, 'latin1').equals(whole.subarray(0, 5000)));
+        t.equal(slots.freeCount, 2, 'the reader let go');
+      },
+    );
+  });
+
+  t.test('a client that takes no bytes holds no slot', async (t) => {
+    const lengthBytes = 64 * pageBytes;
+    let release: (() => void) | undefined;
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await withTransport(
+      factory,
+      (slots) => async () => ({
+        status: 200,
+        headers: [],
+        body: partsBody(lengthBytes, async () => {
+          const lease = slots.take(0);
+          if (!lease) throw new AlluxioError('Overloaded', 'no slot');
+          slots.advanceTail(lease.slot, pageBytes);
+          const giveBack = (): void => {
+            slots.release(lease.slot);
+            release?.();
+          };
+          return { kind: 'slot', ...lease, from: 0, to: pageBytes, release: giveBack };
+        }),
+      }),
+      async ({ port, slots }) => {
+        const client = new RawClient(port);
+        await new Promise((resolve) => client.socket.once('connect', resolve));
+        client.socket.pause();
+        client.send('GET / HTTP/1.1\r\nhost: h\r\n\r\n');
+        await released;
+        t.equal(slots.freeCount, 2);
+        client.close();
+      },
+    );
+  });
+
+  t.test('a stream that breaks is asked for again; one that gives too much is reset', async (t) => {
+    const whole = pattern(5000);
+    async function* pieces(from: number, to: number, failure?: Error): AsyncGenerator<Uint8Array> {
+      yield whole.subarray(from, to);
+      if (failure) throw failure;
+    }
+    const breaking = (offset: number): Part => ({
+      kind: 'stream',
+      lengthBytes: whole.length - offset,
+      stream:
+        offset === 0
+          ? pieces(0, 2000, new AlluxioError('UfsUnavailable', 'reset'))
+          : pieces(offset, whole.length),
+    });
+    await withTransport(
+      factory,
+      () => async (request) => ({
+        status: 200,
+        headers: [],
+        body: partsBody(request.target === '/more' ? 4000 : whole.length, async (offset) =>
+          request.target === '/more'
+            ? { kind: 'stream', lengthBytes: 4000, stream: pieces(0, 5000) }
+            : breaking(offset),
+        ),
+      }),
+      async ({ port }) => {
+        t.ok((await fetchFrom(port)).body.equals(whole));
+        await t.rejects(fetchFrom(port, '/more'));
+      },
+    );
+  });
+
+  t.test('what is no HTTP is answered 400 and closed, and never reaches the surface', async (t) => {
+    const targets: string[] = [];
+    const attempts = [
+      'GET / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab',
+      'GET / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nG',
+      'GET / HTTP/1.1\r\nhost: h\r\nx-a: 1\r\n folded\r\n\r\n',
+      'GET / HTTP/1.1\r\nhost: h\r\nx-a: a\rb\r\n\r\n',
+      'GET / HTTP/1.1\r\nhost : h\r\n\r\n',
+      'NONSENSE\r\n\r\n',
+      `GET / HTTP/1.1\r\nhost: h\r\nx: ${'a'.repeat(40_000)}\r\n\r\n`,
+    ];
+    await withTransport(
+      factory,
+      () => async (request) => {
+        targets.push(request.target);
+        return { status: 200, headers: [], body: textBody('') };
+      },
+      async ({ port }) => {
+        for (const attempt of attempts) {
+          const client = new RawClient(port);
+          client.send(attempt);
+          t.match(await client.toEnd(), /^HTTP\/1\.1 4(00|31) /, attempt.slice(0, 60));
+          client.close();
+        }
+      },
+    );
+    t.strictSame(targets, []);
+  });
+
+  t.test('a taken port is an error that names it', async (t) => {
+    await withTransport(
+      factory,
+      () => async () => ({ status: 200, headers: [], body: textBody('') }),
+      async ({ port, slots }) => {
+        const other = factory(slots);
+        await t.rejects(
+          other.listen({
+            host: '127.0.0.1',
+            port,
+            name: 's3',
+            handler: async () => ({ status: 200, headers: [], body: textBody('') }),
+          }),
+          { code: 'PortTaken', message: new RegExp(String(port)) },
+        );
+        await other.close({ deadlineMs: 0 });
+      },
+    );
+  });
+
+  t.test('closing lets an answer in flight finish', async (t) => {
+    let go: (() => void) | undefined;
+    const gate = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    let arrived: (() => void) | undefined;
+    const inFlight = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    await withTransport(
+      factory,
+      () => async () => {
+        arrived?.();
+        await gate;
+        return { status: 200, headers: [], body: textBody('done') };
+      },
+      async ({ port, transport }) => {
+        const answer = fetchFrom(port);
+        await inFlight;
+        const closed = transport.close({ deadlineMs: 10_000 });
+        go?.();
+        t.equal((await answer).body.toString(), 'done');
+        await closed;
+        await t.rejects(fetchFrom(port), /ECONNREFUSED/);
+      },
+    );
+  });
+}
