@@ -1,0 +1,235 @@
+/**
+ * A bucket of S3 or of a store that speaks like it. All requests are signed here and sent by undici: the bytes of a GET
+ * through the SDK cost several times the processor time, and the few other calls then need no second client.
+ */
+
+import type { Clock } from '@alluxio-ts/common/clock';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import { ownedBody } from '../owned-body.ts';
+import { checkRange, checkVersion, emptyRead, fileNotFound } from '../ranges.ts';
+import type {
+  CallOptions,
+  FileStatus,
+  ListEntry,
+  ListOptions,
+  ReadOptions,
+  Ufs,
+  UfsCapability,
+  UfsRead,
+} from '../ufs.ts';
+import { type S3Call, S3Connection, type S3Response } from './connection.ts';
+import type { CredentialsSource } from './credentials.ts';
+import { badAnswer, nameOf } from './errors.ts';
+import { listS3 } from './list.ts';
+import type { S3UfsOptions } from './options.ts';
+import { etagOfVersion, headerOf, statusOf } from './responses.ts';
+
+/** No object of S3 has a longer name. */
+const keyMaxBytes = 1024;
+
+export interface S3UfsParts {
+  readonly clock: Clock;
+  /** Instead of what the options name. */
+  readonly credentials?: CredentialsSource;
+}
+
+export class S3Ufs implements Ufs {
+  readonly capability: UfsCapability;
+  readonly #options: S3UfsOptions;
+  readonly #connection: S3Connection;
+
+  constructor(options: S3UfsOptions, parts: S3UfsParts) {
+    this.capability = { pin: 'atomic', orderedList: options.isListOrdered, write: true };
+    this.#options = options;
+    this.#connection = new S3Connection(options, parts);
+  }
+
+  /** HEAD tells a missing bucket and a missing object alike: both are undefined. */
+  async stat(key: string, options: CallOptions = {}): Promise<FileStatus | undefined> {
+    options.signal?.throwIfAborted();
+    const objectKey = this.#objectKey(key);
+    if (objectKey === undefined) return undefined;
+    const call = this.#call('ask for', { method: 'HEAD', key: objectKey }, options.signal);
+    const response = await this.#connection.send(call);
+    if (response.statusCode === 200) {
+      await this.#connection.text(call, response);
+      return statusOf(key, this.#lengthOf(call, response), response.headers);
+    }
+    const error = await this.#connection.errorOf(call, response);
+    if (error.code === 'FileNotFound') return undefined;
+    throw error;
+  }
+
+  list(options: ListOptions): AsyncIterable<ListEntry> {
+    return listS3(this.#connection, this.#options, options);
+  }
+
+  async read(key: string, options: ReadOptions): Promise<UfsRead> {
+    options.signal?.throwIfAborted();
+    checkRange(key, options);
+    const objectKey = this.#objectKey(key);
+    if (objectKey === undefined) throw fileNotFound(`s3://${this.#options.bucket}/${key}`);
+    if (options.lengthBytes === 0) return this.#readNothing(key, options);
+    const { offset, lengthBytes, version, signal } = options;
+    const etag = version === undefined ? undefined : etagOfVersion(version);
+    const headers = {
+      range: `bytes=${offset}-${offset + lengthBytes - 1}`,
+      ...(etag === undefined ? {} : { 'if-match': etag }),
+    };
+    const call = this.#call('read', { method: 'GET', key: objectKey, headers }, signal);
+    const response = await this.#connection.send(call);
+    if (response.statusCode === 416) {
+      await this.#connection.errorOf(call, response);
+      return this.#readNothing(key, options);
+    }
+    if (response.statusCode !== 206 && response.statusCode !== 200) {
+      throw await this.#connection.errorOf(call, response);
+    }
+    try {
+      const span = this.#spanOf(call, response, options);
+      const file = statusOf(key, span.totalBytes, response.headers);
+      checkVersion(nameOf(this.#connection.subjectOf(call)), file, version);
+      const body = ownedBody({
+        chunks: () => this.#chunks(call, response, span.lengthBytes),
+        // Leaving early ends the connection: the rest of the answer may be longer than a new connection is dear.
+        release: () => release(response),
+        signal,
+      });
+      return { file, body };
+    } catch (thrown) {
+      release(response);
+      throw thrown;
+    }
+  }
+
+  /** Nothing is asked for, or the range begins behind the end: what is there, and whether it is the version, still counts. */
+  async #readNothing(key: string, options: ReadOptions): Promise<UfsRead> {
+    const name = `s3://${this.#options.bucket}/${this.#options.keyPrefix}${key}`;
+    const file = await this.stat(key, options);
+    if (!file) throw fileNotFound(name);
+    checkVersion(name, file, options.version);
+    if (options.lengthBytes > 0 && options.offset < file.sizeBytes) {
+      throw badAnswer(
+        this.#options.origin,
+        `${name} has ${file.sizeBytes} bytes, but a range within them was refused`,
+      );
+    }
+    return emptyRead(file);
+  }
+
+  /** Which bytes the answer says to carry. Throws UfsBadResponse unless they are the ones asked for. */
+  #spanOf(
+    call: S3Call,
+    response: S3Response,
+    options: ReadOptions,
+  ): { readonly totalBytes: number; readonly lengthBytes: number } {
+    const { offset, lengthBytes } = options;
+    if (response.statusCode === 200) {
+      const totalBytes = this.#lengthOf(call, response);
+      if (offset === 0 && totalBytes <= lengthBytes) return { totalBytes, lengthBytes: totalBytes };
+      throw this.#badRange(call, `all ${totalBytes} bytes`, options);
+    }
+    const text = headerOf(response.headers, 'content-range') ?? '';
+    const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(text);
+    const [from, to, totalBytes] = match ? [Number(match[1]), Number(match[2]), Number(match[3])] : [];
+    if (from === undefined || to === undefined || totalBytes === undefined) {
+      throw this.#badRange(call, text === '' ? 'no range' : `"${text}"`, options);
+    }
+    const length = headerOf(response.headers, 'content-length');
+    const end = Math.min(offset + lengthBytes, totalBytes);
+    if (from !== offset || to !== end - 1 || (length !== undefined && Number(length) !== end - offset)) {
+      throw this.#badRange(call, `"${text}" in ${length ?? 'unknown'} bytes`, options);
+    }
+    return { totalBytes, lengthBytes: end - offset };
+  }
+
+  async *#chunks(call: S3Call, response: S3Response, lengthBytes: number): AsyncGenerator<Uint8Array> {
+    let given = 0;
+    try {
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        given += chunk.length;
+        if (given > lengthBytes) break;
+        yield chunk;
+      }
+    } catch (thrown) {
+      // A connection that the store closed in good order, but too early, is an answer that is too short.
+      if (call.signal?.aborted || !isEarlyEnd(thrown)) throw this.#connection.connectionError(call, thrown);
+    }
+    if (given === lengthBytes) return;
+    const name = nameOf(this.#connection.subjectOf(call));
+    throw badAnswer(this.#options.origin, `${name} was to have ${lengthBytes} bytes, ${given} came`);
+  }
+
+  async write(key: string, bytes: Uint8Array, options: CallOptions = {}): Promise<FileStatus> {
+    options.signal?.throwIfAborted();
+    const objectKey = this.#objectKey(key);
+    if (objectKey === undefined) {
+      throw new AlluxioError('InvalidArgument', `"${key}" cannot be the name of an object`);
+    }
+    const call = this.#call('write', { method: 'PUT', key: objectKey, bytes }, options.signal);
+    await this.#finish(call);
+    const file = await this.stat(key, options);
+    if (!file) throw fileNotFound(nameOf(this.#connection.subjectOf(call)));
+    return file;
+  }
+
+  async remove(key: string, options: CallOptions = {}): Promise<void> {
+    options.signal?.throwIfAborted();
+    const objectKey = this.#objectKey(key);
+    if (objectKey === undefined) return;
+    await this.#finish(this.#call('remove', { method: 'DELETE', key: objectKey }, options.signal));
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  async #finish(call: S3Call): Promise<void> {
+    const response = await this.#connection.send(call);
+    if (response.statusCode === 200 || response.statusCode === 204) {
+      await this.#connection.text(call, response);
+      return;
+    }
+    const error = await this.#connection.errorOf(call, response);
+    if (call.request.method === 'DELETE' && error.code === 'FileNotFound') return;
+    throw error;
+  }
+
+  #call(action: string, request: S3Call['request'], signal: AbortSignal | undefined): S3Call {
+    return { action, request, signal };
+  }
+
+  /** Undefined for what no object can be named; asking would reach the bucket itself, or be refused. */
+  #objectKey(key: string): string | undefined {
+    const objectKey = this.#options.keyPrefix + key;
+    if (key === '' || !objectKey.isWellFormed() || Buffer.byteLength(objectKey) > keyMaxBytes)
+      return undefined;
+    return objectKey;
+  }
+
+  #lengthOf(call: S3Call, response: S3Response): number {
+    const text = headerOf(response.headers, 'content-length') ?? '';
+    if (/^\d+$/.test(text)) return Number(text);
+    throw badAnswer(
+      this.#options.origin,
+      `no length is given for ${nameOf(this.#connection.subjectOf(call))}`,
+    );
+  }
+
+  #badRange(call: S3Call, answered: string, options: ReadOptions): AlluxioError {
+    const name = nameOf(this.#connection.subjectOf(call));
+    const asked = `bytes ${options.offset} to ${options.offset + options.lengthBytes - 1}`;
+    return badAnswer(this.#options.origin, `asked for ${asked} of ${name}, it gives ${answered}`);
+  }
+}
+
+/** Ends the connection of a body that was not read to its end; nothing happens after the end. */
+function release(response: S3Response): void {
+  response.body.on('error', () => undefined);
+  response.body.destroy();
+}
+
+function isEarlyEnd(thrown: unknown): boolean {
+  if (!(thrown instanceof Error) || !('code' in thrown)) return false;
+  return thrown.code === 'UND_ERR_SOCKET' || thrown.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
+}
