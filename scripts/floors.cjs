@@ -6,6 +6,8 @@ const floors = [
   { floor: 2, path: 'packages/ufs-adapters/src', beside: [] },
   { floor: 2, path: 'packages/transport/src', beside: [] },
   { floor: 2, path: 'packages/worker/src/page-store', beside: [] },
+  { floor: 2, path: 'packages/worker/src/file-records', beside: ['packages/ufs-adapters/src'] },
+
   { floor: 3, path: 'packages/worker/src/cache', beside: [] },
   { floor: 3, path: 'packages/worker/src/cluster', beside: ['packages/worker/src/cache'] },
   { floor: 3, path: 'packages/coordinator/src/control', beside: [] },

@@ -12,6 +12,7 @@ import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore } from '../page-store/page-store.ts';
+import type { CacheRules } from './cache-rules.ts';
 import type { FileTable, FoundFile } from './file-table.ts';
 import type { FileName, ServedMount } from './mount-table.ts';
 import type { Fill, PageFiller } from './page-filler.ts';
@@ -25,6 +26,7 @@ export interface FileCacheOptions {
   readonly files: FileTable;
   readonly filler: PageFiller;
   readonly pageSizeBytes: number;
+  readonly rules: CacheRules;
   readonly events: FileCacheEvents;
 }
 
@@ -167,6 +169,9 @@ class FileReader {
 
   async #resolve(offset: number, signal: AbortSignal): Promise<Resolved> {
     const { record } = this.#options.found;
+    if (!this.#cache.rules.ruleOf(this.#options.file.ufsPath).isKept) {
+      return this.#bypass(offset, 'bypass-filter', signal);
+    }
     if (!record.fileKey) return this.#bypass(offset, 'bypass-version', signal);
     const { pageSizeBytes, store, filler } = this.#cache;
     const index = Math.floor(offset / pageSizeBytes);

@@ -1,5 +1,5 @@
 /**
- * The small map path → version, the only thing here with a rule of freshness: a record is trusted for `maxAgeMs` and then asked for
+ * The small map path → version, the only thing here with a rule of freshness: a record is trusted for the age that its rule says and then asked for
  * again on its next use. When the under storage cannot answer, a record goes on being used as stale for `staleIfErrorMaxMs` after it was last
  * confirmed. A file that is not there, or no longer, or may not be read, is never served from a record.
  */
@@ -7,11 +7,13 @@
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { FileKey } from '@alluxio-ts/common/page';
-import { fileIdOf, fileKeyOf } from '@alluxio-ts/common/page';
+import { fileKeyOf } from '@alluxio-ts/common/page';
 import { SingleFlight } from '@alluxio-ts/common/single-flight';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { LRUCache } from 'lru-cache';
-import type { FileName } from './mount-table.ts';
+import type { FileRecordStore } from '../file-records/file-record-store.ts';
+import type { CacheRules } from './cache-rules.ts';
+import type { FileName, ServedMount } from './mount-table.ts';
 
 export interface FileRecord {
   readonly status: FileStatus;
@@ -32,14 +34,22 @@ export interface FoundFile {
 export interface FileTableOptions {
   readonly clock: Clock;
   readonly pageSizeBytes: number;
-  readonly maxAgeMs: number;
+  readonly rules: CacheRules;
   readonly staleIfErrorMaxMs: number;
   /** How long "there is no such file" is remembered. */
   readonly negativeAgeMs: number;
+  /** Records in memory; the store behind has its own bound. */
   readonly recordsMax: number;
+  readonly records: FileRecordStore;
 }
 
 export const fileTableDefaults = { negativeAgeMs: 1000, recordsMax: 200_000 } as const;
+
+/** How long a re-check may take when there is a record that can stand in. */
+const recheckDeadlineMs = 5000;
+
+/** After a failed check, records of the same mount stand in for so long before the under storage is asked again. */
+const failedPauseMs = 1000;
 
 /** A record, or since when the file is known to be absent. */
 type Known = FileRecord | { readonly absentSinceMs: number };
@@ -47,14 +57,12 @@ type Known = FileRecord | { readonly absentSinceMs: number };
 export class FileTable {
   readonly #options: FileTableOptions;
   readonly #known: LRUCache<string, Known>;
-  /** For clients that name a file by its id alone. */
-  readonly #pathById: LRUCache<string, string>;
+  readonly #failedAtMs = new WeakMap<ServedMount, number>();
   readonly #checks = new SingleFlight<string, FileRecord | undefined>();
 
   constructor(options: FileTableOptions) {
     this.#options = options;
     this.#known = new LRUCache({ max: options.recordsMax });
-    this.#pathById = new LRUCache({ max: options.recordsMax });
   }
 
   get recordCount(): number {
@@ -69,21 +77,27 @@ export class FileTable {
     file: FileName,
     options: { readonly mustCheck?: boolean } = {},
   ): Promise<FoundFile | undefined> {
-    const known = this.#known.get(file.ufsPath);
+    const known = this.#known.get(file.ufsPath) ?? this.#recall(file);
     const now = this.#options.clock.monotonic();
     if (known && !options.mustCheck) {
       if ('absentSinceMs' in known) {
         if (now - known.absentSinceMs < this.#options.negativeAgeMs) return undefined;
-      } else if (now - known.checkedAtMs < this.#options.maxAgeMs) {
+      } else if (now - known.checkedAtMs < this.#maxAgeOf(file)) {
         return { record: known, isStale: false, wasChecked: false };
       }
     }
+    const standIn = options.mustCheck ? undefined : this.#standInFor(file);
+    if (standIn && now - (this.#failedAtMs.get(file.mount) ?? -Infinity) < failedPauseMs) {
+      return { record: standIn, isStale: true, wasChecked: false };
+    }
+    const check = this.#checks.run(file.ufsPath, () => this.#check(file));
     try {
-      const record = await this.#checks.run(file.ufsPath, () => this.#check(file));
+      const record = await (standIn ? this.#withDeadline(check, file) : check);
       return record && { record, isStale: false, wasChecked: true };
     } catch (thrown) {
-      const stale = this.#staleFor(file, thrown);
-      if (stale) return { record: stale, isStale: true, wasChecked: true };
+      if (!mayStandIn(thrown)) throw thrown;
+      this.#failedAtMs.set(file.mount, this.#options.clock.monotonic());
+      if (standIn) return { record: standIn, isStale: true, wasChecked: true };
       throw thrown;
     }
   }
@@ -96,11 +110,12 @@ export class FileTable {
 
   /** The path of a file that was looked up here, by its id on the wire; undefined for one that was not. */
   pathOfId(fileId: string): string | undefined {
-    return this.#pathById.get(fileId);
+    return this.#options.records.pathOfId(fileId);
   }
 
   forget(ufsPath: string): void {
     this.#known.delete(ufsPath);
+    this.#options.records.remove(ufsPath);
   }
 
   /** Forgets every file whose UFS path begins so; for `cache free` and for a mount that went. Gives how many. */
@@ -111,6 +126,7 @@ export class FileTable {
       this.#known.delete(ufsPath);
       count++;
     }
+    this.#options.records.removeBelow(ufsPathPrefix);
     return count;
   }
 
@@ -121,16 +137,37 @@ export class FileTable {
     try {
       status = await file.mount.ufs.stat(file.key);
     } catch (thrown) {
-      if (hasErrorCode(thrown, 'UfsAccessDenied', 'AccessDenied')) this.#known.delete(file.ufsPath);
+      if (hasErrorCode(thrown, 'UfsAccessDenied', 'AccessDenied')) this.forget(file.ufsPath);
       throw thrown;
     }
     if (!status) {
+      this.forget(file.ufsPath);
       this.#known.set(file.ufsPath, { absentSinceMs: askedAtMs });
       return undefined;
     }
     const record = { status, fileKey: this.#fileKeyOf(file, status), checkedAtMs: askedAtMs };
     this.#known.set(file.ufsPath, record);
-    this.#pathById.set(fileIdOf(file.ufsPath), file.ufsPath);
+    this.#remember(file, record);
+    return record;
+  }
+
+  #remember(file: FileName, record: FileRecord): void {
+    const { clock, records } = this.#options;
+    const ageMs = clock.monotonic() - record.checkedAtMs;
+    records.put({ ufsPath: file.ufsPath, status: record.status, checkedAtMs: clock.now() - ageMs });
+  }
+
+  /** A record of an earlier run, or one that memory had no room for. Where the wall clock went back since, its age is unknown and it is asked for again. */
+  #recall(file: FileName): FileRecord | undefined {
+    const { clock, records } = this.#options;
+    const stored = records.get(file.ufsPath);
+    if (!stored) return undefined;
+    const ageMs = clock.now() - stored.checkedAtMs;
+    const maxAgeMs = this.#maxAgeOf(file);
+    const isAgeKnown = ageMs >= 0 || maxAgeMs === Number.POSITIVE_INFINITY;
+    const checkedAtMs = clock.monotonic() - (isAgeKnown ? Math.max(0, ageMs) : maxAgeMs);
+    const record = { status: stored.status, fileKey: this.#fileKeyOf(file, stored.status), checkedAtMs };
+    this.#known.set(file.ufsPath, record);
     return record;
   }
 
@@ -143,17 +180,42 @@ export class FileTable {
     });
   }
 
-  #staleFor(file: FileName, thrown: unknown): FileRecord | undefined {
-    if (
-      !hasErrorCode(thrown, 'UfsUnavailable', 'UfsTimeout', 'UfsBadResponse', 'Overloaded', 'UfsThrottled')
-    ) {
-      return undefined;
-    }
+  #maxAgeOf(file: FileName): number {
+    return this.#options.rules.ruleOf(file.ufsPath).maxAgeMs;
+  }
+
+  /** The record that may be served when the under storage cannot say what it has. */
+  #standInFor(file: FileName): FileRecord | undefined {
     const record = this.peek(file.ufsPath);
     if (!record) return undefined;
     const ageMs = this.#options.clock.monotonic() - record.checkedAtMs;
-    return ageMs < this.#options.maxAgeMs + this.#options.staleIfErrorMaxMs ? record : undefined;
+    return ageMs < this.#maxAgeOf(file) + this.#options.staleIfErrorMaxMs ? record : undefined;
   }
+
+  /** With a record at hand nobody waits out a silent under storage; its answer still counts when it comes. */
+  async #withDeadline<T>(check: Promise<T>, file: FileName): Promise<T> {
+    const over = new AbortController();
+    const deadline = this.#options.clock.sleep(recheckDeadlineMs, { signal: over.signal }).then(
+      () => {
+        throw new AlluxioError(
+          'UfsTimeout',
+          `${file.ufsPath} was not confirmed within ${recheckDeadlineMs} ms`,
+        );
+      },
+      // Only the check's own result settles the race then.
+      () => check,
+    );
+    try {
+      return await Promise.race([check, deadline]);
+    } finally {
+      over.abort();
+      deadline.catch(() => undefined);
+    }
+  }
+}
+
+function mayStandIn(thrown: unknown): boolean {
+  return hasErrorCode(thrown, 'UfsUnavailable', 'UfsTimeout', 'UfsBadResponse', 'Overloaded', 'UfsThrottled');
 }
 
 /** What to say about a file that is not there. */
