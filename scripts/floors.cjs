@@ -13,6 +13,8 @@ const floors = [
   { floor: 3, path: 'packages/coordinator/src/control', beside: [] },
   { floor: 4, path: 'packages/worker/src/http', beside: [] },
   { floor: 4, path: 'packages/worker/src/s3', beside: ['packages/worker/src/http'] },
+  { floor: 4, path: 'packages/worker/src/rest', beside: ['packages/worker/src/http'] },
+  { floor: 4, path: 'packages/worker/src/web', beside: [] },
   { floor: 4, path: 'packages/coordinator/src/http', beside: [] },
 ];
 

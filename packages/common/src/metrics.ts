@@ -129,6 +129,7 @@ export class Metrics {
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();
   readonly #histograms = new Map<string, Histogram>();
+  readonly #raised = new Map<string, number>();
   readonly #readers: (() => void)[] = [];
 
   constructor() {
@@ -143,6 +144,14 @@ export class Metrics {
 
   add<N extends NamesOf<'counter'>>(name: N, labels: LabelsOf<N>, count: number): void {
     if (count > 0) this.#counters.get(name)?.inc(labels, count);
+  }
+
+  /** Brings a counter up to a total that is counted elsewhere; a smaller one is ignored, since counters only grow. */
+  raise<N extends NamesOf<'counter'>>(name: N, total: number): void {
+    const before = this.#raised.get(name) ?? 0;
+    if (total <= before) return;
+    this.#raised.set(name, total);
+    this.#counters.get(name)?.inc(total - before);
   }
 
   set<N extends NamesOf<'gauge'>>(name: N, labels: LabelsOf<N>, value: number): void {

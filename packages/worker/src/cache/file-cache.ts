@@ -30,9 +30,12 @@ export interface FileCacheOptions {
   readonly events: FileCacheEvents;
 }
 
-/** What is counted; called once a page that was read. */
+/** What is counted. */
 export interface FileCacheEvents {
+  /** A page was read, or what was asked of it. */
   read(outcome: Outcome, lengthBytes: number): void;
+  /** A file was looked up; whether the under storage was asked. */
+  looked(wasChecked: boolean): void;
 }
 
 export interface OpenOptions {
@@ -60,8 +63,13 @@ export class FileCache {
     return this.#options.files;
   }
 
-  lookup(file: FileName, options: { readonly mustCheck?: boolean } = {}): Promise<FoundFile | undefined> {
-    return this.#options.files.lookup(file, options);
+  async lookup(
+    file: FileName,
+    options: { readonly mustCheck?: boolean } = {},
+  ): Promise<FoundFile | undefined> {
+    const found = await this.#options.files.lookup(file, options);
+    this.#options.events.looked(found?.wasChecked ?? true);
+    return found;
   }
 
   list(mount: ServedMount, options: ListOptions): AsyncIterable<ListEntry> {

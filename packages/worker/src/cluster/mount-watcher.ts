@@ -24,6 +24,8 @@ export interface MountWatcherOptions {
   readonly decode: (entry: KvEntry) => Mount;
   /** Throws InvalidOptions and the like for a mount that cannot be opened: it is logged and left out. */
   readonly openUfs: (uri: MountUri, options: Readonly<Record<string, string>>) => Ufs;
+  /** Called before a mount is served, with its options, secrets opened. */
+  readonly onServed: (mount: ServedMount, options: Readonly<Record<string, string>>) => void;
   /** Called after a mount went or was replaced: what was known of its files no longer holds. */
   readonly onGone: (mount: ServedMount) => void;
 }
@@ -100,7 +102,9 @@ export class MountWatcher {
       const uri = parseMountUri(mount.ufsUri);
       const ufs = this.#options.openUfs(uri, mount.options);
       this.#values.set(entry.key, entry.value);
-      this.#gone(mounts.set({ path: mount.path, uri, ufs, sinceMs: this.#options.clock.now() }));
+      const served = { path: mount.path, uri, ufs, sinceMs: this.#options.clock.now() };
+      this.#options.onServed(served, mount.options);
+      this.#gone(mounts.set(served));
       logger.info({ path: mount.path, ufsUri: mount.ufsUri }, 'mount-served');
     } catch (thrown) {
       logger.error({ key: entry.key, error: thrown }, 'mount-not-served');

@@ -1,0 +1,282 @@
+/** The composition of a worker: everything that one is made of is built here, and closed here in the order of who needs whom. */
+
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock, Random } from '@alluxio-ts/common/clock';
+import type { Logger } from '@alluxio-ts/common/logger';
+import type { Metrics } from '@alluxio-ts/common/metrics';
+import type { Mount } from '@alluxio-ts/common/protocol/mounts';
+import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+import { SlotPool } from '@alluxio-ts/common/slot-pool';
+import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
+import type { MountUri } from '@alluxio-ts/common/ufs-path';
+import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
+import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
+import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
+import { CacheRulesFile } from './cache/cache-rules-file.ts';
+import { defaultRules } from './cache/cache-rules.ts';
+import { FileCache } from './cache/file-cache.ts';
+import { FileTable, fileTableDefaults } from './cache/file-table.ts';
+import type { ServedMount } from './cache/mount-table.ts';
+import { MountTable } from './cache/mount-table.ts';
+import { PageFiller } from './cache/page-filler.ts';
+import { SelfPlacement } from './cache/placement.ts';
+import { MountWatcher } from './cluster/mount-watcher.ts';
+import { FileRecordStore, fileRecordStoreDefaults } from './file-records/file-record-store.ts';
+import type { PageStore } from './page-store/page-store.ts';
+import { createRestSurface } from './rest/rest-surface.ts';
+import { createS3Surface, operationOf } from './s3/s3-surface.ts';
+import { parseS3Target } from './s3/s3-target.ts';
+import { startWorkerWeb } from './web/worker-web.ts';
+
+export interface WorkerOptions {
+  readonly clusterName: string;
+  readonly bindHost: string;
+  readonly s3Port: number;
+  readonly restPort: number;
+  readonly webPort: number;
+  readonly metastoreDir: string;
+  readonly pageSizeBytes: number;
+  readonly directMemoryBytes: number;
+  readonly maxAgeMs: number;
+  readonly staleIfErrorMaxMs: number;
+  /** Without one, every file is kept and re-checked after `maxAgeMs`. */
+  readonly rulesFile?: { readonly path: string; readonly checkIntervalMs: number };
+  /** Whether `/v1/ufsInfo` gives out the credentials of mounts. */
+  readonly exposesCredentials: boolean;
+}
+
+/** What a worker is given instead of making it itself. */
+export interface WorkerParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly store: KvStore;
+  /** The worker's from now on: it closes it. */
+  readonly pageStore: PageStore;
+  readonly decodeMount: (entry: KvEntry) => Mount;
+  readonly openUfs: (uri: MountUri, options: Readonly<Record<string, string>>) => Ufs;
+}
+
+export interface Worker {
+  readonly s3Port: number;
+  readonly restPort: number;
+  readonly webPort: number;
+  readonly cache: FileCache;
+  readonly mounts: MountTable;
+  /** Lets answers in flight finish for at most `deadlineMs`, then closes everything. */
+  close(options: { readonly deadlineMs: number }): Promise<void>;
+}
+
+export async function startWorker(options: WorkerOptions, parts: WorkerParts): Promise<Worker> {
+  const { clock, random, logger, metrics, pageStore } = parts;
+  const closers: (() => Promise<void>)[] = [() => pageStore.close()];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).toReversed()) await close();
+  };
+  try {
+    await mkdir(options.metastoreDir, { recursive: true });
+    const records = new FileRecordStore({
+      ...fileRecordStoreDefaults,
+      path: join(options.metastoreDir, 'files.db'),
+      clock,
+      logger,
+    });
+    closers.push(() => records.close());
+
+    const slots = new SlotPool({
+      slotCount: Math.floor(options.directMemoryBytes / options.pageSizeBytes),
+      slotSizeBytes: options.pageSizeBytes,
+    });
+    const rules = options.rulesFile
+      ? await CacheRulesFile.open({ ...options.rulesFile, clock, logger, onChange: () => undefined })
+      : defaultRules(options.maxAgeMs);
+    if (rules instanceof CacheRulesFile) closers.push(() => rules.close());
+
+    const files = new FileTable({
+      ...fileTableDefaults,
+      clock,
+      pageSizeBytes: options.pageSizeBytes,
+      rules,
+      staleIfErrorMaxMs: options.staleIfErrorMaxMs,
+      records,
+    });
+    const filler = new PageFiller({ store: pageStore, slots, pageSizeBytes: options.pageSizeBytes, logger });
+    closers.push(() => filler.idle());
+    const cache = new FileCache({
+      store: pageStore,
+      slots,
+      files,
+      filler,
+      pageSizeBytes: options.pageSizeBytes,
+      rules,
+      events: cacheEvents(metrics),
+    });
+
+    const mounts = new MountTable();
+    const mountOptions = new WeakMap<ServedMount, Readonly<Record<string, string>>>();
+    const watcher = new MountWatcher({
+      store: parts.store,
+      clusterName: options.clusterName,
+      mounts,
+      clock,
+      logger,
+      decode: parts.decodeMount,
+      openUfs: parts.openUfs,
+      onServed: (mount, given) => mountOptions.set(mount, given),
+      onGone: (mount) => files.forgetBelow(`${mount.uri.text}/`),
+    });
+    await watcher.start();
+    closers.push(() => watcher.close());
+
+    let closing: string | undefined;
+    const web = await startWorkerWeb({
+      host: options.bindHost,
+      port: options.webPort,
+      metrics,
+      notReady: () => closing,
+    });
+    closers.push(() => web.close());
+
+    const transport = new PlainTransport({
+      ...plainTransportDefaults,
+      clock,
+      random,
+      logger,
+      slots,
+      onAnswered: (answered) => recordAnswer(answered, metrics, logger),
+    });
+    let deadlineMs = 0;
+    closers.push(() => transport.close({ deadlineMs }));
+    const s3 = await transport.listen({
+      host: options.bindHost,
+      port: options.s3Port,
+      name: 's3',
+      handler: createS3Surface({ cache, mounts, logger }),
+    });
+    let restPort = options.restPort;
+    const placement = new SelfPlacement(() =>
+      workerNetAddress({
+        host: options.bindHost,
+        httpServerPort: restPort,
+        webPort: web.port,
+        s3Port: s3.port,
+      }),
+    );
+    const rest = await transport.listen({
+      host: options.bindHost,
+      port: options.restPort,
+      name: 'rest',
+      handler: createRestSurface({
+        cache,
+        mounts,
+        placement,
+        pageSizeBytes: options.pageSizeBytes,
+        logger,
+        ufsInfoOf: (mount) => (options.exposesCredentials ? credentialsOf(mountOptions.get(mount)) : {}),
+      }),
+    });
+    restPort = rest.port;
+    metrics.onScrape(() => readGauges(metrics, { pageStore, slots, filler }));
+    return {
+      s3Port: s3.port,
+      restPort,
+      webPort: web.port,
+      cache,
+      mounts,
+      close: async (closeOptions) => {
+        closing = 'the worker is shutting down';
+        deadlineMs = closeOptions.deadlineMs;
+        await closeAll();
+      },
+    };
+  } catch (thrown) {
+    await closeAll();
+    throw thrown;
+  }
+}
+
+function cacheEvents(metrics: Metrics): ConstructorParameters<typeof FileCache>[0]['events'] {
+  return {
+    read: (outcome, lengthBytes) => {
+      metrics.add('alluxio_read_pages_total', { outcome }, 1);
+      const isHit = outcome === 'hit' || outcome === 'hit-stale' || outcome === 'hit-peer';
+      metrics.add(
+        isHit ? 'alluxio_cached_data_read_bytes_total' : 'alluxio_missed_data_read_bytes_total',
+        {},
+        lengthBytes,
+      );
+    },
+    looked: (wasChecked) => {
+      metrics.add(
+        wasChecked ? 'alluxio_metadata_cache_miss_calls_total' : 'alluxio_metadata_cache_hit_calls_total',
+        {},
+        1,
+      );
+    },
+  };
+}
+
+function recordAnswer(answered: AnsweredRequest, metrics: Metrics, logger: Logger): void {
+  const isS3 = answered.listener === 's3';
+  const operation = isS3 ? s3OperationOf(answered) : restCallOf(answered.target);
+  const isSuccess = answered.isComplete && answered.status < 400;
+  metrics.observe(
+    isS3 ? 'alluxio_s3_api_call_latency_ms' : 'alluxio_rest_api_call_latency_ms',
+    { method: operation, success: String(isSuccess), status: String(answered.status) },
+    answered.durationMs,
+  );
+  metrics.add(
+    'alluxio_data_throughput_bytes_total',
+    { method: 'read', destination: answered.listener },
+    answered.sentBytes,
+  );
+  logger.debug({ ...answered, operation }, 'access');
+}
+
+function s3OperationOf(answered: AnsweredRequest): string {
+  try {
+    return operationOf(answered.method, parseS3Target(answered.target));
+  } catch {
+    return 'Unsupported';
+  }
+}
+
+/** Label values are ours, never the client's. */
+const restCalls = ['health', 'node', 'ufsInfo', 'files', 'info', 'chunk', 'range', 'head', 'tail', 'file'];
+
+function restCallOf(target: string): string {
+  const call = target.split(/[/?]/, 3)[2] ?? '';
+  return restCalls.includes(call) ? call : 'unknown';
+}
+
+function readGauges(
+  metrics: Metrics,
+  parts: { readonly pageStore: PageStore; readonly slots: SlotPool; readonly filler: PageFiller },
+): void {
+  const stats = parts.pageStore.stats();
+  metrics.set('alluxio_cached_storage_bytes', {}, stats.usedBytes);
+  metrics.set('alluxio_cached_capacity_bytes', {}, stats.capacityBytes);
+  metrics.set('alluxio_data_cached_pages', {}, stats.pageCount);
+  metrics.set('alluxio_data_cached_bytes', {}, stats.pageBytes);
+  metrics.raise('alluxio_page_store_corrupt_pages_total', stats.corruptCount);
+  metrics.raise('alluxio_cached_evicted_data_bytes_total', stats.evictedBytes);
+  metrics.set('alluxio_fills_running', {}, parts.filler.runningCount);
+  const usedSlots = parts.slots.slotCount - parts.slots.freeCount;
+  metrics.set('alluxio_direct_memory_used_bytes', {}, usedSlots * parts.slots.slotSizeBytes);
+}
+
+/** As alluxiofs reads them for its own fallback to the under storage. */
+function credentialsOf(
+  options: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> {
+  const named = {
+    access_key: options?.['s3a.accessKeyId'],
+    secret_key: options?.['s3a.secretKey'],
+    endpoint: options?.['alluxio.underfs.s3.endpoint'],
+  };
+  return Object.fromEntries(
+    Object.entries(named).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
