@@ -147,7 +147,7 @@ export class Metrics {
   }
 
   /** Brings a counter up to a total that is counted elsewhere; a smaller one is ignored, since counters only grow. */
-  raise<N extends NamesOf<'counter'>>(name: N, total: number): void {
+  raise(name: NamesOf<'counter'>, total: number): void {
     const before = this.#raised.get(name) ?? 0;
     if (total <= before) return;
     this.#raised.set(name, total);

@@ -40,6 +40,7 @@ export async function startWorkerWeb(options: WorkerWebOptions): Promise<WorkerW
       { cause: thrown },
     );
   }
-  const [address] = server.addresses();
-  return { port: address?.port ?? options.port, close: () => server.close() };
+  const address = server.server.address();
+  const port = typeof address === 'object' && address ? address.port : options.port;
+  return { port, close: () => server.close() };
 }
