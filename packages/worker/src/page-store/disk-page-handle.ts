@@ -1,0 +1,110 @@
+/** A page of the disk store in a reader's hands: reads whole blocks, checks each, gives what was asked. */
+
+import { Buffer } from 'node:buffer';
+import type { PageHandle } from '@alluxio-ts/common/body';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import { type PageId, blockSizeBytes } from '@alluxio-ts/common/page';
+import type { DiskQueue } from './disk-queue.ts';
+import { readAt } from './file-io.ts';
+import { blocksMatch } from './page-checksums.ts';
+import type { PagePlace } from './page-table.ts';
+import type { Segment } from './segment.ts';
+
+/** Reads of whole blocks of one page: what handles and the copying at reclaim have in common. */
+export interface BlockReader {
+  readonly reads: DiskQueue;
+  /** Takes the page out of the store, if it is still at this place. */
+  onBadPage(page: PageId, place: PagePlace, error: AlluxioError): void;
+}
+
+export class DiskPageHandle implements PageHandle {
+  readonly #reader: BlockReader;
+  readonly #page: PageId;
+  readonly #segment: Segment;
+  readonly #place: PagePlace;
+  #isReleased = false;
+
+  /** Pins the segment. */
+  constructor(reader: BlockReader, page: PageId, segment: Segment, place: PagePlace) {
+    this.#reader = reader;
+    this.#page = page;
+    this.#segment = segment;
+    this.#place = place;
+    segment.pin();
+  }
+
+  get lengthBytes(): number {
+    return this.#place.lengthBytes;
+  }
+
+  get native(): { readonly segmentId: number; readonly offset: number; readonly lengthBytes: number } {
+    const { dataStartBytes, lengthBytes, segmentId } = this.#place;
+    return { segmentId, offset: dataStartBytes, lengthBytes };
+  }
+
+  async read(from: number, to: number): Promise<Uint8Array> {
+    if (this.#isReleased) throw new AlluxioError('Internal', 'a page handle was read after its release');
+    if (!(from >= 0 && from <= to && to <= this.lengthBytes)) {
+      throw new AlluxioError('Internal', `bytes ${from} to ${to} of a page of ${this.lengthBytes}`);
+    }
+    if (from === to) return new Uint8Array(0);
+    return readChecked(this.#reader, this.#page, this.#segment, this.#place, from, to);
+  }
+
+  release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#segment.unpin();
+  }
+}
+
+/** Checked bytes [from, to) of a page. On failure the page has been taken out of the store. */
+export async function readChecked(
+  reader: BlockReader,
+  page: PageId,
+  segment: Segment,
+  place: PagePlace,
+  from: number,
+  to: number,
+): Promise<Uint8Array> {
+  try {
+    const firstBlock = Math.floor(from / blockSizeBytes);
+    const begin = firstBlock * blockSizeBytes;
+    const end = Math.min(place.lengthBytes, Math.ceil(to / blockSizeBytes) * blockSizeBytes);
+    const bytes = await reader.reads.run(() => readRange(segment, place.dataStartBytes + begin, end - begin));
+    const isWhole = bytes.length === end - begin;
+    if (!isWhole || !blocksMatch(bytes, segment.checksums, place.checksumIndex + firstBlock)) {
+      const what = isWhole ? 'does not match its checksum' : 'is cut short';
+      throw new AlluxioError('PageCorrupt', `a cached page in ${segment.path} ${what}`, {
+        context: { segmentId: segment.id, offset: place.dataStartBytes, from, to },
+      });
+    }
+    return bytes.subarray(from - begin, to - begin);
+  } catch (thrown) {
+    const error = asPageError(thrown, segment);
+    reader.onBadPage(page, place, error);
+    throw error;
+  }
+}
+
+/** A buffer of its own for each read, never one from a pool: a read that ends after its deadline writes where nobody looks. */
+async function readRange(segment: Segment, position: number, length: number): Promise<Buffer> {
+  segment.pin();
+  try {
+    const bytes = Buffer.allocUnsafeSlow(length);
+    const count = await readAt(await segment.fd(), bytes, position);
+    return bytes.subarray(0, count);
+  } finally {
+    segment.unpin();
+  }
+}
+
+/** What went wrong with a page, as one of ours. */
+export function asPageError(thrown: unknown, segment: Segment): AlluxioError {
+  if (thrown instanceof AlluxioError) return thrown;
+  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  return new AlluxioError('PageStoreUnavailable', `cannot read segment ${segment.path}: ${reason}`, {
+    context: { segmentId: segment.id },
+    cause: thrown,
+  });
+}

@@ -1,0 +1,48 @@
+/** The few file operations of the page store, from the callback API: it costs less than FileHandle and takes shared memory. */
+
+import fs from 'node:fs';
+
+/** Reads until `bytes` is full or the file ends; gives the count. */
+export async function readAt(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+  let done = 0;
+  while (done < bytes.length) {
+    const count = await readOnce(fd, bytes, done, position + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+/** Writes all of `bytes`. */
+export async function writeAt(fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) done += await writeOnce(fd, bytes, done, position + done);
+}
+
+export function openFile(path: string, flags: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.open(path, flags, 0o600, (error, fd) => (error ? reject(error) : resolve(fd)));
+  });
+}
+
+export function closeFile(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fs.close(fd, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+function readOnce(fd: number, bytes: Uint8Array, offset: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.read(fd, bytes, offset, bytes.length - offset, position, (error, count) =>
+      error ? reject(error) : resolve(count),
+    );
+  });
+}
+
+function writeOnce(fd: number, bytes: Uint8Array, offset: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.write(fd, bytes, offset, bytes.length - offset, position, (error, count) =>
+      error ? reject(error) : resolve(count),
+    );
+  });
+}

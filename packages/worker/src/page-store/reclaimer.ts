@@ -1,0 +1,195 @@
+/**
+ * Makes room ahead of need: while less than the target is free, the policy names a segment; the pages that it wants
+ * kept are checked and copied to the newest segment, the others are dropped, and the file is unlinked. One round at a time, in the background, so that
+ * opening a writer never waits; when room is short nevertheless the store takes nothing for a moment.
+ *
+ * Segments that readers pin are left alone while there are others: unlinking them would free nothing.
+ */
+
+import { Buffer } from 'node:buffer';
+import { type Logger, describeError } from '@alluxio-ts/common/logger';
+import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
+import type { DirHealth } from './dir-health.ts';
+import { readChecked } from './disk-page-handle.ts';
+import type { EvictionPolicy, PageView, SegmentView } from './eviction-policy.ts';
+import { readAt } from './file-io.ts';
+import type { PageShelf } from './page-shelf.ts';
+import { type PagePlace, type PageTable, noEntry } from './page-table.ts';
+import { type RecordHeader, decodeRecordHeader } from './record-format.ts';
+import type { SegmentLog } from './segment-log.ts';
+import type { Segment } from './segment.ts';
+
+export interface ReclaimerOptions {
+  readonly log: SegmentLog;
+  readonly table: PageTable;
+  readonly shelf: PageShelf;
+  readonly policy: EvictionPolicy;
+  readonly health: DirHealth;
+  readonly logger: Logger;
+  /** Free bytes to keep ready. */
+  readonly targetBytes: number;
+}
+
+export class Reclaimer {
+  failedCount = 0;
+  copiedCount = 0;
+  readonly #options: ReclaimerOptions;
+  #running: Promise<void> | undefined;
+  #isStopped = false;
+  /** Whether one segment is to go although the bound does not ask for it: the disk itself is full. */
+  #isForced = false;
+
+  constructor(options: ReclaimerOptions) {
+    this.#options = options;
+  }
+
+  /** Starts making room unless it is under way or not needed. */
+  kick(): void {
+    if (this.#running || this.#isStopped || !this.#isNeeded()) return;
+    this.#running = this.#makeRoom().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** Gives up one segment whatever the bound says. */
+  force(): void {
+    this.#isForced = true;
+    this.kick();
+  }
+
+  /** Resolves when the round under way is over; none follows. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#running;
+  }
+
+  /** Drops segments, copying nothing, until the bound holds: a directory may have been made smaller between two runs. */
+  async shrink(): Promise<void> {
+    while (this.#options.log.freeBytes < 0) {
+      const victim = this.#chooseSegment();
+      if (!victim) return;
+      this.#drop(victim);
+      await this.#options.log.retire(victim);
+    }
+  }
+
+  #isNeeded(): boolean {
+    return this.#isForced || this.#options.log.freeBytes < this.#options.targetBytes;
+  }
+
+  async #makeRoom(): Promise<void> {
+    try {
+      while (!this.#isStopped && this.#isNeeded()) {
+        const victim = this.#chooseSegment();
+        if (!victim) return;
+        if (!this.#isForced && this.#options.health.canWrite) await this.#copyForward(victim);
+        this.#isForced = false;
+        this.#drop(victim);
+        await this.#options.log.retire(victim);
+      }
+    } catch (thrown) {
+      // Whoever needs room next starts another round; the segment, now without pages, is the first choice then.
+      this.failedCount++;
+      this.#options.logger.warn({ error: describeError(thrown) }, 'segment cannot be reclaimed');
+    }
+  }
+
+  #chooseSegment(): Segment | undefined {
+    const views: SegmentView[] = [];
+    for (const segment of this.#options.log.segments.values()) {
+      if (segment.state === 'sealed' && !segment.isPinned) views.push(viewOf(segment));
+    }
+    if (views.length === 0) return undefined;
+    return this.#options.log.segments.get(this.#options.policy.chooseSegment(views).id);
+  }
+
+  async #copyForward(victim: Segment): Promise<void> {
+    let budgetBytes = Math.floor(victim.usedBytes / 2);
+    const { policy, table } = this.#options;
+    const wanted = policy.choosePages(this.#pagesOf(victim), { budgetBytes, tickMean: table.tickMean });
+    for (const { page, lengthBytes } of wanted) {
+      budgetBytes -= lengthBytes;
+      if (budgetBytes < 0 || this.#isStopped) return;
+      // A page that cannot be copied (bad block, no room, disk broken) is dropped with its segment.
+      if (await this.#copyPage(page, victim).catch(() => false)) this.copiedCount++;
+    }
+  }
+
+  async #copyPage(page: PageId, victim: Segment): Promise<boolean> {
+    const { shelf, table } = this.#options;
+    const entry = table.find(page);
+    if (entry === noEntry || table.segmentIdOf(entry) !== victim.id) return false;
+    const place = table.placeOf(entry);
+    const header = await readHeader(shelf, page, victim, place);
+    if (!header || !shelf.canTakeNow(header.layout)) return false;
+    const bytes = await readChecked(shelf, page, victim, place, 0, place.lengthBytes);
+    let isMoved = false;
+    const writer = shelf.openWriter(page, header.origin, bytes.length, (id, segment, to) => {
+      isMoved = shelf.move(id, place, segment, to);
+    });
+    if (!writer) return false;
+    try {
+      await writer.write(bytes);
+    } catch (thrown) {
+      writer.abort();
+      throw thrown;
+    }
+    // Removed or replaced meanwhile: then the copy is not to come back at the next start either.
+    if (shelf.isAt(page, place)) writer.finish();
+    else writer.abort();
+    return isMoved;
+  }
+
+  #drop(victim: Segment): void {
+    const { shelf, table } = this.#options;
+    for (let entry = victim.pages.first; entry !== noEntry; entry = victim.pages.first) {
+      shelf.remove(table.pageOf(entry), 'evicted');
+    }
+  }
+
+  #pagesOf(segment: Segment): readonly PageView[] {
+    const { table } = this.#options;
+    const pages: PageView[] = [];
+    for (let entry = segment.pages.first; entry !== noEntry; entry = table.nextOf(entry)) {
+      pages.push({
+        page: table.pageOf(entry),
+        lengthBytes: table.lengthOf(entry),
+        tick: table.tickOf(entry),
+      });
+    }
+    return pages;
+  }
+}
+
+/** The record's header as the disk has it, or undefined when it is not sound or is another page's. */
+export async function readHeader(
+  shelf: PageShelf,
+  page: PageId,
+  segment: Segment,
+  place: PagePlace,
+): Promise<RecordHeader | undefined> {
+  const bytes = Buffer.allocUnsafeSlow(place.dataStartBytes - place.recordOffsetBytes);
+  const count = await shelf.reads.run(async () => {
+    segment.pin();
+    try {
+      return await readAt(await segment.fd(), bytes, place.recordOffsetBytes);
+    } finally {
+      segment.unpin();
+    }
+  });
+  const header = decodeRecordHeader(bytes.subarray(0, count), segment.identity, place.recordOffsetBytes);
+  if (!header?.isPage || header.index !== page.index) return undefined;
+  const { a, b, c } = fileKeyOf(header.origin);
+  return a === page.file.a && b === page.file.b && c === page.file.c ? header : undefined;
+}
+
+function viewOf(segment: Segment): SegmentView {
+  const { pages } = segment;
+  return {
+    id: segment.id,
+    sizeBytes: segment.usedBytes,
+    pageCount: pages.count,
+    pageBytes: pages.bytes,
+    tickMean: pages.count === 0 ? 0 : pages.tickSum / pages.count,
+  };
+}
