@@ -1,0 +1,269 @@
+import { join } from 'node:path';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import type { Test } from 'tap';
+import t from 'tap';
+import { parseCacheRules } from '../src/cache/cache-rules.ts';
+import { MemoryPageStore } from '../src/page-store/memory-page-store.ts';
+import { CacheRig, contentOf, maxAgeMs, pageSizeBytes, staleIfErrorMaxMs } from './support/cache-rig.ts';
+
+const down = new AlluxioError('UfsUnavailable', 'the storage is down', { retry: 'never' });
+const always = Number.POSITIVE_INFINITY;
+
+async function withRig(
+  t: Test,
+  options: ConstructorParameters<typeof CacheRig>[0],
+  use: (rig: CacheRig) => Promise<void>,
+): Promise<void> {
+  const rig = new CacheRig(options);
+  try {
+    await use(rig);
+    const { freeSlots, slotCount, openBodies } = await rig.settle();
+    t.equal(freeSlots, slotCount, 'every slot is back');
+    t.equal(openBodies, 0, 'no body of the storage is left open');
+  } finally {
+    await rig.close();
+  }
+}
+
+t.test('a cold read fetches each page once, the next one nothing', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    const content = contentOf(1, 3 * pageSizeBytes + 77);
+    await rig.memory.write('a', content);
+    const cold = await rig.read('a');
+    t.ok(Buffer.from(content).equals(cold.bytes));
+    t.equal(cold.outcome, 'miss');
+    t.equal(rig.ufs.callCount('read', 'a'), 4);
+    t.equal(rig.ufs.byteCount('a'), content.length);
+    await rig.filler.idle();
+    const warm = await rig.read('a');
+    t.ok(Buffer.from(content).equals(warm.bytes));
+    t.equal(warm.outcome, 'hit');
+    t.equal(rig.ufs.callCount('read', 'a'), 4);
+    t.equal(rig.ufs.callCount('stat', 'a'), 1);
+  });
+});
+
+t.test('however many readers wait for a cold file, no byte is fetched twice', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    const content = contentOf(2, 5 * pageSizeBytes);
+    await rig.memory.write('a', content);
+    const reads = await Promise.all(Array.from({ length: 32 }, () => rig.read('a')));
+    for (const read of reads) t.ok(Buffer.from(content).equals(read.bytes));
+    t.equal(rig.ufs.byteCount('a'), content.length);
+    t.equal(rig.ufs.callCount('stat', 'a'), 1);
+    t.strictSame(new Set(reads.map((read) => read.outcome)), new Set(['miss', 'miss-joined']));
+  });
+});
+
+t.test('a byte deep in a page comes before what lies ahead of it', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    const content = contentOf(3, pageSizeBytes);
+    await rig.memory.write('a', content);
+    const from = 400 * 1024 + 5;
+    const gate = rig.ufs.holdBody('a', pageSizeBytes - 384 * 1024);
+    const opened = await rig.open('a', { from, to: from + 100 });
+    t.ok(Buffer.from(content.subarray(from, from + 100)).equals(await rig.take(opened.body)));
+    gate.open();
+    await rig.filler.idle();
+    t.strictSame(
+      rig.ufs.calls
+        .filter((call) => call.operation === 'read')
+        .map((call) => [call.offset, call.lengthBytes]),
+      [
+        [384 * 1024, pageSizeBytes - 384 * 1024],
+        [0, 384 * 1024],
+      ],
+    );
+    t.equal((await rig.read('a')).outcome, 'hit');
+    t.ok(Buffer.from(content).equals((await rig.read('a')).bytes));
+  });
+});
+
+t.test('a new version is seen when the age is over, and until then the old one is whole', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    const old = contentOf(4, pageSizeBytes + 10);
+    const recent = contentOf(5, pageSizeBytes + 10);
+    await rig.memory.write('a', old);
+    await rig.read('a');
+    await rig.filler.idle();
+    await rig.memory.write('a', recent);
+    rig.clock.advance(maxAgeMs - 1);
+    t.ok(Buffer.from(old).equals((await rig.read('a')).bytes));
+    rig.clock.advance(1);
+    const read = await rig.read('a');
+    t.ok(Buffer.from(recent).equals(read.bytes));
+    t.equal(read.outcome, 'miss');
+  });
+});
+
+t.test('a version that went before the first byte is looked up again', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', contentOf(6, 100));
+    await rig.cache.lookup(rig.file('a'));
+    const recent = contentOf(7, 120);
+    await rig.memory.write('a', recent);
+    t.ok(Buffer.from(recent).equals((await rig.read('a')).bytes));
+  });
+});
+
+t.test('a version that goes in the middle ends the answer, which mixes nothing', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    const old = contentOf(8, 6 * pageSizeBytes);
+    await rig.memory.write('a', old);
+    const { body } = await rig.open('a');
+    await rig.memory.write('a', contentOf(9, 6 * pageSizeBytes));
+    await t.rejects(rig.take(body), { code: 'VersionChanged' });
+    t.ok(
+      Buffer.from(contentOf(9, 6 * pageSizeBytes)).equals((await rig.read('a')).bytes),
+      'known at once after',
+    );
+  });
+});
+
+t.test('a body that is too short is never kept', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    const content = contentOf(10, pageSizeBytes);
+    await rig.memory.write('a', content);
+    rig.ufs.shorten('a', 1000);
+    const { body } = await rig.open('a');
+    const read = await rig.take(body);
+    t.ok(Buffer.from(content).equals(read), 'the rest was asked for again');
+    await rig.filler.idle();
+    t.equal((await rig.read('a')).outcome, 'hit');
+    t.ok(Buffer.from(content).equals((await rig.read('a')).bytes));
+  });
+});
+
+t.test('a storage that fails before the first byte fails the read with its own code', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', contentOf(11, 100));
+    rig.ufs.fail(down, { operation: 'read' });
+    await t.rejects(rig.read('a'), { code: 'UfsUnavailable' });
+    t.equal((await rig.read('a')).bytes.length, 100);
+  });
+});
+
+t.test(
+  'without a free slot, room in the store, a version or a rule for it, bytes go past the cache',
+  async (t) => {
+    const content = contentOf(12, 2 * pageSizeBytes);
+    await withRig(t, { slotCount: 1 }, async (rig) => {
+      await rig.memory.write('a', content);
+      await rig.memory.write('b', content);
+      const gate = rig.ufs.holdBody('a', 10);
+      const { body } = await rig.open('a');
+      const read = await rig.read('b');
+      t.equal(read.outcome, 'bypass-quota');
+      t.ok(Buffer.from(content).equals(read.bytes));
+      gate.open();
+      t.ok(Buffer.from(content).equals(await rig.take(body)));
+    });
+    await withRig(t, { store: new MemoryPageStore({ capacityBytes: 0, pageSizeBytes }) }, async (rig) => {
+      await rig.memory.write('a', content);
+      const read = await rig.read('a');
+      t.equal(read.outcome, 'bypass-disk');
+      t.ok(Buffer.from(content).equals(read.bytes));
+      t.equal(rig.ufs.callCount('read', 'a'), 1, 'one stream for the whole');
+    });
+    await withRig(t, {}, async (rig) => {
+      await rig.memory.write('a', content);
+      rig.ufs.claimVersion('a', undefined);
+      const read = await rig.read('a');
+      t.equal(read.outcome, 'bypass-version');
+      t.ok(Buffer.from(content).equals(read.bytes));
+    });
+    const rules = parseCacheRules(
+      '{"apiVersion":1,"data":{"skipCache":["mem://bucket/prefix/tmp/.*"]}}',
+      'rules.json',
+    );
+    await withRig(t, { rules }, async (rig) => {
+      await rig.memory.write('tmp/a', content);
+      await rig.memory.write('a', content);
+      t.equal((await rig.read('tmp/a')).outcome, 'bypass-filter');
+      t.equal((await rig.read('a')).outcome, 'miss');
+      await rig.memory.write('a', contentOf(13, 5));
+      rig.clock.advance(100 * staleIfErrorMaxMs);
+      t.ok(Buffer.from(content).equals((await rig.read('a')).bytes), 'immutable is never asked for again');
+    });
+  },
+);
+
+t.test(
+  'with the storage down, what is cached is served as stale, also after a restart, and not for ever',
+  async (t) => {
+    const recordsPath = join(t.testdir(), 'files.db');
+    const content = contentOf(14, pageSizeBytes + 1);
+    const first = new CacheRig({ recordsPath });
+    await first.memory.write('a', content);
+    await first.memory.write('b', content);
+    await first.read('a');
+    await first.filler.idle();
+    await first.records.close();
+    const { store, clock, memory } = first;
+    await withRig(t, { recordsPath, store, clock, memory }, async (rig) => {
+      clock.advance(maxAgeMs);
+      for (const operation of ['stat', 'read'] as const) rig.ufs.fail(down, { operation, times: always });
+      const stale = await rig.read('a');
+      t.equal(stale.outcome, 'hit-stale');
+      t.ok(Buffer.from(content).equals(stale.bytes));
+      const asked = rig.ufs.callCount('stat');
+      t.equal((await rig.read('a')).outcome, 'hit-stale');
+      t.equal(rig.ufs.callCount('stat'), asked, 'a storage that just failed is left alone for a second');
+      await t.rejects(rig.read('b'), { code: 'UfsUnavailable' });
+      clock.advance(staleIfErrorMaxMs);
+      await t.rejects(rig.read('a'), { code: 'UfsUnavailable' });
+    });
+  },
+);
+
+t.test('a refusal or a removal is never covered by a record', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', contentOf(15, 100));
+    await rig.read('a');
+    rig.clock.advance(maxAgeMs);
+    rig.ufs.fail(new AlluxioError('UfsAccessDenied', 'no'), { operation: 'stat' });
+    await t.rejects(rig.read('a'), { code: 'UfsAccessDenied' });
+    t.equal(rig.cache.files.peek('mem://bucket/prefix/a'), undefined);
+    await rig.read('a');
+    await rig.memory.remove('a');
+    rig.clock.advance(maxAgeMs);
+    await t.rejects(rig.read('a'), { code: 'FileNotFound' });
+    const asked = rig.ufs.callCount('stat');
+    await t.rejects(rig.read('a'), { code: 'FileNotFound' });
+    t.equal(rig.ufs.callCount('stat'), asked, 'absence is remembered');
+    await rig.memory.write('a', contentOf(16, 10));
+    rig.clock.advance(1000);
+    t.equal((await rig.read('a')).bytes.length, 10, 'for a second');
+  });
+});
+
+t.test('an empty file has no page and an empty answer', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', new Uint8Array(0));
+    t.equal((await rig.read('a')).bytes.length, 0);
+    t.equal(rig.ufs.callCount('read'), 0);
+  });
+});
+
+t.test('freeing a file drops its pages and its record', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', contentOf(17, pageSizeBytes + 5));
+    await rig.read('a');
+    await rig.filler.idle();
+    t.equal(rig.cache.free(rig.file('a')), pageSizeBytes + 5);
+    t.equal((await rig.read('a')).outcome, 'miss');
+  });
+});
+
+t.test('records know a file by its id', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', contentOf(18, 5));
+    const id = '8d6ce5b4f2c4c5c8d9ab1a35b0ed0d6a0f6e2a6c9ad1f5b5b3a4d8f2a6b0c1d2';
+    t.equal(rig.cache.files.pathOfId(id), undefined);
+    await rig.read('a');
+    const { fileIdOf } = await import('@alluxio-ts/common/page');
+    t.equal(rig.cache.files.pathOfId(fileIdOf('mem://bucket/prefix/a')), 'mem://bucket/prefix/a');
+    rig.records.flush();
+    t.equal(rig.cache.files.pathOfId(fileIdOf('mem://bucket/prefix/a')), 'mem://bucket/prefix/a');
+  });
+});

@@ -1,0 +1,166 @@
+/** A whole read cache over a storage in memory that fails when told, with small pages and a clock that a test moves. */
+
+import type { Body } from '@alluxio-ts/common/body';
+import { silentLogger } from '@alluxio-ts/common/logger';
+import { SlotPool } from '@alluxio-ts/common/slot-pool';
+import { KIB, MIB } from '@alluxio-ts/common/units';
+import { parseMountUri } from '@alluxio-ts/common/ufs-path';
+import { sendBody } from '@alluxio-ts/transport/body-sender';
+import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
+import { FaultyUfs } from '../../../../test/support/faulty-ufs.ts';
+import { ManualClock } from '../../../../test/support/manual-clock.ts';
+import type { CacheRules } from '../../src/cache/cache-rules.ts';
+import { defaultRules } from '../../src/cache/cache-rules.ts';
+import type { OpenedFile } from '../../src/cache/file-cache.ts';
+import { FileCache } from '../../src/cache/file-cache.ts';
+import { FileTable } from '../../src/cache/file-table.ts';
+import type { FileName } from '../../src/cache/mount-table.ts';
+import { fileNameOf } from '../../src/cache/mount-table.ts';
+import { PageFiller } from '../../src/cache/page-filler.ts';
+import { FileRecordStore } from '../../src/file-records/file-record-store.ts';
+import { withFoundFile } from '../../src/http/file-answer.ts';
+import { MemoryPageStore } from '../../src/page-store/memory-page-store.ts';
+import type { PageStore } from '../../src/page-store/page-store.ts';
+
+export const pageSizeBytes = 512 * KIB;
+export const maxAgeMs = 60_000;
+export const staleIfErrorMaxMs = 3_600_000;
+
+export interface RigOptions {
+  readonly clock?: ManualClock;
+  readonly memory?: MemoryUfs;
+  readonly store?: PageStore;
+  readonly rules?: CacheRules;
+  readonly slotCount?: number;
+  readonly recordsPath?: string;
+}
+
+export interface Read {
+  readonly bytes: Uint8Array;
+  readonly outcome: string;
+}
+
+export class CacheRig {
+  readonly clock: ManualClock;
+  readonly memory: MemoryUfs;
+  readonly ufs: FaultyUfs;
+  readonly slots: SlotPool;
+  readonly store: PageStore;
+  readonly records: FileRecordStore;
+  readonly cache: FileCache;
+  readonly filler: PageFiller;
+  /** The outcome of every page read. */
+  readonly outcomes: string[] = [];
+  readonly #mount;
+
+  constructor(options: RigOptions = {}) {
+    this.clock = options.clock ?? new ManualClock();
+    this.memory = options.memory ?? new MemoryUfs({ clock: this.clock });
+    this.ufs = new FaultyUfs(this.memory);
+    this.#mount = { path: '/m', uri: parseMountUri('mem://bucket/prefix'), ufs: this.ufs, sinceMs: 0 };
+    this.slots = new SlotPool({ slotCount: options.slotCount ?? 16, slotSizeBytes: pageSizeBytes });
+    this.store = options.store ?? new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes });
+    this.records = new FileRecordStore({
+      path: options.recordsPath ?? ':memory:',
+      recordsMax: 1000,
+      clock: this.clock,
+      logger: silentLogger,
+    });
+    const rules = options.rules ?? defaultRules(maxAgeMs);
+    const files = new FileTable({
+      clock: this.clock,
+      pageSizeBytes,
+      rules,
+      staleIfErrorMaxMs,
+      negativeAgeMs: 1000,
+      recordsMax: 1000,
+      records: this.records,
+    });
+    this.filler = new PageFiller({
+      store: this.store,
+      slots: this.slots,
+      pageSizeBytes,
+      logger: silentLogger,
+    });
+    this.cache = new FileCache({
+      store: this.store,
+      slots: this.slots,
+      files,
+      filler: this.filler,
+      pageSizeBytes,
+      rules,
+      events: { read: (outcome) => this.outcomes.push(outcome), looked: () => undefined },
+    });
+  }
+
+  file(key: string): FileName {
+    return fileNameOf(this.#mount, key);
+  }
+
+  /** Looks the file up and opens bytes [from, to), as a surface does. */
+  open(key: string, range: { readonly from?: number; readonly to?: number } = {}): Promise<OpenedFile> {
+    const file = this.file(key);
+    return withFoundFile(this.cache, file, (found) =>
+      this.cache.open(file, found, {
+        from: range.from ?? 0,
+        to: range.to ?? found.record.status.sizeBytes,
+        signal: new AbortController().signal,
+      }),
+    );
+  }
+
+  async read(key: string, range: { readonly from?: number; readonly to?: number } = {}): Promise<Read> {
+    const { body, outcome } = await this.open(key, range);
+    return { bytes: await this.take(body), outcome };
+  }
+
+  /** The bytes of a body, sent into memory. */
+  async take(body: Body): Promise<Uint8Array> {
+    if (body.kind === 'bytes') return body.bytes;
+    const chunks: Uint8Array[] = [];
+    const sink = {
+      write: (bytes: Uint8Array) => {
+        chunks.push(bytes);
+        return true;
+      },
+      drained: async () => undefined,
+    };
+    try {
+      await sendBody(body, sink, { slots: this.slots, signal: new AbortController().signal });
+    } finally {
+      body.close();
+    }
+    return Buffer.concat(chunks);
+  }
+
+  /** What must hold after every test: no fill is left and every slot is back. */
+  async settle(): Promise<{
+    readonly freeSlots: number;
+    readonly slotCount: number;
+    readonly openBodies: number;
+  }> {
+    await this.filler.idle();
+    return {
+      freeSlots: this.slots.freeCount,
+      slotCount: this.slots.slotCount,
+      openBodies: this.ufs.openBodyCount,
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.filler.idle();
+    await this.records.close();
+    await this.store.close();
+  }
+}
+
+/** Bytes that differ by seed and place. */
+export function contentOf(seed: number, lengthBytes: number): Uint8Array {
+  const bytes = new Uint8Array(lengthBytes);
+  let state = (seed * 2_654_435_761 + 1) >>> 0;
+  for (let at = 0; at < lengthBytes; at++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes[at] = state >>> 24;
+  }
+  return bytes;
+}
