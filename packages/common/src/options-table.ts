@@ -1,0 +1,228 @@
+/**
+ * Every option of every process, one row each. From here come the parser, the checks, the types, `alluxio conf get` and
+ * docs/options.md. Names are Alluxio's wherever it has one.
+ */
+
+export const optionTypes = [
+  'string',
+  /** A file or directory; `~` stands for the home directory, a relative path counts from the working directory. */
+  'path',
+  'size',
+  'duration',
+  'integer',
+  'boolean',
+  /** Texts, paths or sizes between commas. */
+  'list',
+  'path-list',
+  'size-list',
+  'enum',
+] as const;
+
+export type OptionType = (typeof optionTypes)[number];
+
+export const optionReaders = ['cli', 'coordinator', 'worker'] as const;
+export type OptionReader = (typeof optionReaders)[number];
+
+export interface OptionRow {
+  readonly name: string;
+  readonly type: OptionType;
+  /** As one would write it in the file; empty is "not set". May refer to another option: `${alluxio.work.dir}/x`. */
+  readonly default: string;
+  /** Bounds in the same notation as a value; for a list they hold for each element. */
+  readonly min?: string;
+  readonly max?: string;
+  readonly powerOfTwo?: true;
+  /** What an `enum` may be. */
+  readonly values?: readonly string[];
+  /** Its value is never printed. */
+  readonly secret?: true;
+  readonly help: string;
+  readonly readBy: readonly OptionReader[];
+}
+
+const portBounds = { min: '0', max: '65535' } as const;
+
+export const optionsTable = [
+  {
+    name: 'alluxio.work.dir',
+    type: 'path',
+    default: '~/.alluxio-ts',
+    help: 'Directory that holds what a process keeps: state, tokens, and the cache unless placed elsewhere.',
+    readBy: ['cli', 'coordinator', 'worker'],
+  },
+  {
+    name: 'alluxio.conf.dir',
+    type: 'path',
+    default: '${alluxio.work.dir}',
+    help: 'Directory of `alluxio-site.properties`. Set by environment or -D only, since it says where that file is; when it is set, the file must exist.',
+    readBy: ['cli', 'coordinator', 'worker'],
+  },
+  {
+    name: 'alluxio.cluster.name',
+    type: 'string',
+    default: 'DefaultAlluxioCluster',
+    help: 'Name under which the members of a cluster find each other and keep their state.',
+    readBy: ['coordinator', 'worker'],
+  },
+  {
+    name: 'alluxio.bind.host',
+    type: 'string',
+    default: '127.0.0.1',
+    help: 'Address on which every port listens. `0.0.0.0` opens them to the network, where reads need no login.',
+    readBy: ['coordinator', 'worker'],
+  },
+  {
+    name: 'alluxio.log.level',
+    type: 'enum',
+    values: ['debug', 'info', 'warn', 'error', 'silent'],
+    default: 'info',
+    help: 'The least serious events that are logged.',
+    readBy: ['coordinator', 'worker'],
+  },
+  {
+    name: 'alluxio.coordinator.hostname',
+    type: 'string',
+    default: 'localhost',
+    help: 'Where the command line finds the coordinator.',
+    readBy: ['cli'],
+  },
+  {
+    name: 'alluxio.coordinator.web.port',
+    type: 'integer',
+    default: '19999',
+    ...portBounds,
+    help: "Port of the coordinator's REST API, health and metrics; 0 takes any free one.",
+    readBy: ['cli', 'coordinator'],
+  },
+  {
+    name: 'alluxio.worker.rest.port',
+    type: 'integer',
+    default: '29998',
+    ...portBounds,
+    help: "Port of the worker's S3 API; 0 takes any free one.",
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.http.server.port',
+    type: 'integer',
+    default: '28080',
+    ...portBounds,
+    help: "Port of the worker's REST API for files and pages; 0 takes any free one.",
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.web.port',
+    type: 'integer',
+    default: '30000',
+    ...portBounds,
+    help: "Port of the worker's health and metrics; 0 takes any free one.",
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.page.store.dirs',
+    type: 'path-list',
+    default: '${alluxio.work.dir}/pages',
+    help: 'Directories that hold cached pages, best one for each disk.',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.page.store.sizes',
+    type: 'size-list',
+    default: '10GB',
+    min: '64MB',
+    help: 'How much each of these directories may hold, in the same order.',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.page.store.page.size',
+    type: 'size',
+    default: '4MB',
+    min: '64KB',
+    max: '64MB',
+    powerOfTwo: true,
+    help: 'The size at which files are cut into pages. A cache that was filled with another size is emptied at start.',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.page.store.evictor.type',
+    type: 'enum',
+    values: ['LRU'],
+    default: 'LRU',
+    help: 'Which pages go first when a directory is full.',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.direct.memory.size',
+    type: 'size',
+    default: '256MB',
+    min: '1MB',
+    help: 'Memory for pages that are being fetched. When it is in use, further reads go past the cache.',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.metadata.default.max.age',
+    type: 'duration',
+    default: '60s',
+    help: 'How long a file is taken as unchanged before the under storage is asked again.',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.metadata.stale.if.error.max',
+    type: 'duration',
+    default: '1h',
+    help: 'How long past that age cached data is still served while the under storage cannot be asked; 0 never.',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.ufs.local.allowed.roots',
+    type: 'path-list',
+    default: '',
+    help: 'Local directories that may be mounted, with everything below them. Empty: none.',
+    readBy: ['coordinator', 'worker'],
+  },
+  {
+    name: 'alluxio.security.admin.open',
+    type: 'boolean',
+    default: 'false',
+    help: 'Lets anyone who reaches the coordinator change mounts and the cache, without the admin token.',
+    readBy: ['coordinator'],
+  },
+  {
+    name: 'alluxio.security.admin.token.file',
+    type: 'path',
+    default: '${alluxio.work.dir}/admin.token',
+    help: 'File with the token that changing calls must carry. Standalone makes it when it is missing.',
+    readBy: ['cli', 'coordinator'],
+  },
+  {
+    name: 'alluxio.security.key.file',
+    type: 'path',
+    default: '${alluxio.work.dir}/secret.key',
+    help: 'File with the 32 bytes under which secrets of mounts are sealed in the state store. Standalone makes it when it is missing.',
+    readBy: ['coordinator', 'worker'],
+  },
+] as const satisfies readonly OptionRow[];
+
+export type OptionName = (typeof optionsTable)[number]['name'];
+
+type RowOf<Name extends OptionName> = Extract<(typeof optionsTable)[number], { readonly name: Name }>;
+
+/** What `get` gives for an option: sizes in bytes, durations in milliseconds, paths absolute. */
+export type OptionValue<Name extends OptionName> = ValueOfRow<RowOf<Name>>;
+
+type ValueOfRow<Row extends OptionRow> = Row extends {
+  readonly type: 'enum';
+  readonly values: readonly (infer Value)[];
+}
+  ? Value
+  : Row['type'] extends 'string' | 'path'
+    ? string
+    : Row['type'] extends 'size' | 'duration' | 'integer'
+      ? number
+      : Row['type'] extends 'boolean'
+        ? boolean
+        : Row['type'] extends 'list' | 'path-list'
+          ? readonly string[]
+          : Row['type'] extends 'size-list'
+            ? readonly number[]
+            : never;

@@ -1,0 +1,210 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { systemRandom } from '../src/clock.ts';
+import { lockDirectory } from '../src/directory-lock.ts';
+import { silentLogger } from '../src/logger.ts';
+import { openEmbeddedKvStore } from '../src/state/embedded-kv-store.ts';
+import { historyBatchesMax } from '../src/state/kv-history.ts';
+import type { KvStore } from '../src/state/kv-store.ts';
+import { MemoryKvStore } from '../src/state/memory-kv-store.ts';
+import { compactionConformance, kvStoreConformance } from './support/kv-store-conformance.ts';
+import { ManualClock } from './support/manual-clock.ts';
+
+function openAt(directory: string, logMaxBytes = 1024 * 1024, clock = new ManualClock()): Promise<KvStore> {
+  return openEmbeddedKvStore({ directory, clock, random: systemRandom, logger: silentLogger, logMaxBytes });
+}
+
+function put(store: KvStore, key: string, value: string) {
+  return store.txn({ put: [{ key, value }] });
+}
+
+await t.test('the memory store', async (t) => {
+  await kvStoreConformance(t, async () => {
+    const clock = new ManualClock();
+    const store = new MemoryKvStore({ clock, random: systemRandom });
+    return { store, standStill: (ms) => clock.jump(ms) };
+  });
+  const store = new MemoryKvStore({ clock: new ManualClock(), random: systemRandom });
+  await compactionConformance(t, store, historyBatchesMax);
+  await store.close();
+});
+
+await t.test('the embedded store', async (t) => {
+  for (const logMaxBytes of [1024 * 1024, 1]) {
+    await t.test(`with a log of at most ${logMaxBytes} bytes`, async (t) => {
+      await kvStoreConformance(t, async (t) => {
+        const clock = new ManualClock();
+        const store = await openAt(t.testdir(), logMaxBytes, clock);
+        return { store, standStill: (ms) => clock.jump(ms) };
+      });
+    });
+  }
+});
+
+await t.test('what was answered is there again after opening, with its revisions', async (t) => {
+  const directory = t.testdir();
+  for (const logMaxBytes of [1024 * 1024, 300]) {
+    const store = await openAt(directory, logMaxBytes);
+    for (let n = 0; n < 10; n++) await put(store, `k${n}`, 'x'.repeat(n));
+    await store.txn({ delete: ['k3'] });
+    const before = await store.list('');
+    await store.close();
+    const again = await openAt(directory, logMaxBytes);
+    t.same(await again.list(''), before);
+    await again.close();
+  }
+  t.ok(statSync(join(directory, 'state.log')).size <= 300 + 200, 'snapshots keep the log short');
+});
+
+await t.test('what was under a lease is gone after opening', async (t) => {
+  const directory = t.testdir();
+  const store = await openAt(directory);
+  const lease = await store.lease(9000);
+  await store.txn({
+    put: [
+      { key: 'leased', value: '', lease },
+      { key: 'kept', value: '' },
+    ],
+  });
+  await store.close();
+  t.equal(lease.lost.aborted, true);
+  const again = await openAt(directory);
+  t.same(
+    (await again.list('')).entries.map(({ key }) => key),
+    ['kept'],
+  );
+  await again.close();
+});
+
+await t.test('an unfinished record at the end of the log is cut off, wherever it stops', async (t) => {
+  const directory = t.testdir();
+  const log = join(directory, 'state.log');
+  const store = await openAt(directory);
+  await put(store, 'a', '1');
+  const goodBytes = statSync(log).size;
+  await put(store, 'b', '2');
+  await store.close();
+  const whole = readFileSync(log);
+  for (const cut of [goodBytes + 1, goodBytes + 15, goodBytes + 16, goodBytes + 40, whole.length - 1]) {
+    writeFileSync(log, whole);
+    truncateSync(log, cut);
+    const again = await openAt(directory);
+    t.same(
+      (await again.list('')).entries.map(({ key }) => key),
+      ['a'],
+      `cut at ${cut}`,
+    );
+    await put(again, 'c', '3');
+    await again.close();
+    const third = await openAt(directory);
+    t.equal((await third.get('c'))?.value, '3', 'what is written behind the cut is readable');
+    await third.close();
+  }
+  const zeros = Buffer.concat([whole.subarray(0, goodBytes), Buffer.alloc(64)]);
+  writeFileSync(log, zeros);
+  const again = await openAt(directory);
+  t.equal((await again.get('a'))?.value, '1', 'a file that grew before its bytes came');
+  await again.close();
+});
+
+await t.test('damage to what was answered refuses to open and names the file', async (t) => {
+  const directory = t.testdir();
+  const log = join(directory, 'state.log');
+  const store = await openAt(directory);
+  for (const key of ['a', 'b', 'c']) await put(store, key, 'value');
+  await store.close();
+  const whole = readFileSync(log);
+  for (const at of [0, 4, 9, 13, 20, Math.floor(whole.length / 2)]) {
+    const bad = Buffer.from(whole);
+    bad[at] = (bad[at] ?? 0) ^ 0xff;
+    writeFileSync(log, bad);
+    await t.rejects(
+      openAt(directory),
+      { code: 'StateStoreUnavailable', message: new RegExp(`${log} is damaged`) },
+      `at ${at}`,
+    );
+  }
+  writeFileSync(log, whole);
+  const mended = await openAt(directory, 1);
+  t.equal((await mended.list('')).entries.length, 3, 'the lock was given back each time');
+  await put(mended, 'd', '');
+  await mended.close();
+  const snapshot = join(directory, 'state.snapshot');
+  truncateSync(snapshot, statSync(snapshot).size - 1);
+  await t.rejects(openAt(directory), { message: new RegExp(`${snapshot} is damaged`) });
+});
+
+await t.test(
+  'a log that cannot be written fails the change, keeps reads, and takes none after it',
+  async (t) => {
+    // The journal's file cannot be made to fail from outside as root, so the failing part is the seam to it.
+    let appends = 0;
+    const store = new MemoryKvStore({
+      clock: new ManualClock(),
+      random: systemRandom,
+      journal: {
+        append: async () => {
+          appends++;
+          if (appends > 1) throw new Error('no space left');
+        },
+        applied: async () => undefined,
+        close: async () => undefined,
+      },
+    });
+    await put(store, 'a', '1');
+    await t.rejects(put(store, 'a', '2'), { message: 'no space left' });
+    t.equal((await store.get('a'))?.value, '1');
+    t.equal((await store.list('')).revision, 1);
+    await store.close();
+  },
+);
+
+await t.test('a directory has one holder, within one process too', async (t) => {
+  const directory = t.testdir();
+  const lock = lockDirectory(directory);
+  await t.rejects(openAt(directory), {
+    code: 'DirectoryLocked',
+    message: new RegExp(`${directory} is in use`),
+  });
+  lock.release();
+  lock.release();
+  const store = await openAt(directory);
+  t.throws(() => lockDirectory(directory), { code: 'DirectoryLocked' });
+  await store.close();
+  lockDirectory(directory).release();
+});
+
+await t.test('whatever was answered before a kill is there after it', async (t) => {
+  const directory = t.testdir();
+  const writer = fileURLToPath(new URL('support/kv-writer.ts', import.meta.url));
+  for (const lineCount of [1, 30, 57, 90]) {
+    const child = spawn(process.execPath, [writer, directory], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let answered = 0;
+    let seen = 0;
+    try {
+      for await (const line of createInterface({ input: child.stdout })) {
+        answered = Number(line);
+        seen++;
+        if (seen === 1) {
+          await t.rejects(openAt(directory), { code: 'DirectoryLocked' }, 'held by the other process');
+        }
+        if (seen === lineCount) child.kill('SIGKILL');
+      }
+    } finally {
+      child.kill('SIGKILL');
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    }
+    t.equal(child.signalCode, 'SIGKILL');
+    const store = await openAt(directory);
+    const n = Number((await store.get('n'))?.value);
+    t.ok(n >= answered && n <= answered + 1, `answered ${answered}, found ${n}`);
+    t.equal((await store.get(`twin/${n % 10}`))?.value, String(n), 'a transaction is whole');
+    t.equal((await store.get('n'))?.modRevision, n);
+    await store.close();
+  }
+});
