@@ -141,7 +141,8 @@ export class LocalUfs implements Ufs {
       await rename(temporary, path);
       return localStatus(key, await stat(path, { bigint: true }), this.#clock.now());
     } catch (thrown) {
-      await rm(temporary, { force: true });
+      // What stays is hidden; the first failure is the one to tell.
+      await rm(temporary, { force: true }).catch(() => undefined);
       options.signal?.throwIfAborted();
       throw localError(thrown, `write ${this.#paths.pathOf(key)}`);
     }

@@ -30,7 +30,7 @@ export async function* listS3(
   let token: string | undefined;
   while (left > 0) {
     const page = await askPage(connection, { options, asked, token, limit: Math.min(pageEntriesMax, left) });
-    for (const { name, entry } of mergePage(options, page)) {
+    for (const { name, entry } of mergePage(options, asked.prefix, page)) {
       // A prefix may come on two pages, and once more after a start at it or within it.
       if (entry.kind === 'prefix' && (name === last || isReached(name, startAfter))) continue;
       if (options.isListOrdered && (isReached(name, last) || isReached(name, startAfter))) {
@@ -74,14 +74,14 @@ async function askPage(connection: S3Connection, question: PageQuestion): Promis
 }
 
 /** The entries of a page with their keys below the mount, in order. */
-function mergePage(options: S3UfsOptions, page: S3ListPage): NamedEntry[] {
+function mergePage(options: S3UfsOptions, prefix: string, page: S3ListPage): NamedEntry[] {
   const files = page.files.flatMap((file): NamedEntry[] => {
-    const name = relativeKey(options, file.key);
+    const name = relativeKey(options, prefix, file.key);
     // The empty name is the marker of the mount's own directory.
     return name === '' ? [] : [{ name, entry: { kind: 'file', file: { ...file, key: name } } }];
   });
   const prefixes = page.prefixes.map((key): NamedEntry => {
-    const name = relativeKey(options, key);
+    const name = relativeKey(options, prefix, key);
     return { name, entry: { kind: 'prefix', key: name } };
   });
   if (!options.isListOrdered) return [...files, ...prefixes];
@@ -98,9 +98,11 @@ function checkOrder(options: S3UfsOptions, entries: readonly NamedEntry[]): void
   }
 }
 
-function relativeKey(options: S3UfsOptions, key: string): string {
-  if (key.startsWith(options.keyPrefix)) return key.slice(options.keyPrefix.length);
-  throw badAnswer(options.origin, `"${key}" in a listing of "${options.keyPrefix}"`);
+/** A store that reads `a//` as `a/` answers another question than was asked. */
+function relativeKey(options: S3UfsOptions, prefix: string, key: string): string {
+  const asked = options.keyPrefix + prefix;
+  if (key.startsWith(asked)) return key.slice(options.keyPrefix.length);
+  throw badAnswer(options.origin, `"${key}" in a listing of "${asked}"`);
 }
 
 function isReached(name: string, mark: string | undefined): boolean {

@@ -47,7 +47,7 @@ export class S3Signer {
     const suffix = queryTextOf(query);
     const keys = await credentials();
     if (!keys) return { path: path + suffix, headers };
-    headers['x-amz-content-sha256'] = request.bytes
+    headers['x-amz-content-sha256'] ??= request.bytes
       ? createHash('sha256').update(request.bytes).digest('hex')
       : 'UNSIGNED-PAYLOAD';
     const signer = new SignatureV4({

@@ -1,0 +1,64 @@
+/** At most so many calls to a storage at once, and at most so many that wait. */
+
+import { Limiter } from '@alluxio-ts/common/limiter';
+import { ownedBody } from '../owned-body.ts';
+import type { ListEntry, ListOptions, ReadOptions, Ufs, UfsRead } from '../ufs.ts';
+
+export interface LimitOptions {
+  readonly concurrencyMax: number;
+  readonly queueMax: number;
+  /** What is limited, for the error: `s3://bucket`. */
+  readonly name: string;
+}
+
+/**
+ * A read holds its place until its body ends, is left, or its signal is aborted. A listing holds one only while an entry is
+ * awaited: a caller who reads what it lists must not wait for itself. One call too many fails with Overloaded.
+ */
+export function withLimit(ufs: Ufs, options: LimitOptions): Ufs {
+  const limiter = new Limiter({ ...options, name: `requests to ${options.name}` });
+
+  async function limited<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
+    const release = await limiter.acquire(signal ? { signal } : {});
+    try {
+      return await call();
+    } finally {
+      release();
+    }
+  }
+
+  async function read(key: string, options: ReadOptions): Promise<UfsRead> {
+    const { signal } = options;
+    const release = await limiter.acquire(signal ? { signal } : {});
+    try {
+      const { file, body } = await ufs.read(key, options);
+      return { file, body: ownedBody({ chunks: () => body, release, signal }) };
+    } catch (thrown) {
+      release();
+      throw thrown;
+    }
+  }
+
+  async function* list(options: ListOptions): AsyncGenerator<ListEntry> {
+    const iterator = ufs.list(options)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const step = await limited(options.signal, () => iterator.next());
+        if (step.done) return;
+        yield step.value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
+  }
+
+  return {
+    capability: ufs.capability,
+    stat: (key, options = {}) => limited(options.signal, () => ufs.stat(key, options)),
+    list,
+    read,
+    write: (key, bytes, options = {}) => limited(options.signal, () => ufs.write(key, bytes, options)),
+    remove: (key, options = {}) => limited(options.signal, () => ufs.remove(key, options)),
+    close: () => ufs.close(),
+  };
+}

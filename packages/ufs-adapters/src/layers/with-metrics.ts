@@ -1,0 +1,101 @@
+/** Counts what a storage is asked for and how it went. */
+
+import type { Clock } from '@alluxio-ts/common/clock';
+import { AlluxioError, type ErrorCode } from '@alluxio-ts/common/errors';
+import type { CallOptions, ListEntry, ListOptions, ReadOptions, Ufs, UfsRead } from '../ufs.ts';
+
+/** `body` is what follows a read that began: its end, not its beginning. */
+export type UfsOperation = 'stat' | 'list' | 'read' | 'body' | 'write' | 'remove';
+
+/** How a call ended: well, given up by the caller, or with an error of this code. */
+export type UfsCallOutcome = 'ok' | 'aborted' | ErrorCode;
+
+/** Where the counts go. Called in the middle of a read: it must neither wait nor throw. */
+export interface UfsMetrics {
+  calls(operation: UfsOperation, outcome: UfsCallOutcome): void;
+  /** Bytes that came from the storage. */
+  bytes(count: number): void;
+  /** Until the answer begins; for a listing until its end, without the time that the caller took. */
+  latencyMs(operation: UfsOperation, ms: number): void;
+}
+
+export function withMetrics(ufs: Ufs, options: { readonly metrics: UfsMetrics; readonly clock: Clock }): Ufs {
+  const { metrics, clock } = options;
+
+  async function counted<T>(operation: UfsOperation, call: CallOptions, run: () => Promise<T>): Promise<T> {
+    const startMs = clock.monotonic();
+    try {
+      const result = await run();
+      metrics.calls(operation, 'ok');
+      return result;
+    } catch (thrown) {
+      metrics.calls(operation, outcomeOf(thrown, call.signal));
+      throw thrown;
+    } finally {
+      metrics.latencyMs(operation, clock.monotonic() - startMs);
+    }
+  }
+
+  async function* list(asked: ListOptions): AsyncGenerator<ListEntry> {
+    const iterator = ufs.list(asked)[Symbol.asyncIterator]();
+    let spentMs = 0;
+    let outcome: UfsCallOutcome = 'ok';
+    try {
+      for (;;) {
+        const startMs = clock.monotonic();
+        const step = await iterator.next().finally(() => {
+          spentMs += clock.monotonic() - startMs;
+        });
+        if (step.done) return;
+        yield step.value;
+      }
+    } catch (thrown) {
+      outcome = outcomeOf(thrown, asked.signal);
+      throw thrown;
+    } finally {
+      metrics.calls('list', outcome);
+      metrics.latencyMs('list', spentMs);
+      await iterator.return?.();
+    }
+  }
+
+  async function read(key: string, asked: ReadOptions): Promise<UfsRead> {
+    const { file, body } = await counted('read', asked, () => ufs.read(key, asked));
+    return { file, body: { [Symbol.asyncIterator]: () => countBody(body, asked.signal) } };
+  }
+
+  async function* countBody(
+    body: AsyncIterable<Uint8Array>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    // Stays when the loop is left early.
+    let outcome: UfsCallOutcome = 'aborted';
+    try {
+      for await (const chunk of body) {
+        metrics.bytes(chunk.length);
+        yield chunk;
+      }
+      outcome = 'ok';
+    } catch (thrown) {
+      outcome = outcomeOf(thrown, signal);
+      throw thrown;
+    } finally {
+      metrics.calls('body', outcome);
+    }
+  }
+
+  return {
+    capability: ufs.capability,
+    stat: (key, asked = {}) => counted('stat', asked, () => ufs.stat(key, asked)),
+    list,
+    read,
+    write: (key, bytes, asked = {}) => counted('write', asked, () => ufs.write(key, bytes, asked)),
+    remove: (key, asked = {}) => counted('remove', asked, () => ufs.remove(key, asked)),
+    close: () => ufs.close(),
+  };
+}
+
+function outcomeOf(thrown: unknown, signal: AbortSignal | undefined): UfsCallOutcome {
+  if (signal?.aborted) return 'aborted';
+  return thrown instanceof AlluxioError ? thrown.code : 'Internal';
+}

@@ -1,0 +1,143 @@
+/** Opens the storage behind a mount: finds the adapter of its scheme, reads the options, and puts the layers around it in the one right order. */
+
+import type { Clock, Random } from '@alluxio-ts/common/clock';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import { canonicalScheme, type MountUri } from '@alluxio-ts/common/ufs-path';
+import { withLimit } from './layers/with-limit.ts';
+import { type UfsMetrics, withMetrics } from './layers/with-metrics.ts';
+import { withRetry } from './layers/with-retry.ts';
+import { localMountOptions, localUfsOptions } from './local/options.ts';
+import { LocalUfs } from './local/ufs.ts';
+import { checkKnownOptions, isSecretOption, type MountOption, maskSecrets } from './mount-options.ts';
+import { s3MountOptions, s3UfsOptions } from './s3/options.ts';
+import { S3Ufs } from './s3/ufs.ts';
+import type { Ufs } from './ufs.ts';
+
+export type MountOptions = Readonly<Record<string, string>>;
+
+export interface OpenUfsOptions {
+  /**
+   * Default true. False passes over options that no table knows, for a mount that a newer version stored: it must go on to be
+   * served. Where a local mount may lie is held in either case.
+   */
+  readonly check?: boolean;
+}
+
+/** An adapter as it stands alone, and the bounds that the layers are to hold for it. */
+export interface OpenedUfs {
+  readonly ufs: Ufs;
+  readonly concurrencyMax: number;
+  readonly retryCountMax: number;
+}
+
+/** A kind of storage. */
+export interface UfsScheme {
+  /** In its canonical form (`s3`, not `s3a`). */
+  readonly scheme: string;
+  readonly options: readonly MountOption[];
+  /** Makes no call to the storage. Throws InvalidOptions or AccessDenied. */
+  open(uri: MountUri, options: MountOptions, how: { readonly check: boolean }): OpenedUfs;
+}
+
+export interface UfsRegistryOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** `alluxio.ufs.local.allowed.roots`; none allows no local mount. */
+  readonly localAllowedRoots: readonly string[];
+  readonly metrics?: UfsMetrics;
+  /** Of the process: defaults of some adapters. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Further kinds of storage; one with the name of a built-in takes its place. */
+  readonly extraSchemes?: readonly UfsScheme[];
+}
+
+export interface UfsRegistry {
+  /** Canonical names, in order. */
+  readonly schemes: readonly string[];
+  /** Makes no call to the storage (`probeUfs` does). Throws UfsUnsupported, InvalidOptions, AccessDenied. */
+  open(uri: MountUri, options: MountOptions, how?: OpenUfsOptions): Ufs;
+  /** For a scheme or an option that no table has, names that look like secrets are. */
+  isSecretOption(scheme: string, name: string): boolean;
+  /** Empty for a scheme that is not known. */
+  knownOptions(scheme: string): readonly MountOption[];
+  /** The options with `xxx` for every secret. */
+  maskOptions(scheme: string, options: MountOptions): Record<string, string>;
+}
+
+/** For each request slot of a mount so many calls may wait; beyond that the caller is told to come back. */
+const queuedPerSlotMax = 64;
+/** Twice the threads that Node gives to file systems by default and some more, so that a slow directory does not take them all idle. */
+const localConcurrencyMax = 32;
+const localRetryCountMax = 2;
+const retryPauseMinMs = 50;
+const retryPauseMaxMs = 5000;
+
+export function createUfsRegistry(options: UfsRegistryOptions): UfsRegistry {
+  const kinds = new Map<string, UfsScheme>();
+  for (const kind of [localScheme(options), s3Scheme(options), ...(options.extraSchemes ?? [])]) {
+    kinds.set(kind.scheme, kind);
+  }
+  const schemes = [...kinds.keys()].sort();
+  const kindOf = (scheme: string): UfsScheme | undefined => kinds.get(canonicalScheme(scheme.toLowerCase()));
+
+  function open(uri: MountUri, mountOptions: MountOptions, how: OpenUfsOptions = {}): Ufs {
+    const kind = kindOf(uri.scheme);
+    if (!kind) {
+      throw new AlluxioError(
+        'UfsUnsupported',
+        `no adapter for ${uri.scheme}://; this version has ${schemes.join(', ')}`,
+      );
+    }
+    return decorate(kind.open(uri, mountOptions, { check: how.check ?? true }), uri, options);
+  }
+
+  return {
+    schemes,
+    open,
+    isSecretOption: (scheme, name) => isSecretOption(kindOf(scheme)?.options, name),
+    knownOptions: (scheme) => kindOf(scheme)?.options ?? [],
+    maskOptions: (scheme, mountOptions) => maskSecrets(kindOf(scheme)?.options, mountOptions),
+  };
+}
+
+/** metrics › retry › limit › adapter: a pause between tries takes no place, and what is counted is what the caller saw. */
+function decorate(opened: OpenedUfs, uri: MountUri, options: UfsRegistryOptions): Ufs {
+  const { clock, random, metrics } = options;
+  const limited = withLimit(opened.ufs, {
+    concurrencyMax: opened.concurrencyMax,
+    queueMax: opened.concurrencyMax * queuedPerSlotMax,
+    name: uri.text,
+  });
+  const retried = withRetry(limited, {
+    clock,
+    random,
+    triesMax: opened.retryCountMax + 1,
+    pauseMinMs: retryPauseMinMs,
+    pauseMaxMs: retryPauseMaxMs,
+  });
+  return metrics ? withMetrics(retried, { metrics, clock }) : retried;
+}
+
+function localScheme({ clock, random, localAllowedRoots }: UfsRegistryOptions): UfsScheme {
+  return {
+    scheme: 'file',
+    options: localMountOptions,
+    open: (uri, options, { check }) => {
+      if (check) checkKnownOptions('file', options, localMountOptions);
+      const ufs = new LocalUfs(localUfsOptions(uri, localAllowedRoots), { clock, random });
+      return { ufs, concurrencyMax: localConcurrencyMax, retryCountMax: localRetryCountMax };
+    },
+  };
+}
+
+function s3Scheme({ clock, environment }: UfsRegistryOptions): UfsScheme {
+  return {
+    scheme: 's3',
+    options: s3MountOptions,
+    open: (uri, options, { check }) => {
+      const read = s3UfsOptions({ uri, options, environment, check });
+      const ufs = new S3Ufs(read, { clock });
+      return { ufs, concurrencyMax: read.connectionsMax, retryCountMax: read.retryCountMax };
+    },
+  };
+}

