@@ -7,7 +7,10 @@
  * - FileNotFound and UfsBucketNotFound when the storage says so;
  * - UfsAccessDenied for credentials that are wrong, missing or expired;
  * - UfsThrottled (with the pause asked for), UfsTimeout and UfsUnavailable for what may pass;
- * - UfsBadResponse for an answer that is not what was asked; VersionChanged when the pinned version is gone.
+ * - UfsBadResponse for an answer that is not what was asked; VersionChanged when the pinned version is gone;
+ * - InvalidOptions for a mount whose region is wrong, UfsUnsupported for what the storage cannot do at all, AccessDenied for a
+ *   name that leads out of a local mount, InvalidArgument for a range or a name that cannot be meant, Overloaded when too
+ *   many calls wait already.
  * No message or context ever holds a secret. A call whose signal is aborted rejects with the signal's reason.
  */
 
@@ -69,7 +72,7 @@ export interface ListOptions extends CallOptions {
   readonly startAfter?: string;
   /** Keys are cut after its first occurrence behind the prefix, and what is cut alike is given once. */
   readonly delimiter?: string;
-  /** How many entries the caller is going to take; lets the adapter ask for no more. */
+  /** How many entries the caller is going to take; the listing ends after them, and the adapter asks for no more. */
   readonly limit?: number;
 }
 
@@ -86,6 +89,7 @@ export interface UfsRead {
   /**
    * Exactly the bytes asked for (fewer only where the file ends), or a failure: UfsBadResponse when the storage gives less, VersionChanged when
    * the version changed underneath. A chunk is valid until the next one is asked for; leaving the loop early frees the connection.
+   * It can be iterated once, and must be: whoever does not want it leaves the loop at once, or aborts the signal of the call.
    */
   readonly body: AsyncIterable<Uint8Array>;
 }

@@ -64,7 +64,11 @@ void t.test('names that were not asked for are no answer', async (t) => {
   const ufs = openUri('s3://conformance/slashes');
   t.teardown(() => ufs.close());
   await ufs.write('a/b', Buffer.from('x'));
-  await t.rejects(keysOf(ufs.list({ prefix: 'a//' })), { code: 'UfsBadResponse' }, 'SeaweedFS reads a// as a/');
+  await t.rejects(
+    keysOf(ufs.list({ prefix: 'a//' })),
+    { code: 'UfsBadResponse' },
+    'SeaweedFS reads a// as a/',
+  );
 });
 
 void t.test(

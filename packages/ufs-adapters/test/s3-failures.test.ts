@@ -1,0 +1,280 @@
+/** What no real server can be made to do on request: each case is played by a small one of our own. */
+
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { systemClock } from '@alluxio-ts/common/clock';
+import { parseMountUri } from '@alluxio-ts/common/ufs-path';
+import { s3Error } from '@alluxio-ts/ufs-adapters/s3/errors';
+import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
+import { S3Ufs } from '@alluxio-ts/ufs-adapters/s3/ufs';
+import t, { type Test } from 'tap';
+import { collect, keysOf } from './support/ufs-conformance.ts';
+
+type Play = (request: IncomingMessage, response: ServerResponse) => void;
+
+interface Wanted {
+  readonly code?: string;
+  readonly retry?: string;
+  readonly retryAfterMs?: number;
+  readonly message?: RegExp;
+  readonly context?: object;
+}
+
+async function serve(t: Test, answer: Play): Promise<number> {
+  const server = createServer(answer).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+async function play(t: Test, answer: Play, options: Record<string, string> = {}): Promise<S3Ufs> {
+  const ufs = open(`http://127.0.0.1:${await serve(t, answer)}`, options);
+  t.teardown(() => ufs.close());
+  return ufs;
+}
+
+function open(endpoint: string, options: Record<string, string> = {}): S3Ufs {
+  const given = {
+    's3a.accessKeyId': 'the-id',
+    's3a.secretKey': 'the-secret',
+    'alluxio.underfs.s3.endpoint': endpoint,
+    ...options,
+  };
+  const uri = parseMountUri('s3://bucket/');
+  return new S3Ufs(s3UfsOptions({ uri, options: given, environment: {}, check: true }), {
+    clock: systemClock,
+  });
+}
+
+const version = 'etag:"e1"';
+const range = { offset: 0, lengthBytes: 10, version };
+const partial = { etag: '"e1"', 'content-range': 'bytes 0-9/100', 'content-length': '10' };
+
+async function readAll(ufs: S3Ufs): Promise<Buffer> {
+  const { body } = await ufs.read('key', range);
+  return collect(body);
+}
+
+void t.test('an error document or a bare status becomes the right error', async (t) => {
+  const cases: readonly [number, string, Record<string, string>, Wanted][] = [
+    [503, 'SlowDown', { 'retry-after': '7' }, { code: 'UfsThrottled', retryAfterMs: 7000 }],
+    [503, '', { 'retry-after': '2' }, { code: 'UfsThrottled', retryAfterMs: 2000 }],
+    [503, '', {}, { code: 'UfsUnavailable', retry: 'later' }],
+    [429, '', {}, { code: 'UfsThrottled' }],
+    [500, 'InternalError', {}, { code: 'UfsUnavailable', context: { status: 500, s3Code: 'InternalError' } }],
+    [502, '', {}, { code: 'UfsUnavailable' }],
+    [504, '', {}, { code: 'UfsTimeout' }],
+    [400, 'RequestTimeout', {}, { code: 'UfsTimeout' }],
+    [400, 'ExpiredToken', {}, { code: 'UfsAccessDenied', message: /session token expired/, retry: 'never' }],
+    [403, 'RequestTimeTooSkewed', {}, { code: 'UfsAccessDenied', message: /clock/ }],
+    [403, 'InvalidObjectState', {}, { code: 'UfsUnsupported', message: /restore/ }],
+    [403, '', {}, { code: 'UfsAccessDenied', message: /s3a\.secretKey of the mount of s3:\/\/bucket/ }],
+    [404, '', {}, { code: 'FileNotFound' }],
+    [412, '', {}, { code: 'VersionChanged' }],
+    [501, 'NotImplemented', {}, { code: 'UfsUnsupported' }],
+    [400, 'EntityTooStrange', {}, { code: 'UfsBadResponse', retry: 'never' }],
+    [418, '', {}, { code: 'UfsBadResponse', message: /check that the endpoint/ }],
+    [302, '', { location: 'http://elsewhere/' }, { code: 'UfsBadResponse' }],
+    [
+      301,
+      'PermanentRedirect',
+      {},
+      { code: 'InvalidOptions', message: /does not serve it in region us-east-1/ },
+    ],
+    [
+      301,
+      '',
+      { 'x-amz-bucket-region': 'eu-west-1' },
+      { code: 'InvalidOptions', message: /set alluxio\.underfs\.s3\.region=eu-west-1/ },
+    ],
+    [
+      400,
+      'AuthorizationHeaderMalformed</Code><Region>ap-south-1</Region><Code>',
+      {},
+      { code: 'InvalidOptions', message: /lies in region ap-south-1, the mount says us-east-1/ },
+    ],
+  ];
+  let next = cases[0];
+  const ufs = await play(t, (_, response) => {
+    const [status = 500, code = '', headers = {}] = next ?? [];
+    response.writeHead(status, headers).end(code === '' ? '' : `<Error><Code>${code}</Code></Error>`);
+  });
+  for (const row of cases) {
+    next = row;
+    await t.rejects(ufs.read('key', range), row[3], `${row[0]} ${row[1]}`);
+    const isMissing = row[0] === 404;
+    if (isMissing) await t.rejects(keysOf(ufs.list({ prefix: '' })), { code: 'UfsBucketNotFound' });
+    else if (row[0] !== 412) await t.rejects(keysOf(ufs.list({ prefix: '' })), row[3], `list ${row[0]}`);
+  }
+  next = [400, '', { 'x-amz-bucket-region': 'eu-west-1' }, {}];
+  await t.rejects(
+    ufs.stat('key'),
+    { code: 'InvalidOptions', message: /eu-west-1/ },
+    'HEAD tells it by header',
+  );
+});
+
+void t.test('an answer that is not what was asked is refused before its first byte', async (t) => {
+  const cases: readonly [string, number, Record<string, string>, string][] = [
+    ['another version', 206, { ...partial, etag: '"e2"' }, 'VersionChanged'],
+    ['no version', 206, { ...partial, etag: '' }, 'VersionChanged'],
+    ['a weak version', 206, { ...partial, etag: 'W/"e1"' }, 'VersionChanged'],
+    ['another range', 206, { ...partial, 'content-range': 'bytes 1-10/100' }, 'UfsBadResponse'],
+    ['a shorter range', 206, { ...partial, 'content-range': 'bytes 0-8/100' }, 'UfsBadResponse'],
+    ['no range', 206, { etag: '"e1"', 'content-length': '10' }, 'UfsBadResponse'],
+    ['an unknown size', 206, { ...partial, 'content-range': 'bytes 0-9/*' }, 'UfsBadResponse'],
+    ['a whole file that is longer', 200, { etag: '"e1"', 'content-length': '11' }, 'UfsBadResponse'],
+    ['a whole file without length', 200, { etag: '"e1"' }, 'UfsBadResponse'],
+  ];
+  let next = cases[0];
+  const ufs = await play(t, (_, response) => {
+    const [, status = 500, headers = {}] = next ?? [];
+    response.writeHead(status, headers).end(Buffer.alloc(Number(headers['content-length'] ?? 10)));
+  });
+  for (const row of cases) {
+    next = row;
+    await t.rejects(ufs.read('key', range), { code: row[3] }, row[0]);
+  }
+  next = ['a whole file that is what was asked', 200, { etag: '"e1"', 'content-length': '10' }, ''];
+  t.equal((await readAll(ufs)).length, 10);
+  next = [
+    'a file that ends in the range',
+    206,
+    { ...partial, 'content-range': 'bytes 0-3/4', 'content-length': '4' },
+    '',
+  ];
+  t.equal((await readAll(ufs)).length, 4);
+});
+
+void t.test('the version goes out as If-Match and the range as Range', async (t) => {
+  const seen: (string | undefined)[][] = [];
+  const ufs = await play(t, (request, response) => {
+    seen.push([request.url, request.headers['if-match'], request.headers.range]);
+    response.writeHead(206, partial).end(Buffer.alloc(10));
+  });
+  await readAll(ufs);
+  const { body } = await ufs.read('a//../b %', { offset: 0, lengthBytes: 10 });
+  await collect(body);
+  t.same(seen, [
+    ['/bucket/key', '"e1"', 'bytes=0-9'],
+    ['/bucket/a//../b%20%25', undefined, 'bytes=0-9'],
+  ]);
+});
+
+void t.test('a body that is too short or too long fails', async (t) => {
+  let next: Play = (_, response) => response.destroy();
+  const ufs = await play(t, (request, response) => next(request, response));
+  next = (_, response) => {
+    response.writeHead(206, partial).write(Buffer.alloc(4));
+    response.socket?.end();
+  };
+  await t.rejects(readAll(ufs), { code: 'UfsBadResponse', message: /10 bytes, 4 came/ }, 'closed early');
+  next = (_, response) => {
+    response.writeHead(206, { etag: '"e1"', 'content-range': 'bytes 0-9/100' });
+    response.end(Buffer.alloc(4));
+  };
+  await t.rejects(readAll(ufs), { code: 'UfsBadResponse', message: /4 came/ }, 'chunked and short');
+  next = (_, response) => {
+    response.writeHead(206, { etag: '"e1"', 'content-range': 'bytes 0-9/100' });
+    response.end(Buffer.alloc(40));
+  };
+  await t.rejects(readAll(ufs), { code: 'UfsBadResponse', message: /40 came/ }, 'chunked and long');
+  next = (_, response) => {
+    response.writeHead(206, partial).write(Buffer.alloc(4), () => response.socket?.resetAndDestroy());
+  };
+  await t.rejects(readAll(ufs), { code: /UfsUnavailable|UfsBadResponse/ }, 'reset');
+  next = (_, response) => response.socket?.resetAndDestroy();
+  await t.rejects(readAll(ufs), { code: 'UfsUnavailable', retry: 'later' }, 'reset before the answer');
+});
+
+void t.test('silence ends by the timeouts of the mount', async (t) => {
+  const ufs = await play(
+    t,
+    (request, response) => {
+      if (request.url !== '/bucket/silent') response.writeHead(206, partial).write(Buffer.alloc(4));
+    },
+    { 'alluxio.underfs.s3.request.timeout': '50ms', 'alluxio.underfs.s3.socket.timeout': '50ms' },
+  );
+  await t.rejects(ufs.read('silent', range), { code: 'UfsTimeout' });
+  await t.rejects(readAll(ufs), { code: 'UfsTimeout' });
+});
+
+void t.test('an abort ends a call that waits, with its reason', async (t) => {
+  const arrived = Promise.withResolvers<void>();
+  const ufs = await play(t, () => arrived.resolve());
+  const control = new AbortController();
+  const reason = new Error('given up');
+  const reading = ufs.read('key', { ...range, signal: control.signal });
+  await arrived.promise;
+  control.abort(reason);
+  await t.rejects(reading, reason);
+});
+
+void t.test('leaving a body, or aborting it unread, closes its connection', async (t) => {
+  const closed: Promise<unknown>[] = [];
+  const ufs = await play(t, (_, response) => {
+    closed.push(once(response, 'close'));
+    response.writeHead(206, partial).write(Buffer.alloc(4));
+  });
+  const left = await ufs.read('key', range);
+  for await (const _ of left.body) break;
+  const control = new AbortController();
+  await ufs.read('key', { ...range, signal: control.signal });
+  control.abort();
+  await Promise.all(closed);
+  t.equal(closed.length, 2);
+});
+
+void t.test('a store that cannot be reached is named, and no secret is', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  const refused = open(`http://127.0.0.1:${port}`);
+  t.teardown(() => refused.close());
+  const thrown = await refused.stat('key').catch((error: unknown) => error);
+  t.match(thrown, { code: 'UfsUnavailable', retry: 'later', message: /nobody listens there.*127\.0\.0\.1/ });
+  t.notMatch(String((thrown as Error).stack), /the-secret|AWS4/);
+  const subject = { bucket: 'bucket', key: 'k\n', origin: 'https://store.example', region: 'us-east-1' };
+  const cause = Object.assign(new Error('lookup'), { code: 'ENOTFOUND' });
+  t.match(s3Error('read', { kind: 'connection', cause }, subject), {
+    code: 'UfsUnavailable',
+    message: /cannot read s3:\/\/bucket\/k\?: the name of the host is not known.*store\.example/,
+  });
+  const ufs = open(`https://127.0.0.1:${await serve(t, (_, response) => response.end())}`);
+  t.teardown(() => ufs.close());
+  await t.rejects(ufs.stat('key'), {
+    code: 'UfsUnavailable',
+    retry: 'never',
+    message: /certificate and its scheme/,
+  });
+});
+
+void t.test('a listing that runs in a circle or does not answer the question fails', async (t) => {
+  let document = '';
+  const ufs = await play(t, (_, response) => response.end(document));
+  const page = (rest: string): string => `<ListBucketResult>${rest}</ListBucketResult>`;
+  const file = (key: string): string => `<Contents><Key>${key}</Key><Size>1</Size></Contents>`;
+  const more = '<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>';
+  document = page(more);
+  await t.rejects(keysOf(ufs.list({ prefix: '' })), { code: 'UfsBadResponse' }, 'the same token again');
+  document = page(file('b') + more);
+  await t.rejects(keysOf(ufs.list({ prefix: '' })), { code: 'UfsUnsupported' }, 'the same page again');
+  document = page(file('b') + file('a'));
+  await t.rejects(keysOf(ufs.list({ prefix: '' })), { code: 'UfsUnsupported' }, 'out of order');
+  document = page(file('b'));
+  await t.rejects(
+    keysOf(ufs.list({ prefix: '', startAfter: 'b' })),
+    { code: 'UfsUnsupported' },
+    'before the start',
+  );
+  await t.rejects(keysOf(ufs.list({ prefix: 'c' })), { code: 'UfsBadResponse' }, 'another prefix');
+  document = page(`${file('b')}<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>`);
+  t.same(await keysOf(ufs.list({ prefix: '', delimiter: '/' })), ['[a/]', 'b'], 'merged');
+  t.same(await keysOf(ufs.list({ prefix: '', delimiter: '/', startAfter: 'a/' })), ['b']);
+});
