@@ -50,6 +50,16 @@ export interface DiskPageStoreOptions {
   readonly onSegmentRetired?: (segmentId: number) => void;
 }
 
+export interface DiskHealth {
+  readonly canRead: boolean;
+  readonly canWrite: boolean;
+  readonly failedReadCount: number;
+  readonly failedWriteCount: number;
+  readonly failedReclaimCount: number;
+  /** Pages copied forward when their segment was given up. */
+  readonly copiedCount: number;
+}
+
 const segmentSizeMaxBytes = 256 * MIB;
 const segmentsPerDir = 64;
 const segmentsMin = 4;
@@ -206,6 +216,20 @@ export class DiskPageStore implements PageStore {
       corruptCount: this.#shelf.corruptCount,
       evictedCount: this.#shelf.evictedCount,
       evictedBytes: this.#shelf.evictedBytes,
+    };
+  }
+
+  /** Whether the directory is in order now, and what has failed since the start. */
+  health(): DiskHealth {
+    const { canRead, canWrite, failedReadCount, failedWriteCount } = this.#health;
+    const { copiedCount, failedCount } = this.#reclaimer;
+    return {
+      canRead,
+      canWrite,
+      failedReadCount,
+      failedWriteCount,
+      failedReclaimCount: failedCount,
+      copiedCount,
     };
   }
 

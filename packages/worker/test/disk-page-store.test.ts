@@ -1,0 +1,421 @@
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import t from 'tap';
+import type { Clock } from '@alluxio-ts/common/clock';
+import { fileKeyOf } from '@alluxio-ts/common/page';
+import { MIB } from '@alluxio-ts/common/units';
+import type { DiskPageStore } from '../src/page-store/disk-page-store.ts';
+import { segmentFileNameOf } from '../src/page-store/segment-format.ts';
+import { areEqual, contentsOf, getPage, knownPage, pinned, putPage } from './page-contents.ts';
+import {
+  type LogLine,
+  inspect,
+  inspectAll,
+  listLogger,
+  mixedPage,
+  mixedPages,
+  openTestStore,
+  putPatiently,
+  segmentBytes,
+  segmentNames,
+  segmentPaths,
+  testPageSizeBytes,
+} from './page-store-fixture.ts';
+
+const pages = mixedPages(60);
+const seedOptions = process.env['TEST_SEED'] ? { seed: Number(process.env['TEST_SEED']) } : {};
+
+async function fill(store: DiskPageStore): Promise<void> {
+  for (const page of pages) await putPatiently(store, page);
+}
+
+/** What the directory would be if the process died now. */
+function crashCopy(dir: string): string {
+  const copy = `${dir}-copy`;
+  cpSync(dir, copy, { recursive: true });
+  t.teardown(() => rmSync(copy, { recursive: true, force: true }));
+  return copy;
+}
+
+void t.test('a store that was closed is found again from its indexes', async (t) => {
+  const dir = t.testdir();
+  const store = await openTestStore(dir);
+  await fill(store);
+  // In the segment that is still open; what is removed from a sealed one may come back with its own bytes.
+  store.remove(mixedPage(59).id, 'freed');
+  await store.close();
+  const lines: LogLine[] = [];
+  const again = await openTestStore(dir, { logger: listLogger(lines) });
+  t.match(lines[0], { event: 'page store opened', fields: { unsealed: 0, foreign: 0, pageCount: 59 } });
+  t.match(await inspectAll(again, pages), { right: 59, miss: 1 });
+  t.equal(again.stats().usedBytes, segmentBytes(dir), 'sealed segments count as their sizes');
+  const before = segmentNames(dir);
+  await fill(again);
+  await again.close();
+  const made = segmentNames(dir).filter((name) => !before.includes(name));
+  t.ok(made.length > 0 && made.every((name) => name > (before.at(-1) ?? '')), 'ids only grow');
+});
+
+void t.test('segment ids are not used again after all segments have gone', async (t) => {
+  const dir = t.testdir();
+  const store = await openTestStore(dir);
+  await putPage(store, mixedPage(1));
+  await store.close();
+  const [first = ''] = segmentNames(dir);
+  rmSync(join(dir, 'segments', first));
+  const again = await openTestStore(dir);
+  await putPage(again, mixedPage(1));
+  await again.close();
+  t.ok((segmentNames(dir)[0] ?? '') > first);
+});
+
+void t.test('a store that died is found again from its record headers', async (t) => {
+  const dir = t.testdir();
+  const store = await openTestStore(dir);
+  await fill(store);
+  const unfinished = knownPage(1000, 5000, { pageSizeBytes: testPageSizeBytes });
+  const writer = store.openWriter(unfinished.id, unfinished.origin, unfinished.lengthBytes);
+  await writer?.write(contentsOf(unfinished));
+  await scanCount(store);
+  const copy = crashCopy(dir);
+  writer?.finish();
+  await store.close();
+  const lines: LogLine[] = [];
+  const again = await openTestStore(copy, { logger: listLogger(lines) });
+  t.match(lines[0]?.fields, { unsealed: 1, foreign: 0, unreadable: 0, pageCount: 60 });
+  t.match(await inspectAll(again, pages), { right: 60 });
+  t.notOk(again.has(unfinished.id), 'what was not finished is not there');
+  t.equal(await scanCount(again), 60);
+  await again.close();
+});
+
+void t.test('a writer that gives up does not hide the records behind its own', async (t) => {
+  const dir = t.testdir();
+  const store = await openTestStore(dir);
+  const [one, two, three] = [mixedPage(1), mixedPage(2), mixedPage(3)];
+  const early = store.openWriter(one.id, one.origin, one.lengthBytes);
+  const late = store.openWriter(two.id, two.origin, two.lengthBytes);
+  await late?.write(contentsOf(two));
+  early?.abort();
+  late?.abort();
+  const torn = store.openWriter(one.id, one.origin, one.lengthBytes);
+  const writing = torn?.write(contentsOf(one));
+  torn?.abort();
+  await writing;
+  await putPage(store, three);
+  await scanCount(store);
+  const again = await openTestStore(crashCopy(dir));
+  t.same(
+    [one, two, three].map(({ id }) => again.has(id)),
+    [false, false, true],
+  );
+  await again.close();
+  await store.close();
+});
+
+async function scanCount(store: DiskPageStore): Promise<number> {
+  let count = 0;
+  for await (const entry of store.scan()) count += entry.lengthBytes > 0 ? 1 : 0;
+  return count;
+}
+
+void t.test('segments of another page size are removed and said', async (t) => {
+  const dir = t.testdir();
+  const store = await openTestStore(dir);
+  await fill(store);
+  await store.close();
+  const lines: LogLine[] = [];
+  const other = await openTestStore(dir, { pageSizeBytes: 131_072, logger: listLogger(lines) });
+  t.match(lines[0]?.fields, { sealed: 0, pageCount: 0 });
+  t.ok(Number(lines[0]?.fields['foreign']) > 3);
+  t.equal(segmentBytes(dir), 0);
+  t.equal(other.stats().usedBytes, 0);
+  await other.close();
+});
+
+void t.test('segments of another store, or under another name, are not believed', async (t) => {
+  const dir = t.testdir({ one: {}, other: {} });
+  for (const name of ['one', 'other']) {
+    const store = await openTestStore(join(dir, name));
+    await fill(store);
+    await store.close();
+  }
+  const [first = '', second = ''] = segmentPaths(join(dir, 'one'));
+  const [foreign = ''] = segmentPaths(join(dir, 'other'));
+  cpSync(foreign, first);
+  const aside = join(dir, 'aside');
+  cpSync(second, aside);
+  cpSync(aside, join(dir, 'one', 'segments', segmentFileNameOf(77)));
+  const lines: LogLine[] = [];
+  const store = await openTestStore(join(dir, 'one'), { logger: listLogger(lines) });
+  t.match(lines[0]?.fields, { foreign: 2 });
+  t.match(await inspectAll(store, pages), { wrong: 0, corrupt: 0 });
+  await store.close();
+});
+
+void t.test('garbage in the directory neither stops a start nor comes out', async (t) => {
+  const bytes = fc.uint8Array({ maxLength: 9000 });
+  const name = fc.oneof(
+    fc.constantFrom(
+      'readme',
+      '0.seg',
+      '000fffffffffffff.seg',
+      '00000000fffffffe.seg',
+      'G000000000000001.seg',
+    ),
+    fc.nat(5).map(segmentFileNameOf),
+  );
+  const garbage = fc.record({
+    files: fc.array(fc.tuple(name, bytes), { maxLength: 6 }),
+    storeFile: fc.option(bytes),
+  });
+  let run = 0;
+  const root = t.testdir();
+  const property = fc.asyncProperty(garbage, async ({ files, storeFile }) => {
+    const dir = join(root, String(run++));
+    mkdirSync(join(dir, 'segments', segmentFileNameOf(9)), { recursive: true });
+    if (storeFile) writeFileSync(join(dir, 'store.json'), storeFile);
+    for (const [name, content] of files) writeFileSync(join(dir, 'segments', name), content);
+    const store = await openTestStore(dir);
+    try {
+      if (store.stats().pageCount !== 0) return false;
+      await putPage(store, mixedPage(1));
+      return (await inspect(store, mixedPage(1))) === 'right';
+    } finally {
+      await store.close();
+    }
+  });
+  await fc.assert(property, { ...seedOptions, numRuns: 40 });
+  t.pass('held');
+});
+
+void t.test('a damaged header under a true name is refused by every decoder', async (t) => {
+  const dir = t.testdir();
+  const store = await openTestStore(dir);
+  await fill(store);
+  await store.close();
+  const [path = ''] = segmentPaths(dir);
+  const sound = readFileSync(path);
+  const edit = fc.tuple(fc.nat(sound.length - 1), fc.uint8Array({ minLength: 1, maxLength: 64 }));
+  const property = fc.asyncProperty(fc.array(edit, { minLength: 1, maxLength: 20 }), async (edits) => {
+    const damaged = Buffer.from(sound);
+    for (const [at, bytes] of edits) damaged.set(bytes.subarray(0, damaged.length - at), at);
+    writeFileSync(path, damaged);
+    const again = await openTestStore(dir);
+    const { wrong } = await inspectAll(again, pages);
+    await again.close();
+    return wrong === 0;
+  });
+  await fc.assert(property, { ...seedOptions, numRuns: 25 });
+  t.pass('held');
+});
+
+void t.test('pinned segments are kept readable, count as used and do not stop the store', async (t) => {
+  const dir = t.testdir();
+  const store = await openTestStore(dir, { sizeBytes: 8 * MIB });
+  const held = mixedPages(28);
+  for (const page of held) await putPatiently(store, page);
+  const handles = held.map((page) => pinned(store, page));
+  let usedMaxBytes = 0;
+  for (let number = 100; number < 400; number++) {
+    await putPatiently(store, mixedPage(number));
+    usedMaxBytes = Math.max(usedMaxBytes, store.stats().usedBytes);
+  }
+  t.ok(usedMaxBytes <= 8 * MIB, 'the bound holds');
+  for (const [at, handle] of handles.entries()) {
+    const page = held[at] ?? mixedPage(at);
+    t.ok(areEqual(await handle.read(0, page.lengthBytes), contentsOf(page)), `page ${at} under its handle`);
+    handle.release();
+  }
+  await store.close();
+});
+
+void t.test('with everything pinned the store takes nothing, and goes on when it is released', async (t) => {
+  const store = await openTestStore(t.testdir(), { sizeBytes: 4 * 1_300_000, segmentSizeBytes: 1_300_000 });
+  const handles = [];
+  let number = 0;
+  for (; number < 500; number++) {
+    const page = knownPage(number, testPageSizeBytes, { pageSizeBytes: testPageSizeBytes });
+    if (!(await putPage(store, page))) break;
+    handles.push(pinned(store, page));
+  }
+  t.ok(number >= 12 && number < 20, `took ${number} pages`);
+  t.equal(store.stats().evictedCount, 0);
+  for (const handle of handles) handle.release();
+  await putPatiently(store, mixedPage(999));
+  t.ok(store.has(mixedPage(999).id));
+  await store.close();
+});
+
+void t.test('a directory that was made smaller is emptied to its new size', async (t) => {
+  const dir = t.testdir();
+  const store = await openTestStore(dir);
+  for (const page of mixedPages(150)) await putPatiently(store, page);
+  await store.close();
+  t.ok(segmentBytes(dir) > 9 * MIB);
+  const smaller = await openTestStore(dir, { sizeBytes: 5 * MIB });
+  t.ok(segmentBytes(dir) <= 5 * MIB);
+  t.ok(smaller.has(mixedPage(149).id), 'the newest pages stay');
+  await smaller.close();
+});
+
+void t.test('sizes that cannot work are refused with what would', async (t) => {
+  const dir = t.testdir();
+  await t.rejects(openTestStore(dir, { sizeBytes: 3 * MIB }), {
+    code: 'InvalidOptions',
+    message: /at least 4194304/,
+  });
+  writeFileSync(join(dir, 'file'), '');
+  await t.rejects(openTestStore(join(dir, 'file')), { code: 'PageStoreUnavailable' });
+});
+
+void t.test('names that are too long are not taken', async (t) => {
+  const store = await openTestStore(t.testdir());
+  for (const [pathLength, versionLength, isTaken] of [
+    [4096, 1024, true],
+    [4097, 1, false],
+    [1, 1025, false],
+  ] as const) {
+    const ufsPath = 'p'.repeat(pathLength);
+    const origin = { ufsPath, version: 'v'.repeat(versionLength), pageSizeBytes: testPageSizeBytes };
+    const page = { id: { file: fileKeyOf(origin), index: 0 }, origin, lengthBytes: 70_000 };
+    t.equal(await putPage(store, page), isTaken);
+    t.equal(await inspect(store, page), isTaken ? 'right' : 'miss');
+  }
+  await store.close();
+});
+
+/** Time that a test moves. */
+class TestClock implements Clock {
+  #nowMs = 0;
+  readonly #sleepers = new Set<{ readonly dueMs: number; readonly wake: () => void }>();
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  monotonic(): number {
+    return this.#nowMs;
+  }
+
+  sleep(ms: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#sleepers.add({ dueMs: this.#nowMs + ms, wake: resolve });
+      options.signal?.addEventListener('abort', () => reject(new Error('aborted')), { once: true });
+    });
+  }
+
+  advance(ms: number): void {
+    this.#nowMs += ms;
+    for (const sleeper of this.#sleepers) {
+      if (sleeper.dueMs > this.#nowMs) continue;
+      this.#sleepers.delete(sleeper);
+      sleeper.wake();
+    }
+  }
+}
+
+void t.test('a directory that takes no writes is left alone for a while, then tried again', async (t) => {
+  const dir = t.testdir();
+  const clock = new TestClock();
+  const lines: LogLine[] = [];
+  const store = await openTestStore(dir, { clock, logger: listLogger(lines), coolDownMs: 1000 });
+  await putPage(store, mixedPage(6));
+  renameSync(join(dir, 'segments'), join(dir, 'gone'));
+  const failures: unknown[] = [];
+  for (let number = 0; number < 40; number++) {
+    await putPage(store, mixedPage(number)).catch((thrown: unknown) => failures.push(thrown));
+  }
+  t.equal(failures.length, 1, 'one write finds out, no other one tries');
+  t.match(failures[0], { code: 'PageStoreUnavailable' });
+  t.equal(await putPage(store, mixedPage(1)), false, 'nothing is taken now');
+  t.match(store.health(), { canRead: true, canWrite: false });
+  t.equal(await inspect(store, mixedPage(6)), 'right', 'what can be read is read');
+  renameSync(join(dir, 'gone'), join(dir, 'segments'));
+  t.equal(await putPage(store, mixedPage(1)), false);
+  clock.advance(1001);
+  t.equal(await putPage(store, mixedPage(1)), true);
+  t.equal(lines.filter(({ event }) => event === 'cache directory does not take writes').length, 1);
+  await store.close();
+});
+
+void t.test('a disk that does not answer is given up at the deadline', async (t) => {
+  const dir = t.testdir();
+  const store = await openTestStore(dir);
+  await putPage(store, mixedPage(5));
+  await putPage(store, mixedPage(6));
+  await store.close();
+  const clock = new TestClock();
+  const again = await openTestStore(dir, { clock, readTimeoutMs: 500, coolDownMs: 1000 });
+  // Opening a pipe that nobody writes to hangs, as a dead disk does.
+  const [path = ''] = segmentPaths(dir);
+  renameSync(path, `${path}.aside`);
+  execFileSync('mkfifo', [path]);
+  const reading = getPage(again, mixedPage(5));
+  const late = t.rejects(reading, { code: 'PageStoreUnavailable', message: /no answer within 500 ms/ });
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.advance(501);
+  await late;
+  t.match(again.health(), { canRead: false, canWrite: false, failedReadCount: 1 });
+  t.equal(again.get(mixedPage(6).id), undefined, 'the directory is not asked for a while');
+  clock.advance(1001);
+  t.equal(again.has(mixedPage(5).id), false, 'the page that hung is out');
+  t.equal(again.has(mixedPage(6).id), true, 'others are asked again');
+  closeSync(openSync(path, 'r+'));
+  await again.close();
+});
+
+void t.test('a store may lose pages but never lies, whatever is done in whatever order', async (t) => {
+  const number = fc.nat(14);
+  const operation = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ kind: fc.constant('put' as const), number }) },
+    { weight: 5, arbitrary: fc.record({ kind: fc.constant('get' as const), number }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('remove' as const), number }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('reopen' as const), number }) },
+  );
+  const root = t.testdir();
+  let run = 0;
+  const property = fc.asyncProperty(fc.array(operation, { maxLength: 60 }), async (operations) => {
+    const dir = join(root, String(run++));
+    const model = new Map<number, boolean>();
+    let store = await openTestStore(dir, { sizeBytes: 64 * MIB });
+    try {
+      for (const { kind, number } of operations) {
+        const page = mixedPage(number);
+        if (kind === 'reopen') {
+          await store.close();
+          store = await openTestStore(dir, { sizeBytes: 64 * MIB });
+          // A removed page may come back with its own bytes.
+          for (const [key, isThere] of model) if (!isThere) model.delete(key);
+        } else if (kind === 'put') {
+          if (await putPage(store, page)) model.set(number, true);
+        } else if (kind === 'remove') {
+          store.remove(page.id, 'freed');
+          model.set(number, false);
+        } else {
+          const isThere = model.get(number);
+          const finding = await inspect(store, page);
+          if (finding === 'wrong' || finding === 'corrupt') return false;
+          if (isThere !== undefined && (finding === 'right') !== isThere) return false;
+        }
+        if (store.stats().pageCount < [...model.values()].filter(Boolean).length) return false;
+      }
+      return true;
+    } finally {
+      await store.close();
+    }
+  });
+  await fc.assert(property, { ...seedOptions, numRuns: 30 });
+  t.pass('held');
+});
