@@ -44,7 +44,8 @@ export interface UfsRegistryOptions {
   readonly random: Random;
   /** `alluxio.ufs.local.allowed.roots`; none allows no local mount. */
   readonly localAllowedRoots: readonly string[];
-  readonly metrics?: UfsMetrics;
+  /** Where the calls to storages of this scheme are counted. */
+  readonly metrics?: (scheme: string) => UfsMetrics;
   /** Of the process: defaults of some adapters. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Further kinds of storage; one with the name of a built-in takes its place. */
@@ -115,7 +116,7 @@ function decorate(opened: OpenedUfs, uri: MountUri, options: UfsRegistryOptions)
     pauseMinMs: retryPauseMinMs,
     pauseMaxMs: retryPauseMaxMs,
   });
-  return metrics ? withMetrics(retried, { metrics, clock }) : retried;
+  return metrics ? withMetrics(retried, { metrics: metrics(canonicalScheme(uri.scheme)), clock }) : retried;
 }
 
 function localScheme({ clock, random, localAllowedRoots }: UfsRegistryOptions): UfsScheme {

@@ -13,13 +13,13 @@ import { collect, keysOf } from './support/ufs-conformance.ts';
 
 type Play = (request: IncomingMessage, response: ServerResponse) => void;
 
-interface Wanted {
+type Wanted = {
   readonly code?: string;
   readonly retry?: string;
   readonly retryAfterMs?: number;
   readonly message?: RegExp;
-  readonly context?: object;
-}
+  readonly context?: Record<string, string | number>;
+};
 
 async function serve(t: Test, answer: Play): Promise<number> {
   const server = createServer(answer).listen(0, '127.0.0.1');

@@ -49,7 +49,7 @@ function registryWith(ufs: () => Ufs, metrics?: UfsMetrics): UfsRegistry {
     random: systemRandom,
     localAllowedRoots: [base],
     environment: {},
-    ...(metrics ? { metrics } : {}),
+    ...(metrics ? { metrics: () => metrics } : {}),
     extraSchemes: [memoryScheme(ufs)],
   });
 }

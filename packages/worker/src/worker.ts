@@ -13,6 +13,7 @@ import type { MountUri } from '@alluxio-ts/common/ufs-path';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
 import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
+import { CacheControl } from './cache/cache-control.ts';
 import { CacheRulesFile } from './cache/cache-rules-file.ts';
 import { defaultRules } from './cache/cache-rules.ts';
 import { FileCache } from './cache/file-cache.ts';
@@ -64,6 +65,7 @@ export interface Worker {
   readonly restPort: number;
   readonly webPort: number;
   readonly cache: FileCache;
+  readonly cacheControl: CacheControl;
   readonly mounts: MountTable;
   /** Lets answers in flight finish for at most `deadlineMs`, then closes everything. */
   close(options: { readonly deadlineMs: number }): Promise<void>;
@@ -184,6 +186,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       restPort,
       webPort: web.port,
       cache,
+      cacheControl: new CacheControl(cache, mounts),
       mounts,
       close: async (closeOptions) => {
         closing = 'the worker is shutting down';

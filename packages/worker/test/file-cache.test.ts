@@ -250,8 +250,25 @@ t.test('freeing a file drops its pages and its record', async (t) => {
     await rig.memory.write('a', contentOf(17, pageSizeBytes + 5));
     await rig.read('a');
     await rig.filler.idle();
-    t.equal(rig.cache.free(rig.file('a')), pageSizeBytes + 5);
+    t.strictSame(rig.cache.free(rig.file('a')), {
+      fileCount: 1,
+      pageCount: 2,
+      freedBytes: pageSizeBytes + 5,
+    });
     t.equal((await rig.read('a')).outcome, 'miss');
+    await rig.memory.write('d/b', contentOf(20, 7));
+    await rig.read('d/b');
+    await rig.filler.idle();
+    const { mount } = rig.file('');
+    t.strictSame(await rig.cache.freeBelow(mount, 'd'), { fileCount: 1, pageCount: 1, freedBytes: 7 });
+    t.equal((await rig.read('d/b')).outcome, 'miss');
+    t.equal((await rig.read('a')).outcome, 'hit', 'what lies elsewhere stays');
+    await rig.filler.idle();
+    t.strictSame(await rig.cache.freeBelow(mount, ''), {
+      fileCount: 2,
+      pageCount: 3,
+      freedBytes: pageSizeBytes + 12,
+    });
   });
 });
 

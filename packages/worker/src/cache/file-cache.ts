@@ -3,6 +3,7 @@
  * of one answer is of the version that the answer began with.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Body, Part } from '@alluxio-ts/common/body';
 import { emptyBody } from '@alluxio-ts/common/body';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
@@ -13,12 +14,16 @@ import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore } from '../page-store/page-store.ts';
 import type { CacheRules } from './cache-rules.ts';
-import type { FileTable, FoundFile } from './file-table.ts';
+import type { FileRecord, FileTable, FoundFile } from './file-table.ts';
 import type { FileName, ServedMount } from './mount-table.ts';
+import { fileNameOf } from './mount-table.ts';
 import type { Fill, PageFiller } from './page-filler.ts';
 
 /** While one page is sent, so many of the answer's next ones are fetched: enough that the under storage never waits for the client. */
 const pagesAheadMax = 2;
+
+/** After so many files a free lets others have a turn. */
+const freeBatchFiles = 1000;
 
 export interface FileCacheOptions {
   readonly store: PageStore;
@@ -99,21 +104,54 @@ export class FileCache {
     );
   }
 
-  /** Forgets the file and drops its pages; gives how many bytes went. */
-  free(file: FileName): number {
-    const { files, store, pageSizeBytes } = this.#options;
-    const record = files.peek(file.ufsPath);
+  /** Forgets the file and drops the pages of its known version. */
+  free(file: FileName): Freed {
+    const { files } = this.#options;
+    const record = files.peek(file.ufsPath) ?? files.recall(file);
     files.forget(file.ufsPath);
-    if (!record?.fileKey) return 0;
+    const dropped = record ? this.#dropPages(record) : { pageCount: 0, freedBytes: 0 };
+    return { fileCount: record ? 1 : 0, ...dropped };
+  }
+
+  /** The same for every known file below a directory of the mount; '' is the whole mount. */
+  async freeBelow(mount: ServedMount, directory: string): Promise<Freed> {
+    const prefix = directory === '' ? '' : `${directory}/`;
+    let fileCount = 0;
+    let pageCount = 0;
     let freedBytes = 0;
-    for (let index = 0; index < pageCountOf(record.status.sizeBytes, pageSizeBytes); index++) {
-      const page = { file: record.fileKey, index };
+    for (const record of this.#options.files.below(mount, prefix)) {
+      fileCount++;
+      const dropped = this.#dropPages(record);
+      pageCount += dropped.pageCount;
+      freedBytes += dropped.freedBytes;
+      // Readers go on meanwhile.
+      if (fileCount % freeBatchFiles === 0) await nextTurn();
+    }
+    this.#options.files.forgetBelow(fileNameOf(mount, prefix).ufsPath);
+    return { fileCount, pageCount, freedBytes };
+  }
+
+  #dropPages(record: FileRecord): Omit<Freed, 'fileCount'> {
+    const { store, pageSizeBytes } = this.#options;
+    const { fileKey, status } = record;
+    let pageCount = 0;
+    let freedBytes = 0;
+    if (!fileKey) return { pageCount, freedBytes };
+    for (let index = 0; index < pageCountOf(status.sizeBytes, pageSizeBytes); index++) {
+      const page = { file: fileKey, index };
       if (!store.has(page)) continue;
       store.remove(page, 'freed');
-      freedBytes += pageLengthOf(record.status.sizeBytes, pageSizeBytes, index);
+      pageCount++;
+      freedBytes += pageLengthOf(status.sizeBytes, pageSizeBytes, index);
     }
-    return freedBytes;
+    return { pageCount, freedBytes };
   }
+}
+
+export interface Freed {
+  readonly fileCount: number;
+  readonly pageCount: number;
+  readonly freedBytes: number;
 }
 
 interface Resolved {

@@ -14,6 +14,7 @@ import { LRUCache } from 'lru-cache';
 import type { FileRecordStore } from '../file-records/file-record-store.ts';
 import type { CacheRules } from './cache-rules.ts';
 import type { FileName, ServedMount } from './mount-table.ts';
+import { fileNameOf } from './mount-table.ts';
 
 export interface FileRecord {
   readonly status: FileStatus;
@@ -77,7 +78,7 @@ export class FileTable {
     file: FileName,
     options: { readonly mustCheck?: boolean } = {},
   ): Promise<FoundFile | undefined> {
-    const known = this.#known.get(file.ufsPath) ?? this.#recall(file);
+    const known = this.#known.get(file.ufsPath) ?? this.recall(file);
     const now = this.#options.clock.monotonic();
     if (known && !options.mustCheck) {
       if ('absentSinceMs' in known) {
@@ -116,6 +117,14 @@ export class FileTable {
   forget(ufsPath: string): void {
     this.#known.delete(ufsPath);
     this.#options.records.remove(ufsPath);
+  }
+
+  /** Every file that is known below a mount and whose key begins so, in no order. What memory alone knows is in the store too. */
+  *below(mount: ServedMount, keyPrefix: string): Generator<FileRecord> {
+    for (const stored of this.#options.records.below(fileNameOf(mount, keyPrefix).ufsPath)) {
+      const file = fileNameOf(mount, stored.status.key);
+      yield { status: stored.status, fileKey: this.#fileKeyOf(file, stored.status), checkedAtMs: 0 };
+    }
   }
 
   /** Forgets every file whose UFS path begins so; for `cache free` and for a mount that went. Gives how many. */
@@ -158,7 +167,7 @@ export class FileTable {
   }
 
   /** A record of an earlier run, or one that memory had no room for. Where the wall clock went back since, its age is unknown and it is asked for again. */
-  #recall(file: FileName): FileRecord | undefined {
+  recall(file: FileName): FileRecord | undefined {
     const { clock, records } = this.#options;
     const stored = records.get(file.ufsPath);
     if (!stored) return undefined;

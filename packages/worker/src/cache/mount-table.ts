@@ -23,11 +23,13 @@ export interface FileName {
 
 export class MountTable {
   readonly #byPath = new Map<string, ServedMount>();
+  readonly #waiting: (() => void)[] = [];
 
   /** Sets or replaces the mount at its path; gives the replaced one, whose under storage is the caller's to close. */
   set(mount: ServedMount): ServedMount | undefined {
     const replaced = this.#byPath.get(mount.path);
     this.#byPath.set(mount.path, mount);
+    for (const wake of this.#waiting.splice(0)) wake();
     return replaced;
   }
 
@@ -44,6 +46,17 @@ export class MountTable {
 
   get(path: string): ServedMount | undefined {
     return this.#byPath.get(path);
+  }
+
+  /** Resolves when there is a mount at this path. Rejects with the signal's reason. */
+  async whenServed(path: string, options: { readonly signal: AbortSignal }): Promise<void> {
+    while (!this.#byPath.has(path)) {
+      options.signal.throwIfAborted();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.push(resolve);
+      options.signal.addEventListener('abort', () => resolve(), { once: true });
+      await promise;
+    }
   }
 
   /** The file of a full UFS path, whichever spelling of the scheme the client used; undefined when no mount holds it. */

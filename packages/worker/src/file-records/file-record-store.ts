@@ -61,6 +61,7 @@ interface Statements {
   readonly pathOfId: StatementSync;
   readonly put: StatementSync;
   readonly remove: StatementSync;
+  readonly below: StatementSync;
   readonly removeBelow: StatementSync;
   readonly count: StatementSync;
   readonly removeOldest: StatementSync;
@@ -73,14 +74,13 @@ export class FileRecordStore {
   /** Not yet in the database; undefined stands for a removal. */
   readonly #pending = new Map<string, StoredRecord | undefined>();
   readonly #stop = new AbortController();
-  #count: number;
+  #writesSinceCount = 0;
   #flushing: Promise<void> | undefined;
 
   constructor(options: FileRecordStoreOptions) {
     this.#options = options;
     this.#database = openDatabase(options);
     this.#statements = prepare(this.#database);
-    this.#count = numberOf(this.#statements.count.get(), 'count');
   }
 
   get(ufsPath: string): StoredRecord | undefined {
@@ -110,16 +110,28 @@ export class FileRecordStore {
     this.#change(ufsPath, undefined);
   }
 
+  /** Every record whose path begins so. Reads the whole table. */
+  *below(ufsPathPrefix: string): Generator<StoredRecord> {
+    this.flush();
+    for (const row of this.#statements.below.iterate(ufsPathPrefix, ufsPathPrefix)) {
+      const status = parseStatus(row['status']);
+      const ufsPath = row['ufs_path'];
+      if (status && typeof ufsPath === 'string') {
+        yield { ufsPath, status, checkedAtMs: numberOf(row, 'checked_at_ms') };
+      }
+    }
+  }
+
   /** Removes every record whose path begins so. Reads the whole table. */
   removeBelow(ufsPathPrefix: string): void {
     this.flush();
     this.#statements.removeBelow.run(ufsPathPrefix, ufsPathPrefix);
-    this.#count = numberOf(this.#statements.count.get(), 'count');
   }
 
+  /** Reads the whole table. */
   get recordCount(): number {
     this.flush();
-    return this.#count;
+    return numberOf(this.#statements.count.get(), 'count');
   }
 
   /** Writes what waits. A failure is logged: what is lost is asked for again. */
@@ -130,6 +142,7 @@ export class FileRecordStore {
     try {
       this.#database.exec('BEGIN');
       for (const [ufsPath, record] of changes) this.#write(ufsPath, record);
+      this.#writesSinceCount += changes.length;
       this.#database.exec('COMMIT');
       this.#keepBound();
     } catch (thrown) {
@@ -166,13 +179,15 @@ export class FileRecordStore {
     }
   }
 
+  /** Counting reads the whole table, so it happens only after as many writes as could have filled a hundredth of it. */
   #keepBound(): void {
     const { recordsMax } = this.#options;
-    this.#count = numberOf(this.#statements.count.get(), 'count');
-    if (this.#count <= recordsMax) return;
-    const excess = this.#count - recordsMax + Math.floor(recordsMax * dropFraction);
+    if (this.#writesSinceCount < recordsMax * dropFraction) return;
+    this.#writesSinceCount = 0;
+    const count = numberOf(this.#statements.count.get(), 'count');
+    if (count <= recordsMax) return;
+    const excess = count - recordsMax + Math.floor(recordsMax * dropFraction);
     this.#statements.removeOldest.run(excess);
-    this.#count -= excess;
   }
 }
 
@@ -222,6 +237,9 @@ function prepare(database: DatabaseSync): Statements {
     pathOfId: database.prepare('SELECT ufs_path FROM files WHERE file_id = ?'),
     put: database.prepare('INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)'),
     remove: database.prepare('DELETE FROM files WHERE file_id = ?'),
+    below: database.prepare(
+      'SELECT ufs_path, status, checked_at_ms FROM files WHERE substr(ufs_path, 1, length(?)) = ?',
+    ),
     removeBelow: database.prepare('DELETE FROM files WHERE substr(ufs_path, 1, length(?)) = ?'),
     count: database.prepare('SELECT count(*) AS count FROM files'),
     removeOldest: database.prepare(

@@ -1,8 +1,9 @@
 /** `/v1/files` and `/v1/info`: directories are what a delimiter cuts, since an object store has none. */
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
+import { findPath } from '../cache/cache-control.ts';
 import type { FileCache } from '../cache/file-cache.ts';
-import type { FileName, MountTable, ServedMount } from '../cache/mount-table.ts';
+import type { MountTable, ServedMount } from '../cache/mount-table.ts';
 import { fileNameOf } from '../cache/mount-table.ts';
 import type { FileObject } from './file-object.ts';
 import { directoryObject, fileObject } from './file-object.ts';
@@ -69,15 +70,4 @@ async function hasBelow(
     return entry.kind === 'file' || entry.kind === 'prefix';
   }
   return false;
-}
-
-/** A full UFS path, or a path of Alluxio's namespace. A trailing slash names the same directory. */
-function findPath(path: string, mounts: MountTable): FileName {
-  const trimmed = path.replace(/\/+$/, '');
-  const byUfs = mounts.findByUfsPath(trimmed);
-  if (byUfs) return byUfs;
-  const slash = path.indexOf('/', 1);
-  const mount = path.startsWith('/') ? mounts.get(slash < 0 ? path : path.slice(0, slash)) : undefined;
-  if (!mount) throw new AlluxioError('MountNotFound', `no mount holds ${path}`);
-  return fileNameOf(mount, slash < 0 ? '' : trimmed.slice(slash + 1));
 }
