@@ -215,6 +215,13 @@ const catalogue = {
     retry: 'later',
     meaning: 'No alluxio process answers at this address. Start it, or name another one.',
   },
+  RouteNotFound: {
+    http: 404,
+    s3Code: 'InvalidRequest',
+    source: 'client',
+    retry: 'never',
+    meaning: 'This process offers no call at the path that was asked. Check the path and the port.',
+  },
   Internal: {
     http: 500,
     s3Code: 'InternalError',

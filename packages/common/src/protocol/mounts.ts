@@ -8,6 +8,11 @@ export function mountsPrefixOf(clusterName: string): string {
   return `/alluxio-ts/${clusterName}/mounts/`;
 }
 
+/** Put by every addition of a mount, so that two which each see no conflict cannot both succeed. */
+export function mountsGuardKeyOf(clusterName: string): string {
+  return `/alluxio-ts/${clusterName}/locks/mounts`;
+}
+
 const mountSchema = z.object({
   /** Version N reads what N−1 wrote. */
   schema: z.literal(1),

@@ -1,0 +1,64 @@
+/** The command `alluxio`: reads the command line, runs one command, says what went wrong in one line. */
+
+import { homedir } from 'node:os';
+import { toAlluxioError } from '@alluxio-ts/common/errors';
+import { CommanderError } from 'commander';
+import { extractDefinitions } from './definitions.ts';
+import { createProgram } from './program.ts';
+
+export interface Output {
+  write(text: string): unknown;
+}
+
+export interface MainOptions {
+  /** Without the names of Node and the script. */
+  readonly argv: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+  readonly workingDir: string;
+  readonly stdout: Output;
+  readonly stderr: Output;
+}
+
+/** The exit code: 0, or 1 for any failure, as Alluxio's command has it. */
+export async function main(options: MainOptions): Promise<number> {
+  try {
+    const { definitions, rest } = extractDefinitions(options.argv);
+    await createProgram({ ...options, definitions }).parseAsync(rest, { from: 'user' });
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return endOf(thrown, options.stderr);
+    options.stderr.write(`alluxio: ${oneLine(toAlluxioError(thrown).message)}\n`);
+    return 1;
+  }
+}
+
+/** `main` with what it takes from the process, whose exit code it sets: output that is still on its way gets out. */
+export async function runProcess(process: NodeJS.Process): Promise<void> {
+  // A reader such as `head` may leave early; that is no failure of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  process.exitCode = await main({
+    argv: process.argv.slice(2),
+    environment: process.env,
+    homeDir: homedir(),
+    workingDir: process.cwd(),
+    stdout: process.stdout,
+    stderr: process.stderr,
+  });
+}
+
+/** Help that was asked for is a success; help for a command that lacks its verb has been printed already. */
+function endOf(error: CommanderError, stderr: Output): number {
+  if (error.exitCode === 0) return 0;
+  if (error.code !== 'commander.help') {
+    const message = oneLine(error.message).replace(/^error: /, '');
+    stderr.write(`alluxio: ${message}; "alluxio --help" shows the commands\n`);
+  }
+  return 1;
+}
+
+function oneLine(text: string): string {
+  return text.trim().replaceAll(/\s*\n\s*/g, ' ');
+}

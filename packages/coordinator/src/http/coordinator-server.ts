@@ -1,0 +1,190 @@
+/** The coordinator's port: mounts, cache, health. Turns requests into calls and failures into the catalogue's status; decides nothing. */
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Clock, Random } from '@alluxio-ts/common/clock';
+import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import type { Logger } from '@alluxio-ts/common/logger';
+import {
+  addMountBodySchema,
+  cachePath,
+  type FreeResult,
+  healthPath,
+  type MountView,
+  mountsPath,
+  pathQuerySchema,
+  readyPath,
+  requestIdHeader,
+} from '@alluxio-ts/common/protocol/coordinator-api';
+import type { Mount } from '@alluxio-ts/common/protocol/mounts';
+import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import type { z } from 'zod';
+import type { MountControl } from '../control/mount-control.ts';
+
+/** Who empties caches. */
+export interface CacheControl {
+  /** Drops what is cached below a mounted path (`/s3`, `/s3/dir`), on every worker. Fails with MountNotFound. */
+  free(path: string, call: { readonly signal?: AbortSignal }): Promise<FreeResult>;
+}
+
+export interface CoordinatorServerOptions {
+  readonly mounts: MountControl;
+  /** Undefined where no worker can be reached: the call then answers NotImplemented. */
+  readonly cache: CacheControl | undefined;
+  /** Resolves when changing calls can work; its failure is the answer of /ready. */
+  checkReady(): Promise<void>;
+  readonly admin: AdminAccess;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export type AdminAccess =
+  | { readonly kind: 'open' }
+  /** `tokenFile` is for the error, which says where the token is to be found. */
+  | { readonly kind: 'token'; readonly token: string; readonly tokenFile: string };
+
+/** A mount with all its options stays below this by its own bounds; whatever is larger is none. */
+const bodyMaxBytes = 1024 * 1024;
+const requestTimeoutMs = 60_000;
+
+export function createCoordinatorServer(options: CoordinatorServerOptions): FastifyInstance {
+  const server = fastify({
+    logger: false,
+    bodyLimit: bodyMaxBytes,
+    requestTimeout: requestTimeoutMs,
+    genReqId: () => options.random.uuid(),
+    routerOptions: { maxParamLength: 256 },
+  });
+  addRequestIds(server);
+  addAccessLog(server, options);
+  addFailures(server, options.logger);
+  addHealth(server, options);
+  addMounts(server, options);
+  addCache(server, options);
+  return server;
+}
+
+function addRequestIds(server: FastifyInstance): void {
+  server.addHook('onRequest', async (request, reply) => {
+    void reply.header(requestIdHeader, request.id);
+  });
+}
+
+function addAccessLog(server: FastifyInstance, { clock, logger }: CoordinatorServerOptions): void {
+  const startedAt = new WeakMap<FastifyRequest, number>();
+  server.addHook('onRequest', async (request) => {
+    startedAt.set(request, clock.monotonic());
+  });
+  server.addHook('onResponse', async (request, reply) => {
+    const fields = {
+      requestId: request.id,
+      method: request.method,
+      // The pattern, not what the client wrote: that could hold anything.
+      route: request.routeOptions.url ?? 'none',
+      status: reply.statusCode,
+      durationMs: Math.round(clock.monotonic() - (startedAt.get(request) ?? 0)),
+    };
+    if (request.method === 'GET') logger.debug(fields, 'request');
+    else logger.info(fields, 'request');
+  });
+}
+
+function addFailures(server: FastifyInstance, logger: Logger): void {
+  server.setNotFoundHandler((request) => {
+    throw new AlluxioError(
+      'RouteNotFound',
+      `the coordinator offers no ${request.method} at ${request.url.split('?', 1)[0]?.slice(0, 200)}`,
+    );
+  });
+  server.setErrorHandler((thrown, request, reply) => {
+    const error = ourErrorOf(thrown);
+    if (error.code === 'Internal') logger.error({ requestId: request.id, error }, 'request failed');
+    if (error.code === 'Unauthenticated') void reply.header('www-authenticate', 'Bearer realm="alluxio"');
+    if (error.retryAfterMs !== undefined) {
+      void reply.header('retry-after', String(Math.ceil(error.retryAfterMs / 1000)));
+    }
+    // The text of an error of ours may quote anything; what it was stays in the log under the request's id.
+    const message =
+      error.code === 'Internal' ? 'an error inside the coordinator; its log has the cause' : error.message;
+    return reply.status(error.httpStatus).send({ code: error.code, message, requestId: request.id });
+  });
+}
+
+/** What fastify itself refuses (malformed JSON, too long a body, a wrong content type) carries a 4xx of its own. */
+function ourErrorOf(thrown: unknown): AlluxioError {
+  if (thrown instanceof Error && 'statusCode' in thrown && typeof thrown.statusCode === 'number') {
+    if (thrown.statusCode >= 400 && thrown.statusCode < 500) {
+      return new AlluxioError('InvalidArgument', thrown.message, { cause: thrown });
+    }
+  }
+  return toAlluxioError(thrown);
+}
+
+function addHealth(server: FastifyInstance, options: CoordinatorServerOptions): void {
+  server.get(healthPath, async () => ({ status: 'ok' }));
+  server.get(readyPath, async () => {
+    await options.checkReady();
+    return { status: 'ok' };
+  });
+}
+
+function addMounts(server: FastifyInstance, options: CoordinatorServerOptions): void {
+  const onRequest = adminGuard(options.admin);
+  server.get(mountsPath, async (request) => ({
+    mounts: (await options.mounts.list({ signal: request.signal })).map(viewOf),
+  }));
+  server.post(mountsPath, { onRequest }, async (request, reply) => {
+    const body = parsed(addMountBodySchema, request.body, 'the body');
+    const mount = await options.mounts.add(body, { signal: request.signal });
+    return reply.status(201).send(viewOf(mount));
+  });
+  server.delete(mountsPath, { onRequest }, async (request) => {
+    const { path } = parsed(pathQuerySchema, request.query, 'the query');
+    return viewOf(await options.mounts.remove(path, { signal: request.signal }));
+  });
+}
+
+function addCache(server: FastifyInstance, options: CoordinatorServerOptions): void {
+  const onRequest = adminGuard(options.admin);
+  server.delete(cachePath, { onRequest }, async (request) => {
+    const { path } = parsed(pathQuerySchema, request.query, 'the query');
+    if (!options.cache) {
+      throw new AlluxioError('NotImplemented', 'this coordinator has no workers whose cache it could free');
+    }
+    return options.cache.free(path, { signal: request.signal });
+  });
+}
+
+/** Runs before the body is read, so that nobody without the token makes us read one. */
+function adminGuard(admin: AdminAccess): (request: FastifyRequest) => Promise<void> {
+  return async (request) => {
+    if (admin.kind === 'open') return;
+    const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    if (given !== undefined && isSameText(given, admin.token)) return;
+    const fault = given === undefined ? 'came without the admin token' : 'came with a wrong admin token';
+    throw new AlluxioError(
+      'Unauthenticated',
+      `a changing call ${fault}; send "Authorization: Bearer <token>" with the token in ${admin.tokenFile} (option alluxio.security.admin.token.file)`,
+    );
+  };
+}
+
+/** Takes the same time whatever differs: digests of equal length are compared. */
+function isSameText(one: string, other: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(one), digest(other));
+}
+
+/** The values are not in the message: an option's may be a secret. */
+function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown, what: string): z.infer<Schema> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const faults = result.error.issues
+    .slice(0, 5)
+    .map((issue) => `${issue.path.map(String).join('.') || what}: ${issue.message}`);
+  throw new AlluxioError('InvalidArgument', `${what} is not understood: ${faults.join('; ')}`);
+}
+
+function viewOf({ path, ufsUri, options }: Mount): MountView {
+  return { path, ufsUri, options };
+}
