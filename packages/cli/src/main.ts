@@ -18,6 +18,8 @@ export interface MainOptions {
   readonly workingDir: string;
   readonly stdout: Output;
   readonly stderr: Output;
+  /** Resolves with the name of the signal that asks the process to stop; called by commands that run until then. */
+  stopSignal(): Promise<string>;
 }
 
 /** The exit code: 0, or 1 for any failure, as Alluxio's command has it. */
@@ -46,6 +48,7 @@ export async function runProcess(process: NodeJS.Process): Promise<void> {
     workingDir: process.cwd(),
     stdout: process.stdout,
     stderr: process.stderr,
+    stopSignal: () => firstStopSignal(process),
   });
 }
 
@@ -62,3 +65,16 @@ function endOf(error: CommanderError, stderr: Output): number {
 function oneLine(text: string): string {
   return text.trim().replaceAll(/\s*\n\s*/g, ' ');
 }
+
+/** The second signal ends the process at once, as it would without us. */
+function firstStopSignal(process: NodeJS.Process): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const stop = (name: string): void => {
+    for (const each of stopSignals) process.removeListener(each, stop);
+    resolve(name);
+  };
+  for (const name of stopSignals) process.on(name, stop);
+  return promise;
+}
+
+const stopSignals = ['SIGINT', 'SIGTERM'] as const;

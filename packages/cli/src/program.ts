@@ -1,6 +1,5 @@
 /** The tree of commands. Each is a few lines: the work is behind the coordinator's API or in the options. */
 
-import { readFileSync } from 'node:fs';
 import { loadToken } from '@alluxio-ts/common/admin-token';
 import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import { formatOptionSource, loadOptions, type Options } from '@alluxio-ts/common/options';
@@ -8,6 +7,8 @@ import type { MountView } from '@alluxio-ts/common/protocol/coordinator-api';
 import { Command } from 'commander';
 import { parseNameValue } from './definitions.ts';
 import type { MainOptions } from './main.ts';
+import { addStandaloneCommand } from './standalone-arguments.ts';
+import { version } from './version.ts';
 
 export interface ProgramOptions extends MainOptions {
   readonly definitions: readonly string[];
@@ -24,6 +25,11 @@ export function createProgram(context: ProgramOptions): Command {
       outputError: () => undefined,
     })
     .addHelpText('after', generalHelp);
+  addStandaloneCommand(program, async (standalone) => {
+    // Loaded here alone: no other command needs a worker.
+    const { runStandalone } = await import('./standalone-command.ts');
+    await runStandalone(context, standalone);
+  });
   addMountCommands(program, context);
   addConfCommands(program, context);
   addInfoCommands(program, context);
@@ -144,15 +150,8 @@ function addInfoCommands(program: Command, context: ProgramOptions): void {
     .command('version')
     .description('Prints the version.')
     .action(() => {
-      context.stdout.write(`${readVersion()}\n`);
+      context.stdout.write(`${version}\n`);
     });
-}
-
-function readVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
-    ? String(manifest.version)
-    : 'unknown';
 }
 
 async function withClient<T>(

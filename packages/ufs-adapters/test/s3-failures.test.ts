@@ -14,7 +14,7 @@ import { collect, keysOf } from './support/ufs-conformance.ts';
 type Play = (request: IncomingMessage, response: ServerResponse) => void;
 
 type Wanted = {
-  readonly code?: string;
+  readonly code: string;
   readonly retry?: string;
   readonly retryAfterMs?: number;
   readonly message?: RegExp;
