@@ -12,12 +12,22 @@ import {
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import t from 'tap';
+import type { PageHandle } from '@alluxio-ts/common/body';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { fileKeyOf } from '@alluxio-ts/common/page';
 import { MIB } from '@alluxio-ts/common/units';
+import { lruPolicy } from '../src/page-store/lru-policy.ts';
 import type { DiskPageStore } from '../src/page-store/disk-page-store.ts';
 import { segmentFileNameOf } from '../src/page-store/segment-format.ts';
-import { areEqual, contentsOf, getPage, knownPage, pinned, putPage } from './page-contents.ts';
+import {
+  areEqual,
+  contentsOf,
+  getPage,
+  knownPage,
+  pinned,
+  putPage,
+  readAndRelease,
+} from './page-contents.ts';
 import {
   type LogLine,
   inspect,
@@ -257,6 +267,59 @@ void t.test('with everything pinned the store takes nothing, and goes on when it
   t.ok(store.has(mixedPage(999).id));
   await store.close();
 });
+
+void t.test(
+  'writers that are opened faster than room is made are refused, not let beyond the bound',
+  async (t) => {
+    const store = await openTestStore(t.testdir(), { sizeBytes: 8 * MIB });
+    const writers = [];
+    for (let number = 0; number < 60; number++) {
+      const { id, lengthBytes, origin } = knownPage(number, testPageSizeBytes, {
+        pageSizeBytes: testPageSizeBytes,
+      });
+      writers.push(store.openWriter(id, origin, lengthBytes));
+      t.ok(store.stats().usedBytes <= 8 * MIB, `used bytes after writer ${number}`);
+    }
+    const taken = writers.filter((writer) => writer !== undefined);
+    t.equal(taken.length, 8 * 3, 'three pages a segment');
+    for (const writer of taken) writer.abort();
+    await putPatiently(store, mixedPage(1));
+    await store.close();
+  },
+);
+
+void t.test(
+  'a handle that has not read yet keeps a segment readable that was found at the start',
+  async (t) => {
+    const dir = t.testdir();
+    const store = await openTestStore(dir, { sizeBytes: 8 * MIB });
+    for (const page of mixedPages(28)) await putPatiently(store, page);
+    await store.close();
+    // Pins the segment at the moment it is chosen, which is when the store looks the other way.
+    const late = { pin: (): void => undefined };
+    const again = await openTestStore(dir, {
+      sizeBytes: 8 * MIB,
+      policy: {
+        ...lruPolicy,
+        choosePages: () => {
+          late.pin();
+          return [];
+        },
+      },
+    });
+    const page = mixedPage(0);
+    let handle: PageHandle | undefined;
+    late.pin = () => {
+      handle ??= again.get(page.id);
+    };
+    for (let number = 100; again.has(page.id) && number < 400; number++) {
+      await putPatiently(again, mixedPage(number));
+    }
+    t.notOk(again.has(page.id), 'its segment was given up');
+    t.ok(handle && areEqual(await readAndRelease(handle), contentsOf(page)));
+    await again.close();
+  },
+);
 
 void t.test('a directory that was made smaller is emptied to its new size', async (t) => {
   const dir = t.testdir();

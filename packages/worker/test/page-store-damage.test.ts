@@ -8,8 +8,8 @@ void t.test('damage to the files never gives a wrong byte', async (t) => {
   const counts = await damageStore({ dir: t.testdir(), seed, count: 300, pageCount: 30 });
   t.comment(`seed ${seed}: ${JSON.stringify(counts)}`);
   t.equal(counts.wrong, 0);
-  t.ok(counts.corrupt > 50, 'much of it is found while reading');
-  t.ok(counts.miss > 50, 'and at the start');
+  t.ok(counts.corrupt > 20, 'much of it is found while reading');
+  t.ok(counts.miss > 20, 'and at the start');
   t.ok(counts.right > counts.corrupt + counts.miss, 'and most pages survive');
 });
 

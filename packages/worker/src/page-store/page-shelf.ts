@@ -120,6 +120,14 @@ export class PageShelf implements BlockReader {
     this.evictedBytes += lengthBytes;
   }
 
+  /** Takes out all pages of a segment that is given up: tens of thousands, where they are small. */
+  evictAll(segment: Segment): void {
+    const { pages } = segment;
+    this.evictedCount += pages.count;
+    this.evictedBytes += pages.bytes;
+    while (pages.first !== noEntry) this.#table.remove(pages.first, pages);
+  }
+
   removeAt(page: PageId, place: PagePlace, reason: RemoveReason): void {
     if (this.isAt(page, place)) this.remove(page, reason);
   }

@@ -10,9 +10,9 @@
 import type { PageId } from '@alluxio-ts/common/page';
 
 const entryWords = 12;
-const chunkEntries = 1 << 14;
+const chunkShift = 12;
+const chunkEntries = 1 << chunkShift;
 const chunkMask = chunkEntries - 1;
-const chunkShift = 14;
 
 const shardCount = 64;
 const shardShift = 26;

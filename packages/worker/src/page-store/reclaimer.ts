@@ -68,7 +68,7 @@ export class Reclaimer {
     while (this.#options.log.freeBytes < 0) {
       const victim = this.#chooseSegment();
       if (!victim) return;
-      this.#drop(victim);
+      this.#options.shelf.evictAll(victim);
       await this.#options.log.retire(victim);
     }
   }
@@ -84,7 +84,7 @@ export class Reclaimer {
         if (!victim) return;
         if (!this.#isForced && this.#options.health.canWrite) await this.#copyForward(victim);
         this.#isForced = false;
-        this.#drop(victim);
+        this.#options.shelf.evictAll(victim);
         await this.#options.log.retire(victim);
       }
     } catch (thrown) {
@@ -138,13 +138,6 @@ export class Reclaimer {
     if (shelf.isAt(page, place)) writer.finish();
     else writer.abort();
     return isMoved;
-  }
-
-  #drop(victim: Segment): void {
-    const { shelf, table } = this.#options;
-    for (let entry = victim.pages.first; entry !== noEntry; entry = victim.pages.first) {
-      shelf.remove(table.pageOf(entry), 'evicted');
-    }
   }
 
   #pagesOf(segment: Segment): readonly PageView[] {

@@ -145,6 +145,8 @@ export class SegmentLog {
   /** Unlinks a segment; its pages must be out of the table. Its bytes are free when its last reader has gone. */
   async retire(segment: Segment): Promise<void> {
     this.#options.onSegmentRetired(segment.id);
+    // A handle that has not read yet must find the file when its name has gone.
+    if (segment.isPinned) await segment.fd().catch(() => undefined);
     try {
       await this.#options.writes.run(() => unlink(segment.path));
     } catch (thrown) {
