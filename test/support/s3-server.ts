@@ -63,11 +63,11 @@ async function startOnce(weed: string): Promise<S3Server> {
   const directory = await mkdtemp(join(tmpdir(), 'alluxio-s3-server-'));
   const ports = await freePorts(8);
   const endpoint = `http://127.0.0.1:${ports[6]}`;
-  const process = await spawnWeed(weed, directory, ports);
+  const child = await spawnWeed(weed, directory, ports);
   const stop = async (): Promise<void> => {
-    if (process.exitCode === null && process.signalCode === null) {
-      const exited = once(process, 'exit');
-      process.stdin?.end();
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'exit');
+      child.stdin?.end();
       await exited;
     }
     await rm(directory, { recursive: true, force: true });
@@ -80,7 +80,7 @@ async function startOnce(weed: string): Promise<S3Server> {
   };
   const createBucket = (name: string): Promise<void> => put(mountOptions, name, undefined);
   try {
-    await untilReady(process, async () => {
+    await untilReady(child, async () => {
       await createBucket('ready');
       await put(mountOptions, 'ready', 'object');
     });
@@ -167,13 +167,13 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-async function untilReady(process: ChildProcess, attempt: () => Promise<void>): Promise<void> {
+async function untilReady(child: ChildProcess, attempt: () => Promise<void>): Promise<void> {
   const deadlineMs = systemClock.monotonic() + startTimeoutMs;
   for (;;) {
     try {
       return await attempt();
     } catch (thrown) {
-      const hasEnded = process.exitCode !== null || process.signalCode !== null;
+      const hasEnded = child.exitCode !== null || child.signalCode !== null;
       if (hasEnded || systemClock.monotonic() > deadlineMs) throw thrown;
       await systemClock.sleep(pollMs);
     }
