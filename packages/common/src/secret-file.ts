@@ -4,6 +4,7 @@ import { link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Random } from './clock.ts';
 import { AlluxioError, errnoOf } from './errors.ts';
+import { syncDirectory } from './sync-directory.ts';
 
 /** A key or a token is far shorter; a wrong path to something huge must not be read whole. */
 const secretFileMaxBytes = 64 * 1024;
@@ -46,6 +47,7 @@ export async function readOrCreateSecretFile(
     await link(temporaryFile, file).catch((thrown: unknown) => {
       if (errnoOf(thrown) !== 'EEXIST') throw thrown;
     });
+    await syncDirectory(dirname(file));
   } catch (thrown) {
     throw unusable(file, 'written', thrown);
   } finally {

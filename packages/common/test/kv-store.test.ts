@@ -143,9 +143,10 @@ await t.test('damage to what was answered refuses to open and names the file', a
 
 await t.test('a full disk fails the change and those after it, keeps reads, and loses nothing', async (t) => {
   const directory = t.testdir();
-  // A limit on the size of files stands for the full disk: the write that reaches it is cut short.
+  // A limit on the size of files stands for the full disk: the write that reaches it is cut short, and
+  // what was to follow it in the log must not, even when there is room again.
   // The environment goes because the test runner loads code into child processes that dies of the limit's signal.
-  const command = 'ulimit -f 4; exec env -i "$0" "$1" "$2" 1000000';
+  const command = 'ulimit -S -f 4; exec env -i "$0" "$1" "$2" 1000000';
   const child = spawn('/bin/sh', ['-c', command, process.execPath, writer, directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

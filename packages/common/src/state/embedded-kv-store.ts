@@ -9,13 +9,14 @@
  * open and names the file, since going on would silently lose answered transactions. Leases belonged to the process that held them, so what is under one goes.
  */
 
-import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock, Random } from '../clock.ts';
 import { lockDirectory } from '../directory-lock.ts';
 import { AlluxioError, errnoOf, toAlluxioError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { syncDirectory } from '../sync-directory.ts';
 import type { KvStore } from './kv-store.ts';
 import { type KvChange, KvTable, type StoredEntry } from './kv-table.ts';
 import { type KvJournal, MemoryKvStore } from './memory-kv-store.ts';
@@ -40,7 +41,6 @@ const logMaxDefaultBytes = 1024 * 1024;
 export async function openEmbeddedKvStore(options: EmbeddedKvStoreOptions): Promise<KvStore> {
   const lock = lockDirectory(options.directory);
   try {
-    await mkdir(options.directory, { recursive: true });
     const snapshotFile = join(options.directory, 'state.snapshot');
     const logFile = join(options.directory, 'state.log');
     const table = await readSnapshot(snapshotFile);
@@ -54,6 +54,7 @@ export async function openEmbeddedKvStore(options: EmbeddedKvStoreOptions): Prom
       release: () => lock.release(),
       logger: options.logger,
     });
+    await syncDirectory(options.directory);
     await dropLeasedKeys(table, journal);
     return new MemoryKvStore({ clock: options.clock, random: options.random, table, journal });
   } catch (thrown) {
@@ -211,12 +212,7 @@ async function writeSnapshot(
     await handle.close();
   }
   await rename(temporaryFile, options.snapshotFile);
-  const directory = await open(options.directory, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await syncDirectory(options.directory);
 }
 
 function entryOf(entry: z.infer<typeof entrySchema>): StoredEntry {

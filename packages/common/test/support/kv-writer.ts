@@ -1,9 +1,11 @@
 /**
- * A process for tests to kill: opens the embedded store in the directory given and puts `n` = 1, 2, 3 … into it, each with a second key, printing
- * each number once its transaction was answered. The second argument is the log's bound. When a transaction fails it prints how that one and the
- * next one fail and what a read still gives, and ends.
+ * A process for tests to kill: opens the embedded store in the directory given and puts `n` = 1, 2, 3 … into it, each with a
+ * second key, printing each number once its transaction was answered. The second argument is the log's bound. When a
+ * transaction fails it prints how, lifts the limit on file sizes that the test had set, prints how the next one fails and what a
+ * read still gives, and ends.
  */
 
+import { execFileSync } from 'node:child_process';
 import { systemClock, systemRandom } from '../../src/clock.ts';
 import { toAlluxioError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
@@ -40,5 +42,6 @@ while (failure === 'none') {
   if (failure === 'none') process.stdout.write(`${n}\n`);
 }
 process.stdout.write(`failed: ${failure}\n`);
+execFileSync('prlimit', [`--pid=${process.pid}`, '--fsize=unlimited:']);
 process.stdout.write(`then: ${await failureOf(n)}\n`);
 process.stdout.write(`read: ${(await store.get('n'))?.value}\n`);

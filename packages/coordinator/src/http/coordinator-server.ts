@@ -16,7 +16,7 @@ import {
   requestIdHeader,
 } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
-import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { z } from 'zod';
 import type { MountControl } from '../control/mount-control.ts';
 
@@ -130,29 +130,41 @@ function addHealth(server: FastifyInstance, options: CoordinatorServerOptions): 
 
 function addMounts(server: FastifyInstance, options: CoordinatorServerOptions): void {
   const onRequest = adminGuard(options.admin);
-  server.get(mountsPath, async (request) => ({
-    mounts: (await options.mounts.list({ signal: request.signal })).map(viewOf),
+  server.get(mountsPath, async (_, reply) => ({
+    mounts: (await options.mounts.list({ signal: goneSignalOf(reply) })).map(viewOf),
   }));
   server.post(mountsPath, { onRequest }, async (request, reply) => {
     const body = parsed(addMountBodySchema, request.body, 'the body');
-    const mount = await options.mounts.add(body, { signal: request.signal });
+    const mount = await options.mounts.add(body, { signal: goneSignalOf(reply) });
     return reply.status(201).send(viewOf(mount));
   });
-  server.delete(mountsPath, { onRequest }, async (request) => {
+  server.delete(mountsPath, { onRequest }, async (request, reply) => {
     const { path } = parsed(pathQuerySchema, request.query, 'the query');
-    return viewOf(await options.mounts.remove(path, { signal: request.signal }));
+    return viewOf(await options.mounts.remove(path, { signal: goneSignalOf(reply) }));
   });
 }
 
 function addCache(server: FastifyInstance, options: CoordinatorServerOptions): void {
   const onRequest = adminGuard(options.admin);
-  server.delete(cachePath, { onRequest }, async (request) => {
+  server.delete(cachePath, { onRequest }, async (request, reply) => {
     const { path } = parsed(pathQuerySchema, request.query, 'the query');
     if (!options.cache) {
       throw new AlluxioError('NotImplemented', 'this coordinator has no workers whose cache it could free');
     }
-    return options.cache.free(path, { signal: request.signal });
+    return options.cache.free(path, { signal: goneSignalOf(reply) });
   });
+}
+
+/**
+ * Aborts when the client goes away before its answer is out. Not fastify's own `request.signal`: that follows the request's
+ * stream, which closes as soon as a body has been read.
+ */
+function goneSignalOf(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) gone.abort(new AlluxioError('Unreachable', 'the client went away'));
+  });
+  return gone.signal;
 }
 
 /** Runs before the body is read, so that nobody without the token makes us read one. */

@@ -1,0 +1,207 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
+import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
+import { silentLogger } from '@alluxio-ts/common/logger';
+import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
+import { startCoordinator } from '@alluxio-ts/coordinator/coordinator';
+import { Command } from 'commander';
+import t, { type Test } from 'tap';
+import { extractDefinitions } from '../src/definitions.ts';
+import { main } from '../src/main.ts';
+import { addStandaloneCommand, type StandaloneArguments } from '../src/standalone-arguments.ts';
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(argv: readonly string[], environment: Record<string, string> = {}): Promise<Outcome> {
+  const stdout: string[] = [];
+  const stderr: string[] = [];
+  const code = await main({
+    argv,
+    environment,
+    homeDir: '/none',
+    workingDir: '/none',
+    stdout: { write: (text) => stdout.push(text) },
+    stderr: { write: (text) => stderr.push(text) },
+  });
+  return { code, stdout: stdout.join(''), stderr: stderr.join('') };
+}
+
+async function startWithToken(t: Test) {
+  const workDir = t.testdir({ data: {} });
+  const tokenFile = join(workDir, 'admin.token');
+  const token = await loadOrCreateToken(tokenFile, systemRandom);
+  const store = new MemoryKvStore({ clock: systemClock, random: systemRandom });
+  const coordinator = await startCoordinator({
+    store,
+    clusterName: 'c',
+    host: '127.0.0.1',
+    port: 0,
+    // What is under storage here is not the command's business.
+    probe: {
+      check: async () => undefined,
+      isSecretOption: (_, name) => name.endsWith('Key'),
+    },
+    box: undefined,
+    admin: { kind: 'token', token, tokenFile },
+    cache: undefined,
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+  });
+  t.teardown(async () => {
+    await coordinator.close();
+    await store.close();
+  });
+  const environment = {
+    ALLUXIO_WORK_DIR: workDir,
+    ALLUXIO_COORDINATOR_HOSTNAME: '127.0.0.1',
+    ALLUXIO_COORDINATOR_WEB_PORT: String(coordinator.port),
+  };
+  return { environment, workDir };
+}
+
+await t.test('mounts are added, listed in the form of Alluxio, and removed', async (t) => {
+  const { environment } = await startWithToken(t);
+  const add = 'mount add --path /s3/ --ufs-uri s3://bucket/ --option alluxio.underfs.s3.region=us-east-1';
+  t.same(await run([...add.split(' '), '--option', 's3a.secretKey=hu=sh'], environment), {
+    code: 0,
+    stdout: 'Mounted ufsPath=s3://bucket/ to alluxioPath=/s3 with 2 options\n',
+    stderr: '',
+  });
+  await run('mount add --path /nas --ufs-uri /mnt/nas --no-check'.split(' '), environment);
+  t.same(await run(['mount', 'list'], environment), {
+    code: 0,
+    stdout: [
+      'Listing all mount points',
+      '/mnt/nas on /nas/ properties={}',
+      's3://bucket/ on /s3/ properties={alluxio.underfs.s3.region=us-east-1, s3a.secretKey=xxx}',
+      '',
+    ].join('\n'),
+    stderr: '',
+  });
+  t.match(await run(['mount', 'remove', '--path', '/s3'], environment), {
+    code: 0,
+    stdout: 'Unmounted alluxioPath=/s3 from ufsPath=s3://bucket/\n',
+  });
+  t.same(await run(['mount', 'remove', '--path', '/s3'], environment), {
+    code: 1,
+    stdout: '',
+    stderr: 'alluxio: nothing is mounted at /s3; mounted: /nas\n',
+  });
+  const withoutToken = await run(
+    ['mount', 'remove', '--path', '/nas', '-Dalluxio.security.admin.token.file=/none/token'],
+    environment,
+  );
+  t.match(withoutToken, {
+    code: 1,
+    stderr: /^alluxio: a changing call came without the admin token; .*admin\.token/,
+  });
+});
+
+await t.test('conf get shows values and where they come from', async (t) => {
+  const name = 'alluxio.worker.page.store.page.size';
+  t.same(await run(['conf', 'get', name]), { code: 0, stdout: '4MB\n', stderr: '' });
+  const expected = { code: 0, stdout: 'SYSTEM_PROPERTY\n' };
+  t.match(await run([`-D${name}=1MB`, 'conf', 'get', name, '--source']), expected);
+  t.match(await run(['conf', 'get', '-D', `${name}=1MB`, name, '--source']), expected);
+  t.match(await run(['conf', 'get', `${name}x`]), {
+    code: 1,
+    stderr: `alluxio: the table of options: there is no option ${name}x; did you mean ${name}?\n`,
+  });
+  const all = await run(['conf', 'get', '--source'], {
+    ALLUXIO_LOG_LEVEL: 'warn',
+    ALLUXIO_SERVICE_HOST: '10.0.0.1',
+  });
+  t.match(all.stdout, /^alluxio\.log\.level=warn \(ENVIRONMENT \(ALLUXIO_LOG_LEVEL\)\)$/m);
+  t.match(all.stderr, /ALLUXIO_SERVICE_HOST names no option and is ignored/);
+});
+
+await t.test('a wrong command line is one line on stderr and exit code 1', async (t) => {
+  const rows: readonly (readonly [string, RegExp])[] = [
+    ['mount list --all', /unknown option '--all'; "alluxio --help"/],
+    ['mount add --path /a', /required option '--ufs-uri <uri>' not specified/],
+    [
+      'mount add --path /a --ufs-uri s3://b --option hush',
+      /^(?!.*hush).*--option is not of the form name=value/,
+    ],
+    ['munt list', /unknown command 'munt'/],
+    ['conf get -D', /-D needs a definition/],
+    ['conf get -Dalluxio.nothing.known.here=hush', /^(?!.*hush).*there is no option/],
+    [
+      'mount list -Dalluxio.coordinator.hostname=127.0.0.1 -Dalluxio.coordinator.web.port=1',
+      /no coordinator answers/,
+    ],
+  ];
+  for (const [line, pattern] of rows) {
+    const { code, stdout, stderr } = await run(line.split(' '));
+    t.equal(code, 1, line);
+    t.equal(stdout, '');
+    t.match(stderr, pattern);
+    t.match(stderr, /^alluxio: [^\n]+\n$/);
+  }
+  const help = await run(['mount', 'add', '--help']);
+  t.match(help, { code: 0, stderr: '', stdout: /Examples:\n {2}alluxio mount add/ });
+});
+
+await t.test('definitions are taken from anywhere before a --', async (t) => {
+  t.same(extractDefinitions(['-Da=1', 'x', '-D', 'b=2', '--', '-Dc=3']), {
+    definitions: ['a=1', 'b=2'],
+    rest: ['x', '--', '-Dc=3'],
+  });
+});
+
+await t.test('each option of standalone belongs to the mount before it', async (t) => {
+  const parse = async (...argv: readonly string[]): Promise<StandaloneArguments | undefined> => {
+    let parsed: StandaloneArguments | undefined;
+    const program = new Command().exitOverride();
+    addStandaloneCommand(program, async (standalone) => {
+      parsed = standalone;
+    });
+    await program.parseAsync(['standalone', ...argv], { from: 'user' });
+    return parsed;
+  };
+  t.same(await parse(), { mounts: [] });
+  t.same(
+    await parse('--mount', '/a=s3://a/', '--option', 'x=1=2', '--option', 'y=', '--mount', '/b=/dir=1'),
+    {
+      mounts: [
+        { path: '/a', ufsUri: 's3://a/', options: { x: '1=2', y: '' } },
+        { path: '/b', ufsUri: '/dir=1', options: {} },
+      ],
+    },
+  );
+  const refusal = { code: 'InvalidArgument', message: /^(?!.*hush)/ };
+  await t.rejects(parse('--option', 'secret=hush'), refusal);
+  await t.rejects(parse('--mount', 'hush'), refusal);
+});
+
+await t.test('the script runs a command and gives its exit code', async (t) => {
+  const { environment } = await startWithToken(t);
+  const script = fileURLToPath(new URL('../bin/alluxio.js', import.meta.url));
+  const start = async (...argv: readonly string[]) => {
+    const child = spawn(process.execPath, [script, ...argv], {
+      env: environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const [stdout, stderr] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      child.exitCode === null ? once(child, 'exit') : undefined,
+    ]);
+    return { code: child.exitCode, stdout, stderr };
+  };
+  t.same(await start('mount', 'list'), { code: 0, stdout: 'Listing all mount points\n', stderr: '' });
+  t.match(await start('mount', 'remove', '--path', '/a'), {
+    code: 1,
+    stdout: '',
+    stderr: /^alluxio: nothing is mounted/,
+  });
+});
