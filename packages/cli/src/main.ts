@@ -4,23 +4,8 @@ import { homedir } from 'node:os';
 import { toAlluxioError } from '@alluxio-ts/common/errors';
 import { CommanderError } from 'commander';
 import { extractDefinitions } from './definitions.ts';
+import type { MainOptions, Output } from './context.ts';
 import { createProgram } from './program.ts';
-
-export interface Output {
-  write(text: string): unknown;
-}
-
-export interface MainOptions {
-  /** Without the names of Node and the script. */
-  readonly argv: readonly string[];
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly homeDir: string;
-  readonly workingDir: string;
-  readonly stdout: Output;
-  readonly stderr: Output;
-  /** Resolves with the name of the signal that asks the process to stop; called by commands that run until then. */
-  stopSignal(): Promise<string>;
-}
 
 /** The exit code: 0, or 1 for any failure, as Alluxio's command has it. */
 export async function main(options: MainOptions): Promise<number> {

@@ -2,17 +2,13 @@
 
 import { loadToken } from '@alluxio-ts/common/admin-token';
 import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
-import { formatOptionSource, loadOptions, type Options } from '@alluxio-ts/common/options';
+import { formatOptionSource } from '@alluxio-ts/common/options';
 import type { MountView } from '@alluxio-ts/common/protocol/coordinator-api';
 import { Command } from 'commander';
 import { parseNameValue } from './definitions.ts';
-import type { MainOptions } from './main.ts';
+import { optionsOf, type ProgramOptions } from './context.ts';
 import { addStandaloneCommand } from './standalone-arguments.ts';
 import { version } from './version.ts';
-
-export interface ProgramOptions extends MainOptions {
-  readonly definitions: readonly string[];
-}
 
 export function createProgram(context: ProgramOptions): Command {
   const program = new Command('alluxio')
@@ -47,10 +43,6 @@ Examples:
   alluxio conf get alluxio.worker.page.store.page.size --source
   alluxio -Dalluxio.coordinator.hostname=cache-1 mount list
 `;
-
-export function optionsOf(context: ProgramOptions): Options {
-  return loadOptions(context);
-}
 
 function addMountCommands(program: Command, context: ProgramOptions): void {
   const mount = program.command('mount').description('Binds paths of the namespace to under storages.');

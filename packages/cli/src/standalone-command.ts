@@ -2,7 +2,7 @@
 
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { createLogger } from '@alluxio-ts/common/logger';
-import { optionsOf, type ProgramOptions } from './program.ts';
+import { optionsOf, type ProgramOptions } from './context.ts';
 import { samplePath, type Standalone, startStandalone } from './standalone.ts';
 import type { StandaloneArguments } from './standalone-arguments.ts';
 

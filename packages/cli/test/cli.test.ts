@@ -30,6 +30,7 @@ async function run(argv: readonly string[], environment: Record<string, string> 
     workingDir: '/none',
     stdout: { write: (text) => stdout.push(text) },
     stderr: { write: (text) => stderr.push(text) },
+    stopSignal: async () => 'SIGTERM',
   });
   return { code, stdout: stdout.join(''), stderr: stderr.join('') };
 }
