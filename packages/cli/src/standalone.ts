@@ -5,6 +5,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { type DirectoryLock, lockDirectory } from '@alluxio-ts/common/directory-lock';
@@ -12,8 +13,8 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import { Metrics } from '@alluxio-ts/common/metrics';
 import type { Options } from '@alluxio-ts/common/options';
 import { unsealMount } from '@alluxio-ts/common/protocol/mount-secrets';
-import { decodeMount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
-import { loadOrCreateKeyFile } from '@alluxio-ts/common/secret-box';
+import { decodeMount, type Mount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
+import { loadOrCreateKeyFile, type SecretBox } from '@alluxio-ts/common/secret-box';
 import { openEmbeddedKvStore } from '@alluxio-ts/common/state/embedded-kv-store';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
@@ -70,6 +71,7 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
     await makeSampleDataset(sampleDir);
     const box = await loadOrCreateKeyFile(options.get('alluxio.security.key.file'), random);
     const tokenFile = options.get('alluxio.security.admin.token.file');
+    const stored = await storedMounts(store, clusterName, box);
     const token = await loadOrCreateToken(tokenFile, random);
     const metrics = new Metrics();
     metrics.set('alluxio_version_info', { version }, 1);
@@ -82,7 +84,7 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
         sampleDir,
         ...options.get('alluxio.ufs.local.allowed.roots'),
         ...localRootsOf(parts.mounts.map((mount) => mount.ufsUri)),
-        ...localRootsOf(await storedUris(store, clusterName)),
+        ...localRootsOf(stored.map((mount) => mount.ufsUri)),
       ],
     });
     const pageStore = await openPageStore(parts, closers);
@@ -114,12 +116,13 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
     );
     let deadlineMs = 0;
     closers.push(() => worker.close({ deadlineMs }));
+    const probe = probeOf(registry, clock);
     const coordinator = await startCoordinator({
       store,
       clusterName,
       host: options.get('alluxio.bind.host'),
       port: options.get('alluxio.coordinator.web.port'),
-      probe: probeOf(registry, clock),
+      probe,
       box,
       admin: options.get('alluxio.security.admin.open')
         ? { kind: 'open' }
@@ -130,7 +133,7 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
       logger,
     });
     closers.push(() => coordinator.close());
-    const addedMounts = await addMounts(coordinator.mounts, [
+    const addedMounts = await addMounts(coordinator.mounts, probe, stored, [
       { path: samplePath, ufsUri: `file://${sampleDir}`, options: {} },
       ...parts.mounts,
     ]);
@@ -180,17 +183,25 @@ async function openPageStore(
   return new SpreadPageStore(stores);
 }
 
-/** Adds those that are not there yet. A path that is mounted on something else is an error that says so. */
-async function addMounts(control: MountControl, wanted: readonly StandaloneMount[]): Promise<string[]> {
+/** Adds those that are not there yet, and replaces those whose options changed. A path that is mounted on something else is an error that says so. */
+async function addMounts(
+  control: MountControl,
+  probe: MountProbe,
+  present: readonly Mount[],
+  wanted: readonly StandaloneMount[],
+): Promise<string[]> {
   const added: string[] = [];
-  const present = new Map((await control.list()).map((mount) => [mount.path, mount]));
   for (const mount of wanted) {
     const path = mount.path.replace(/\/+$/, '');
-    const there = present.get(path);
-    const isSame = there && parseMountUri(there.ufsUri).text === parseMountUri(mount.ufsUri).text;
-    if (isSame && Object.keys(mount.options).length === 0) continue;
-    if (isSame) await control.remove(path);
-    await control.add({ ...mount, path, check: path !== samplePath });
+    const there = present.find((each) => each.path === path);
+    if (there && parseMountUri(there.ufsUri).text === parseMountUri(mount.ufsUri).text) {
+      // A mount that is as it was is not asked for again: the start must not need the under storage.
+      if (isDeepStrictEqual(there.options, mount.options)) continue;
+      // Asked before the old one goes, so that a wrong option loses nothing.
+      await probe.check(mount.ufsUri, mount.options, {});
+      await control.remove(path);
+    }
+    await control.add({ ...mount, path, check: path !== samplePath && !there });
     added.push(path);
   }
   return added;
@@ -210,10 +221,10 @@ function probeOf(registry: UfsRegistry, clock: Clock): MountProbe {
   };
 }
 
-/** What is mounted was allowed when it was mounted. */
-async function storedUris(store: KvStore, clusterName: string): Promise<readonly string[]> {
+/** What is mounted was allowed when it was mounted. Secrets are opened. */
+async function storedMounts(store: KvStore, clusterName: string, box: SecretBox): Promise<readonly Mount[]> {
   const { entries } = await store.list(mountsPrefixOf(clusterName));
-  return entries.map((entry) => decodeMount(entry.key, entry.value).ufsUri);
+  return entries.map((entry) => unsealMount(decodeMount(entry.key, entry.value), box));
 }
 
 function localRootsOf(uris: readonly string[]): readonly string[] {
