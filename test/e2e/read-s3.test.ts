@@ -9,7 +9,7 @@ import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import t from 'tap';
 import { type S3Server, startS3Server } from '../support/s3-server.ts';
-import { startTestStandalone, type TestStandalone } from '../support/standalone.ts';
+import { metricOf, startTestStandalone, type TestStandalone } from '../support/standalone.ts';
 import { UfsProxy } from '../support/ufs-proxy.ts';
 
 const pageSizeBytes = 4 * MIB;
@@ -155,7 +155,7 @@ t.test(
     const pages = files.reduce((sum, file) => sum + Math.ceil(file.bytes.length / pageSizeBytes), 0);
     const totalBytes = files.reduce((sum, file) => sum + file.bytes.length, 0);
 
-    await withStandalone(t.testdir(), 'thousand', [], async ({ s3, rest }) => {
+    await withStandalone(t.testdir(), 'thousand', [], async ({ s3, rest, web }) => {
       proxy.reset();
       const wrong: string[] = [];
       const read = async (file: TestFile, url: string): Promise<void> => {
@@ -232,11 +232,11 @@ t.test('an overwrite is seen within the age, and no answer mixes versions meanwh
     'overwrite',
     [`alluxio.worker.metadata.default.max.age=${ageMs}ms`],
     async ({ s3 }) => {
-      let isOver = false;
+      const over = new AbortController();
       const seen = new Set<string>();
       let resetCount = 0;
       const readers = Array.from({ length: 4 }, async () => {
-        while (!isOver) {
+        while (!over.signal.aborted) {
           const read = await get(`${s3}/data/file`).catch(() => undefined);
           if (!read) resetCount++;
           else if (read.status === 200) seen.add(sha256(read.bytes));
@@ -257,7 +257,7 @@ t.test('an overwrite is seen within the age, and no answer mixes versions meanwh
         }
         t.ok(lagMs < 20_000, `seen, by a read begun ${Math.round(lagMs)} ms after the write began`);
       }
-      isOver = true;
+      over.abort();
       await Promise.all(readers);
       t.strictSame(
         [...seen].filter((hash) => !hashes.includes(hash)),

@@ -109,6 +109,8 @@ export class PlainTransport implements PageTransport {
     const sent: Sent = { bytes: 0, outcome: undefined };
     outgoing.on('close', () => {
       gone.abort(answerOver);
+      // An answer that began before the close told its client to keep the connection.
+      if (this.#closing) incoming.socket.destroySoon();
       this.#options.onAnswered({
         listener: listener.name,
         requestId: request.requestId,

@@ -381,6 +381,33 @@ export function describeTransport(t: Test, factory: TransportFactory): void {
     );
   });
 
+  t.test('closing ends a connection whose answer was under way, once that is sent', async (t) => {
+    const whole = pattern(pageBytes);
+    const gate = Promise.withResolvers<void>();
+    await withTransport(
+      factory,
+      () => async () => ({
+        status: 200,
+        headers: [],
+        body: partsBody(2 * pageBytes, async (offset) => {
+          if (offset > 0) await gate.promise;
+          return { kind: 'extent', handle: new FakePage(whole), from: 0, to: whole.length };
+        }),
+      }),
+      async ({ port, transport }) => {
+        const client = new RawClient(port);
+        client.send('GET / HTTP/1.1\r\nhost: h\r\n\r\n');
+        await client.until((text) => text.length > 1000);
+        const closed = transport.close({ deadlineMs: 60_000 });
+        gate.resolve();
+        const answer = await client.toEnd();
+        t.ok(answer.length > 2 * pageBytes, 'the whole answer came');
+        await closed;
+        client.close();
+      },
+    );
+  });
+
   t.test('closing lets an answer in flight finish', async (t) => {
     let go: (() => void) | undefined;
     const gate = new Promise<void>((resolve) => {
