@@ -172,6 +172,11 @@ t.test(
         'and no more than their heads beside',
       );
 
+      t.equal(await metricOf(web, 'alluxio_ufs_total', 'method="read"'), pages, 'the metrics agree: calls');
+      t.equal(await metricOf(web, 'alluxio_ufs_data_access_bytes_total'), totalBytes, 'bytes');
+      t.equal(await metricOf(web, 'alluxio_missed_data_read_bytes_total'), totalBytes, 'missed bytes');
+      t.equal(await metricOf(web, 'alluxio_data_cached_pages'), pages, 'pages');
+
       proxy.reset();
       await inParallel(files, 8, (file) => read(file, `${s3}/data/${encodeKey(file.key)}`));
       await inParallel(files, 8, (file) => {

@@ -32,6 +32,7 @@ t.test('a cold read fetches each page once, the next one nothing', async (t) => 
     const cold = await rig.read('a');
     t.ok(Buffer.from(content).equals(cold.bytes));
     t.equal(cold.outcome, 'miss');
+    t.strictSame(rig.outcomes, ['miss', 'miss', 'miss', 'miss'], 'a page fetched ahead is no hit');
     t.equal(rig.ufs.callCount('read', 'a'), 4);
     t.equal(rig.ufs.byteCount('a'), content.length);
     await rig.filler.idle();

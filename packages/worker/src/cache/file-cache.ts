@@ -172,6 +172,8 @@ class FileReader {
   readonly #options: ReaderOptions;
   /** The page that was counted last, so that a page asked for again is counted once. */
   #countedPage = -1;
+  /** Pages that this answer had fetched ahead of itself: a miss of its own, also when they are here by the time that they are sent. */
+  readonly #fetchedAhead = new Set<number>();
 
   constructor(cache: FileCacheOptions, options: ReaderOptions) {
     this.#cache = cache;
@@ -226,11 +228,11 @@ class FileReader {
     const handle = store.get(page);
     if (handle) {
       const range = this.#rangeInPage(offset, index);
-      return this.#resolved(index, { kind: 'extent', handle, ...range }, this.#hitOutcome());
+      return this.#resolved(index, { kind: 'extent', handle, ...range }, this.#hitOutcome(index));
     }
     const askedOffset = offset - index * pageSizeBytes;
     let fill: Fill | 'no-slot' | 'no-room' | undefined = filler.running(page);
-    const outcome = fill ? 'miss-joined' : 'miss';
+    const outcome = fill && !this.#fetchedAhead.has(index) ? 'miss-joined' : 'miss';
     fill ??= filler.start({ file: this.#options.file, record, page, askedOffset });
     if (fill === 'no-slot') return this.#bypass(offset, 'bypass-quota', signal);
     if (fill === 'no-room') return this.#bypass(offset, 'bypass-disk', signal);
@@ -284,7 +286,8 @@ class FileReader {
       // Half of the memory stays for what somebody waits for.
       if (slots.freeCount * 2 < slots.slotCount) return;
       if (store.has(page) || filler.running(page)) continue;
-      filler.start({ file: this.#options.file, record, page, askedOffset: 0 });
+      const fill = filler.start({ file: this.#options.file, record, page, askedOffset: 0 });
+      if (typeof fill === 'object') this.#fetchedAhead.add(ahead);
     }
   }
 
@@ -308,7 +311,8 @@ class FileReader {
     return { from: offset - pageStart, to: Math.min(pageSizeBytes, this.#options.to - pageStart) };
   }
 
-  #hitOutcome(): Outcome {
+  #hitOutcome(index: number): Outcome {
+    if (this.#fetchedAhead.has(index)) return 'miss';
     return this.#options.found.isStale ? 'hit-stale' : 'hit';
   }
 

@@ -25,8 +25,16 @@ export async function answerFile(
   request: TransportRequest,
   file: FileName,
   cache: FileCache,
+  options: AnswerOptions = {},
 ): Promise<TransportResponse> {
-  return withFoundFile(cache, file, (found) => answerFound(request, file, found, cache));
+  return withFoundFile(cache, file, (found) => answerFound(request, file, found, { cache, ...options }));
+}
+
+export interface AnswerOptions {
+  /** Headers that the request asks to be other than the file's own; their names in lower case. */
+  readonly overrides?: ReadonlyMap<string, string>;
+  /** Stands in for the Range header. */
+  readonly range?: string;
 }
 
 /**
@@ -54,10 +62,10 @@ async function answerFound(
   request: TransportRequest,
   file: FileName,
   found: FoundFile,
-  cache: FileCache,
+  options: AnswerOptions & { readonly cache: FileCache },
 ): Promise<TransportResponse> {
   const { status } = found.record;
-  const headers = fileHeaders(status);
+  const headers = overridden(fileHeaders(status), options.overrides);
   switch (evaluateConditions(request.headers, status)) {
     case 'precondition-failed':
       throw new AlluxioError('PreconditionFailed', 'the file does not meet the condition of the request');
@@ -67,7 +75,7 @@ async function answerFound(
       break;
   }
   const range = parseByteRange(
-    isRangeWanted(request.headers, status) ? request.headers.get('range') : undefined,
+    options.range ?? (isRangeWanted(request.headers, status) ? request.headers.get('range') : undefined),
     status.sizeBytes,
   );
   if (range.kind === 'unsatisfiable') {
@@ -87,9 +95,14 @@ async function answerFound(
   if (range.kind === 'part') all.push(['content-range', `bytes ${from}-${to - 1}/${status.sizeBytes}`]);
   const code = range.kind === 'part' ? 206 : 200;
   if (request.method === 'HEAD') return { status: code, headers: all, body: emptyBody };
-  const opened = await cache.open(file, found, { from, to, signal: request.signal });
+  const opened = await options.cache.open(file, found, { from, to, signal: request.signal });
   all.push([outcomeHeader, opened.outcome satisfies Outcome]);
   return { status: code, headers: all, body: opened.body };
+}
+
+function overridden(headers: HeaderList, overrides: ReadonlyMap<string, string> | undefined): HeaderList {
+  if (!overrides || overrides.size === 0) return headers;
+  return [...headers.filter(([name]) => !overrides.has(name)), ...overrides];
 }
 
 /** What describes the file itself, as the under storage keeps it. */

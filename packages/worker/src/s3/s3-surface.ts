@@ -105,7 +105,10 @@ async function answer(request: TransportRequest, options: S3SurfaceOptions): Pro
     }
     case 'HeadObject':
     case 'GetObject':
-      return answerFile(request, fileNameOf(mountOf(target, options.mounts), target.key), options.cache);
+      return answerFile(request, fileNameOf(mountOf(target, options.mounts), target.key), options.cache, {
+        overrides: headerOverrides(target),
+        ...partRange(target, request),
+      });
     case 'Unsupported':
       throw refusalOf(request.method, target);
     default:
@@ -131,6 +134,40 @@ function refusalOf(method: string, target: S3Target): AlluxioError {
     return new AlluxioError('NotImplemented', `${asked ? `?${asked}` : method} is not offered here`);
   }
   return new AlluxioError('MethodNotAllowed', `${method} is not allowed: the S3 API serves reads only`);
+}
+
+/** `response-content-type=…` and its like: how the answer is to describe the object. */
+const overridable = [
+  'cache-control',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+  'content-type',
+  'expires',
+] as const;
+
+function headerOverrides(target: S3Target): ReadonlyMap<string, string> {
+  const overrides = new Map<string, string>();
+  for (const name of overridable) {
+    const value = target.query.get(`response-${name}`);
+    if (value === undefined) continue;
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+      throw new AlluxioError('InvalidArgument', `response-${name} has a character that no header may have`);
+    }
+    overrides.set(name, value);
+  }
+  return overrides;
+}
+
+/** Objects have one part here, whatever they were uploaded in: part 1 is the whole, as a range. */
+function partRange(target: S3Target, request: TransportRequest): { readonly range?: string } {
+  const part = target.query.get('partNumber');
+  if (part === undefined) return {};
+  if (part !== '1')
+    throw new AlluxioError('InvalidRange', `part ${part} does not exist: every object has one part here`);
+  if (request.headers.has('range'))
+    throw new AlluxioError('InvalidArgument', 'partNumber and Range exclude each other');
+  return { range: 'bytes=0-' };
 }
 
 /** A bucket is a mount: the first component of a path in Alluxio's namespace. */
