@@ -281,6 +281,7 @@ class FileReader {
     const { pageSizeBytes, store, filler, slots } = this.#cache;
     const lastIndex = Math.floor((this.#options.to - 1) / pageSizeBytes);
     if (!record.fileKey) return;
+    for (const passed of this.#fetchedAhead) if (passed < index) this.#fetchedAhead.delete(passed);
     for (let ahead = index + 1; ahead <= Math.min(index + pagesAheadMax, lastIndex); ahead++) {
       const page = { file: record.fileKey, index: ahead };
       // Half of the memory stays for what somebody waits for.
