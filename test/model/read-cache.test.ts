@@ -3,7 +3,7 @@
  * time within the freshness window, or fails while something is broken. It never gives anything else.
  */
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
@@ -73,6 +73,15 @@ const operation = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('free' as const), key }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('damage' as const),
+      how: fc.constantFrom('flip' as const, 'zero' as const, 'cut' as const),
+      file: fraction,
+      at: fraction,
+    }),
+  },
 );
 type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
 
@@ -113,8 +122,12 @@ class Run {
   #seed = 1;
   #isBroken = false;
 
-  constructor(rig: CacheRig) {
+  /** Where the disk store keeps its segments; undefined for the one in memory. */
+  readonly #segmentsDir: string | undefined;
+
+  constructor(rig: CacheRig, segmentsDir: string | undefined) {
     this.#rig = rig;
+    this.#segmentsDir = segmentsDir;
     this.#model = new Model(rig.clock.monotonic());
   }
 
@@ -158,8 +171,35 @@ class Run {
       case 'free':
         this.#rig.cache.free(this.#rig.file(step.key));
         return undefined;
+      case 'damage':
+        return this.#damage(step.how, step.file, step.at);
       default:
         return step satisfies never;
+    }
+  }
+
+  /** What a bad disk does to a segment behind the store's back. */
+  async #damage(how: 'flip' | 'zero' | 'cut', fileFraction: number, atFraction: number): Promise<void> {
+    if (this.#segmentsDir === undefined) return;
+    const names = (await readdir(this.#segmentsDir)).toSorted();
+    const name = names[Math.min(names.length - 1, Math.floor(fileFraction * names.length))];
+    if (name === undefined) return;
+    const file = await open(join(this.#segmentsDir, name), 'r+');
+    try {
+      const { size } = await file.stat();
+      const at = Math.min(size - 1, Math.floor(atFraction * size));
+      if (at < 0) return;
+      if (how === 'cut') return await file.truncate(at);
+      const bytes = Buffer.alloc(how === 'flip' ? 1 : 5000);
+      await file.read(bytes, 0, bytes.length, at);
+      await file.write(
+        how === 'flip' ? Buffer.from([(bytes[0] ?? 0) ^ 0x10]) : Buffer.alloc(bytes.length),
+        0,
+        undefined,
+        at,
+      );
+    } finally {
+      await file.close();
     }
   }
 
@@ -232,7 +272,7 @@ t.test('an answer is one version of the file or a failure, whatever happens', as
           : undefined;
         const rig = new CacheRig({ slotCount: 6, ...(store ? { store } : {}) });
         try {
-          const run = new Run(rig);
+          const run = new Run(rig, onDisk ? join(dir, 'segments') : undefined);
           for (const step of steps) await run.step(step);
           const { freeSlots, slotCount, openBodies } = await rig.settle();
           if (freeSlots !== slotCount) throw new Error(`${slotCount - freeSlots} slots were not given back`);
