@@ -99,6 +99,7 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
         maxAgeMs: options.get('alluxio.worker.metadata.default.max.age'),
         staleIfErrorMaxMs: options.get('alluxio.worker.metadata.stale.if.error.max'),
         exposesCredentials: options.get('alluxio.worker.ufs.info.credentials.enabled'),
+        logsAccess: options.get('alluxio.worker.access.log.enabled'),
         ...rulesFileOf(options),
       },
       {

@@ -56,11 +56,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   }
   const address = server.server.address();
   const port = address !== null && typeof address === 'object' ? address.port : options.port;
-  logger.info({ host: options.host, port }, 'coordinator started');
+  logger.info({ host: options.host, port }, 'coordinator-started');
   if (options.admin.kind === 'open') {
     logger.warn(
-      { option: 'alluxio.security.admin.open' },
-      'anyone who reaches the coordinator may change it',
+      {
+        option: 'alluxio.security.admin.open',
+        meaning: 'anyone who reaches the coordinator may change it',
+      },
+      'admin-open-to-everyone',
     );
   }
   return {

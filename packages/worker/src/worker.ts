@@ -3,6 +3,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
+import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
@@ -45,6 +46,8 @@ export interface WorkerOptions {
   readonly rulesFile?: { readonly path: string; readonly checkIntervalMs: number };
   /** Whether `/v1/ufsInfo` gives out the credentials of mounts. */
   readonly exposesCredentials: boolean;
+  /** Whether every answer is a line of the log at `info`; otherwise it is one at `debug`. */
+  readonly logsAccess: boolean;
 }
 
 /** What a worker is given instead of making it itself. */
@@ -147,7 +150,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       random,
       logger,
       slots,
-      onAnswered: (answered) => recordAnswer(answered, metrics, logger),
+      onAnswered: (answered) => recordAnswer(answered, { metrics, logger, logsAccess: options.logsAccess }),
     });
     let deadlineMs = 0;
     closers.push(() => transport.close({ deadlineMs }));
@@ -221,7 +224,11 @@ function cacheEvents(metrics: Metrics): ConstructorParameters<typeof FileCache>[
   };
 }
 
-function recordAnswer(answered: AnsweredRequest, metrics: Metrics, logger: Logger): void {
+function recordAnswer(
+  answered: AnsweredRequest,
+  parts: { readonly metrics: Metrics; readonly logger: Logger; readonly logsAccess: boolean },
+): void {
+  const { metrics, logger, logsAccess } = parts;
   const isS3 = answered.listener === 's3';
   const operation = isS3 ? s3OperationOf(answered) : restCallOf(answered.target);
   const isSuccess = answered.isComplete && answered.status < 400;
@@ -235,7 +242,20 @@ function recordAnswer(answered: AnsweredRequest, metrics: Metrics, logger: Logge
     { method: 'read', destination: answered.listener },
     answered.sentBytes,
   );
-  logger.debug({ ...answered, operation }, 'access');
+  const fields = {
+    listener: answered.listener,
+    operation,
+    path: loggableTarget(answered.target),
+    status: answered.status,
+    bytes: answered.sentBytes,
+    durationMs: Math.round(answered.durationMs * 10) / 10,
+    outcome: answered.outcome,
+    isComplete: answered.isComplete,
+    requestId: answered.requestId,
+    remoteAddress: answered.remoteAddress,
+  };
+  if (logsAccess) logger.info(fields, 'access');
+  else logger.debug(fields, 'access');
 }
 
 function s3OperationOf(answered: AnsweredRequest): string {

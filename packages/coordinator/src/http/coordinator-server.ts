@@ -98,7 +98,7 @@ function addFailures(server: FastifyInstance, logger: Logger): void {
   });
   server.setErrorHandler((thrown, request, reply) => {
     const error = ourErrorOf(thrown);
-    if (error.code === 'Internal') logger.error({ requestId: request.id, error }, 'request failed');
+    if (error.code === 'Internal') logger.error({ requestId: request.id, error }, 'request-failed');
     if (error.code === 'Unauthenticated') void reply.header('www-authenticate', 'Bearer realm="alluxio"');
     if (error.retryAfterMs !== undefined) {
       void reply.header('retry-after', String(Math.ceil(error.retryAfterMs / 1000)));

@@ -309,7 +309,7 @@ export class DiskPageStore implements PageStore {
     await this.#reclaimer.shrink();
     const durationMs = Math.round(clock.monotonic() - startMs);
     const pageCount = this.#table.count;
-    logger.info({ dir, ...counts, unknownFileCount, pageCount, durationMs }, 'page store opened');
+    logger.info({ dir, ...counts, unknownFileCount, pageCount, durationMs }, 'page-store-opened');
     this.#reclaimer.kick();
   }
 

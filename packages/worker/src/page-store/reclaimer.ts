@@ -90,7 +90,7 @@ export class Reclaimer {
     } catch (thrown) {
       // Whoever needs room next starts another round; the segment, now without pages, is the first choice then.
       this.failedCount++;
-      this.#options.logger.warn({ error: describeError(thrown) }, 'segment cannot be reclaimed');
+      this.#options.logger.warn({ error: describeError(thrown) }, 'segment-not-reclaimed');
     }
   }
 

@@ -240,7 +240,7 @@ export class SegmentLog {
         segment.isBroken = true;
         this.#options.health.writeFailed(thrown);
         const fields = { segment: segment.id, error: describeError(thrown) };
-        this.#options.logger.warn(fields, 'segment is left without its index');
+        this.#options.logger.warn(fields, 'segment-left-without-index');
       }
     }
     this.#usedBytes -= segment.usedBytes - endBytes;

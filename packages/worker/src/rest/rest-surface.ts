@@ -2,6 +2,7 @@
 
 import { emptyBody, textBody } from '@alluxio-ts/common/body';
 import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import type {
@@ -186,7 +187,10 @@ function jsonResponse(value: unknown): TransportResponse {
 
 function errorResponse(request: TransportRequest, error: AlluxioError, logger: Logger): TransportResponse {
   if (error.code === 'Internal') {
-    logger.error({ requestId: request.requestId, target: request.target, error }, 'request-failed');
+    logger.error(
+      { requestId: request.requestId, target: loggableTarget(request.target), error },
+      'request-failed',
+    );
   }
   const message = error.code === 'Internal' ? 'internal error; the log has the request id' : error.message;
   const headers = [['content-type', 'application/json'] as const, ...retryAfterHeaders(error)];
