@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { silentLogger } from '@alluxio-ts/common/logger';
+import { Metrics } from '@alluxio-ts/common/metrics';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
 import { startCoordinator } from '@alluxio-ts/coordinator/coordinator';
 import { Command } from 'commander';
@@ -53,6 +54,9 @@ async function startWithToken(t: Test) {
     box: undefined,
     admin: { kind: 'token', token, tokenFile },
     cache: undefined,
+    workers: { list: async () => [] },
+    metrics: new Metrics(),
+    version: '1.2.3',
     clock: systemClock,
     random: systemRandom,
     logger: silentLogger,

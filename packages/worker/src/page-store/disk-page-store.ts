@@ -19,7 +19,14 @@ import { asPageError } from './disk-page-handle.ts';
 import { DiskQueue } from './disk-queue.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
 import { PageShelf } from './page-shelf.ts';
-import type { PageStore, PageStoreStats, PageWriter, RemoveReason, ScanEntry } from './page-store.ts';
+import type {
+  PageStore,
+  PageStoreStats,
+  PageWriter,
+  RemovedPages,
+  RemoveReason,
+  ScanEntry,
+} from './page-store.ts';
 import { type PagePlace, PageTable, noEntry } from './page-table.ts';
 import { Reclaimer, readHeader } from './reclaimer.ts';
 import type { RecordHeader } from './record-format.ts';
@@ -192,6 +199,14 @@ export class DiskPageStore implements PageStore {
 
   remove(page: PageId, reason: RemoveReason): void {
     this.#shelf.remove(page, reason);
+  }
+
+  async removeAll(reason: RemoveReason): Promise<RemovedPages> {
+    const removed = { pageCount: this.#table.count, pageBytes: this.#table.bytes };
+    for (const segment of [...this.#log.segments.values()]) this.#shelf.removeAllOf(segment, reason);
+    await this.#log.sealActive();
+    if (!this.#closing) await this.#reclaimer.dropEmpty();
+    return removed;
   }
 
   async *scan(options: { readonly signal?: AbortSignal } = {}): AsyncIterable<ScanEntry> {
