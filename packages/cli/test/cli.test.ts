@@ -11,7 +11,7 @@ import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
 import { startCoordinator } from '@alluxio-ts/coordinator/coordinator';
 import { Command } from 'commander';
 import t, { type Test } from 'tap';
-import { extractDefinitions } from '../src/definitions.ts';
+import { extractDefinitions, parseNameValue } from '../src/definitions.ts';
 import { main } from '../src/main.ts';
 import { addStandaloneCommand, type StandaloneArguments } from '../src/standalone-arguments.ts';
 
@@ -31,6 +31,9 @@ async function run(argv: readonly string[], environment: Record<string, string> 
     workingDir: '/none',
     stdout: { write: (text) => stdout.push(text) },
     stderr: { write: (text) => stderr.push(text) },
+    writeOut: async (chunk) => {
+      stdout.push(chunk.toString());
+    },
     stopSignal: async () => 'SIGTERM',
   });
   return { code, stdout: stdout.join(''), stderr: stderr.join('') };
@@ -167,7 +170,7 @@ await t.test('each option of standalone belongs to the mount before it', async (
   const parse = async (...argv: readonly string[]): Promise<StandaloneArguments | undefined> => {
     let parsed: StandaloneArguments | undefined;
     const program = new Command().exitOverride();
-    addStandaloneCommand(program, async (standalone) => {
+    addStandaloneCommand(program, parseNameValue, async (standalone) => {
       parsed = standalone;
     });
     await program.parseAsync(['standalone', ...argv], { from: 'user' });

@@ -105,6 +105,8 @@ export class WorkerClient {
 
 /** Encoded throughout, so that no value holds a slash: then the worker reads `+` as a space, which none is here. */
 function withQuery(path: string, query: Readonly<Record<string, string>>): string {
-  const pairs = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value.toWellFormed())}`);
+  const pairs = Object.entries(query).map(
+    ([name, value]) => `${name}=${encodeURIComponent(value.toWellFormed())}`,
+  );
   return `${path}?${pairs.join('&')}`;
 }

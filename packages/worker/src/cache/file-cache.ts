@@ -94,6 +94,11 @@ export class FileCache {
     return { body: reader.body(first.part), outcome: first.outcome };
   }
 
+  /** Resolves when the fills that run now are over, and what they fetched is in the store. */
+  idle(): Promise<void> {
+    return this.#options.filler.idle();
+  }
+
   /** How many bytes of this version of the file are here. The status may be that of a listing. */
   cachedBytesOf(file: FileName, status: FileStatus): number {
     const { files, store, pageSizeBytes } = this.#options;

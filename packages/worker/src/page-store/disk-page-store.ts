@@ -203,7 +203,7 @@ export class DiskPageStore implements PageStore {
 
   async removeAll(reason: RemoveReason): Promise<RemovedPages> {
     const removed = { pageCount: this.#table.count, pageBytes: this.#table.bytes };
-    for (const segment of [...this.#log.segments.values()]) this.#shelf.removeAllOf(segment, reason);
+    for (const segment of this.#log.segments.values()) this.#shelf.removeAllOf(segment, reason);
     await this.#log.sealActive();
     if (!this.#closing) await this.#reclaimer.dropEmpty();
     return removed;

@@ -75,7 +75,7 @@ export class MemoryPageStore implements PageStore {
 
   async removeAll(reason: RemoveReason): Promise<RemovedPages> {
     const removed = { pageCount: this.#pages.size, pageBytes: this.#pageBytes };
-    for (const { id } of [...this.#pages.values()]) this.remove(id, reason);
+    for (const { id } of this.#pages.values()) this.remove(id, reason);
     return removed;
   }
 

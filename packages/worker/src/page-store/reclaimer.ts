@@ -104,7 +104,7 @@ export class Reclaimer {
   }
 
   async #retireEmpty(): Promise<void> {
-    for (const segment of [...this.#options.log.segments.values()]) {
+    for (const segment of this.#options.log.segments.values()) {
       if (segment.state !== 'sealed' || segment.pages.count > 0) continue;
       await this.#options.log.retire(segment).catch((thrown: unknown) => this.#failed(thrown));
     }
