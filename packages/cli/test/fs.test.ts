@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { WorkerClient } from '@alluxio-ts/common/client/worker-client';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { createLogger } from '@alluxio-ts/common/logger';
 import { loadOptions } from '@alluxio-ts/common/options';
 import { MIB } from '@alluxio-ts/common/units';
 import t from 'tap';
+import { copyToLocal } from '../src/local-copy.ts';
 import { main } from '../src/main.ts';
 import { startStandalone } from '../src/standalone.ts';
 
@@ -244,6 +248,54 @@ await t.test('cp brings files and whole directories to the disk, never in part',
     t.match(stderr, /^alluxio: [^\n]+\n$/);
   }
   t.same(await readdir(out), before, 'a failure leaves nothing behind');
+});
+
+await t.test('a copy whose answer breaks off, or that is stopped, is not there', async (t) => {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-length': '100' });
+    response.write('only the beginning', () => sent.resolve());
+    breakOff.promise.then(() => response.destroy());
+  });
+  const breakOff = Promise.withResolvers<void>();
+  let sent = Promise.withResolvers<void>();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  const worker = new WorkerClient({ host: '127.0.0.1', port });
+  t.teardown(async () => {
+    await worker.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  const real = new WorkerClient({ host: '127.0.0.1', port: standalone.worker.restPort });
+  const source = await real.stat('/data/big.bin');
+  await real.close();
+  const place = t.testdir();
+  const stop = new AbortController();
+  const copy = () =>
+    copyToLocal(worker, source, join(place, 'copy'), {
+      isRecursive: false,
+      preservesTimes: false,
+      threads: 1,
+      random: systemRandom,
+      signal: stop.signal,
+      onCopied: async () => undefined,
+    });
+  const broken = copy();
+  await sent.promise;
+  breakOff.resolve();
+  await t.rejects(broken, {
+    code: 'Unreachable',
+    message:
+      /^\/data\/big\.bin: the answer of the worker at .* broke off after \d+ bytes .*; repeat the command/,
+  });
+  t.same(await readdir(place), []);
+  sent = Promise.withResolvers<void>();
+  const stopped = copy();
+  stop.abort(new Error('enough'));
+  await t.rejects(stopped, { message: 'enough' });
+  t.same(await readdir(place), []);
 });
 
 await t.test('location and nodes name the worker', async (t) => {
