@@ -47,7 +47,7 @@ function metricsPage(): string {
   });
   return `# Metrics
 
-At \`/metrics\` of the worker's web port (30000), in Prometheus' text format. Names are those of Alluxio 3.x's dashboards where one of theirs means the same; the usual \`process_*\` and \`nodejs_*\` metrics are there too. The hit ratio is
+At \`/metrics\` of the worker's web port (30000) and of the coordinator's port (19999), in Prometheus' text format. Names are those of Alluxio 3.x's dashboards where one of theirs means the same; the usual \`process_*\` and \`nodejs_*\` metrics are there too. The hit ratio is
 \`alluxio_cached_data_read_bytes_total / (alluxio_cached_data_read_bytes_total + alluxio_missed_data_read_bytes_total)\`.
 
 | name | kind | labels | meaning |

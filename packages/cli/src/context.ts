@@ -14,12 +14,25 @@ export interface MainOptions {
   readonly workingDir: string;
   readonly stdout: Output;
   readonly stderr: Output;
-  /** Resolves with the name of the signal that asks the process to stop; called by commands that run until then. */
+  /** The same standard output for what may be long: resolves when it was taken, so that a slow reader holds back the command. */
+  writeOut(chunk: string | Uint8Array): Promise<void>;
+  /** Resolves with the name of the signal that asks the process to stop; called by commands that must not end in the middle. */
   stopSignal(): Promise<string>;
 }
 
 export interface ProgramOptions extends MainOptions {
   readonly definitions: readonly string[];
+}
+
+/** Ends a command whose answer is its exit code; nothing is printed. */
+export class ExitStatus extends Error {
+  override readonly name = 'ExitStatus';
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`exit code ${exitCode}`);
+    this.exitCode = exitCode;
+  }
 }
 
 export function optionsOf(context: ProgramOptions): Options {

@@ -1,10 +1,10 @@
 /** The command `alluxio`: reads the command line, runs one command, says what went wrong in one line. */
 
 import { homedir } from 'node:os';
-import { toAlluxioError } from '@alluxio-ts/common/errors';
+import { errnoOf, toAlluxioError } from '@alluxio-ts/common/errors';
 import { CommanderError } from 'commander';
 import { extractDefinitions } from './definitions.ts';
-import type { MainOptions, Output } from './context.ts';
+import { ExitStatus, type MainOptions, type Output } from './context.ts';
 import { createProgram } from './program.ts';
 
 /** The exit code: 0, or 1 for any failure, as Alluxio's command has it. */
@@ -15,6 +15,9 @@ export async function main(options: MainOptions): Promise<number> {
     return 0;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return endOf(thrown, options.stderr);
+    if (thrown instanceof ExitStatus) return thrown.exitCode;
+    // The reader of our output has seen enough.
+    if (errnoOf(thrown) === 'EPIPE') return 0;
     options.stderr.write(`alluxio: ${oneLine(toAlluxioError(thrown).message)}\n`);
     return 1;
   }
@@ -33,7 +36,14 @@ export async function runProcess(process: NodeJS.Process): Promise<void> {
     workingDir: process.cwd(),
     stdout: process.stdout,
     stderr: process.stderr,
+    writeOut: (chunk) => writeTaken(process.stdout, chunk),
     stopSignal: () => firstStopSignal(process),
+  });
+}
+
+function writeTaken(stream: NodeJS.WriteStream, chunk: string | Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(chunk, (error) => (error ? reject(error) : resolve()));
   });
 }
 

@@ -3,6 +3,7 @@
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Command } from 'commander';
 import { parseNameValue } from './definitions.ts';
+import { referencesHelp, type ValueReader } from './option-references.ts';
 
 export interface StandaloneMount {
   readonly path: string;
@@ -20,6 +21,7 @@ const mountsMax = 100;
 /** An `--option` belongs to the `--mount` before it. */
 export function addStandaloneCommand(
   program: Command,
+  readOption: ValueReader,
   run: (standalone: StandaloneArguments) => Promise<void>,
 ): void {
   const mounts: StandaloneMount[] = [];
@@ -37,7 +39,7 @@ export function addStandaloneCommand(
       mounts.push({ path, ufsUri, options: {} });
     })
     .option('--option <name=value>', 'an option of the mount before it; may be repeated', (text: string) => {
-      const [name, value] = parseNameValue('--option', text);
+      const [name, value] = readOption('--option', text);
       const last = mounts.pop();
       if (!last)
         throw new AlluxioError('InvalidArgument', '--option needs a --mount before it, to which it belongs');
@@ -47,7 +49,7 @@ export function addStandaloneCommand(
     .action(() => run({ mounts }));
 }
 
-const standaloneHelp = `
+const standaloneHelp = `${referencesHelp}
 Examples:
   alluxio standalone --mount /data=/mnt/nas/data
   alluxio standalone --mount /s3=s3://bucket/ --option alluxio.underfs.s3.region=us-east-1

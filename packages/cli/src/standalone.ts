@@ -15,6 +15,7 @@ import type { Options } from '@alluxio-ts/common/options';
 import { unsealMount } from '@alluxio-ts/common/protocol/mount-secrets';
 import { decodeMount, type Mount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
 import { loadOrCreateKeyFile, type SecretBox } from '@alluxio-ts/common/secret-box';
+import { readOrCreateSecretFile } from '@alluxio-ts/common/secret-file';
 import { openEmbeddedKvStore } from '@alluxio-ts/common/state/embedded-kv-store';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
@@ -73,6 +74,7 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
     const tokenFile = options.get('alluxio.security.admin.token.file');
     const stored = await storedMounts(store, clusterName, box);
     const token = await loadOrCreateToken(tokenFile, random);
+    const workerId = await loadOrCreateWorkerId(join(workDir, 'worker.id'), random);
     const metrics = new Metrics();
     metrics.set('alluxio_version_info', { version }, 1);
     const registry = createUfsRegistry({
@@ -101,6 +103,7 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
         maxAgeMs: options.get('alluxio.worker.metadata.default.max.age'),
         staleIfErrorMaxMs: options.get('alluxio.worker.metadata.stale.if.error.max'),
         exposesCredentials: options.get('alluxio.worker.ufs.info.credentials.enabled'),
+        logsAccess: options.get('alluxio.worker.access.log.enabled'),
         ...rulesFileOf(options),
       },
       {
@@ -128,6 +131,13 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
         ? { kind: 'open' }
         : { kind: 'token', token, tokenFile },
       cache: worker.cacheControl,
+      workers: {
+        list: async () => [
+          { id: workerId, status: 'ONLINE', address: worker.address, stats: worker.stats() },
+        ],
+      },
+      metrics,
+      version,
       clock,
       random,
       logger,
@@ -153,6 +163,12 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
     await closeAll();
     throw thrown;
   }
+}
+
+/** `worker-<uuid>`, drawn once: whoever knows the worker by it knows it after a restart too. */
+async function loadOrCreateWorkerId(file: string, random: Random): Promise<string> {
+  const fresh = Buffer.from(`worker-${random.uuid()}\n`);
+  return (await readOrCreateSecretFile(file, fresh, random)).toString().trim();
 }
 
 /** One store a directory, each under its lock. */

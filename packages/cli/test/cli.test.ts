@@ -1,17 +1,20 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { silentLogger } from '@alluxio-ts/common/logger';
+import { Metrics } from '@alluxio-ts/common/metrics';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
 import { startCoordinator } from '@alluxio-ts/coordinator/coordinator';
 import { Command } from 'commander';
 import t, { type Test } from 'tap';
-import { extractDefinitions } from '../src/definitions.ts';
+import { extractDefinitions, parseNameValue } from '../src/definitions.ts';
 import { main } from '../src/main.ts';
+import { createProgram } from '../src/program.ts';
 import { addStandaloneCommand, type StandaloneArguments } from '../src/standalone-arguments.ts';
 
 interface Outcome {
@@ -30,6 +33,9 @@ async function run(argv: readonly string[], environment: Record<string, string> 
     workingDir: '/none',
     stdout: { write: (text) => stdout.push(text) },
     stderr: { write: (text) => stderr.push(text) },
+    writeOut: async (chunk) => {
+      stdout.push(chunk.toString());
+    },
     stopSignal: async () => 'SIGTERM',
   });
   return { code, stdout: stdout.join(''), stderr: stderr.join('') };
@@ -53,6 +59,9 @@ async function startWithToken(t: Test) {
     box: undefined,
     admin: { kind: 'token', token, tokenFile },
     cache: undefined,
+    workers: { list: async () => [] },
+    metrics: new Metrics(),
+    version: '1.2.3',
     clock: systemClock,
     random: systemRandom,
     logger: silentLogger,
@@ -107,6 +116,44 @@ await t.test('mounts are added, listed in the form of Alluxio, and removed', asy
   });
 });
 
+await t.test('the value of a mount option may stand in a file or a variable', async (t) => {
+  const { environment, workDir } = await startWithToken(t);
+  await writeFile(join(workDir, 'key'), 'from-file\n');
+  const add = ['mount', 'add', '--path', '/s3', '--ufs-uri', 's3://bucket/'];
+  await run(
+    [...add, '--option', `a=@${join(workDir, 'key')}`, '--option', 'b=env:MINE', '--option', 'c=x@y'],
+    {
+      ...environment,
+      MINE: 'from-variable',
+    },
+  );
+  t.same(JSON.parse((await run(['mount', 'list', '--json'], environment)).stdout), {
+    mounts: [
+      { path: '/s3', ufsUri: 's3://bucket/', options: { a: 'from-file', b: 'from-variable', c: 'x@y' } },
+    ],
+  });
+  t.match(await run([...add, '--option', 'a=env:NOT_SET']), {
+    code: 1,
+    stderr: 'alluxio: --option a is taken from the environment variable NOT_SET, which is not set\n',
+  });
+  t.match(await run([...add, '--option', 'a=@none']), {
+    code: 1,
+    stderr: /--option a: \/none\/none cannot be read/,
+  });
+});
+
+await t.test('a site file with unknown names is used, and they are told with conf get alone', async (t) => {
+  const { environment, workDir } = await startWithToken(t);
+  await writeFile(join(workDir, 'alluxio-site.properties'), 'alluxio.master.mount.table.root.ufs=hush\n');
+  t.match(await run(['mount', 'list'], environment), { code: 0, stderr: '' });
+  const { code, stderr } = await run(['conf', 'get', 'alluxio.log.level'], environment);
+  t.equal(code, 0);
+  t.match(
+    stderr,
+    /^alluxio: .*site\.properties line 1: there is no option alluxio\.master\.mount\.table\.root\.ufs, so it is ignored\n$/,
+  );
+});
+
 await t.test('conf get shows values and where they come from', async (t) => {
   const name = 'alluxio.worker.page.store.page.size';
   t.same(await run(['conf', 'get', name]), { code: 0, stdout: '4MB\n', stderr: '' });
@@ -152,6 +199,36 @@ await t.test('a wrong command line is one line on stderr and exit code 1', async
   t.match(help, { code: 0, stderr: '', stdout: /Examples:\n {2}alluxio mount add/ });
 });
 
+await t.test('every command has a help with an example', async (t) => {
+  const context = {
+    argv: [],
+    definitions: [],
+    environment: {},
+    homeDir: '/none',
+    workingDir: '/none',
+    stdout: { write: () => undefined },
+    stderr: { write: () => undefined },
+    writeOut: async () => undefined,
+    stopSignal: async () => 'SIGTERM',
+  };
+  const namesOf = (command: Command, names: readonly string[]): readonly (readonly string[])[] => [
+    names,
+    ...command.commands.flatMap((child) => namesOf(child, [...names, child.name()])),
+  ];
+  const all = namesOf(createProgram(context), []);
+  t.ok(all.length > 20);
+  for (const names of all) {
+    const { code, stdout, stderr } = await run([...names, '--help']);
+    t.same({ code, stderr }, { code: 0, stderr: '' });
+    t.match(
+      stdout,
+      new RegExp(`\\nExamples:\\n(?: {2}.*\\n)* {2}alluxio ${names.join(' ')}`),
+      names.join(' '),
+    );
+    t.matchSnapshot(stdout, ['alluxio', ...names, '--help'].join(' '));
+  }
+});
+
 await t.test('definitions are taken from anywhere before a --', async (t) => {
   t.same(extractDefinitions(['-Da=1', 'x', '-D', 'b=2', '--', '-Dc=3']), {
     definitions: ['a=1', 'b=2'],
@@ -163,7 +240,7 @@ await t.test('each option of standalone belongs to the mount before it', async (
   const parse = async (...argv: readonly string[]): Promise<StandaloneArguments | undefined> => {
     let parsed: StandaloneArguments | undefined;
     const program = new Command().exitOverride();
-    addStandaloneCommand(program, async (standalone) => {
+    addStandaloneCommand(program, parseNameValue, async (standalone) => {
       parsed = standalone;
     });
     await program.parseAsync(['standalone', ...argv], { from: 'user' });

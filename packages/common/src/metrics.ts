@@ -129,6 +129,7 @@ export class Metrics {
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();
   readonly #histograms = new Map<string, Histogram>();
+  readonly #totals = new Map<string, number>();
   readonly #raised = new Map<string, number>();
   readonly #readers: (() => void)[] = [];
 
@@ -143,7 +144,14 @@ export class Metrics {
   }
 
   add<N extends NamesOf<'counter'>>(name: N, labels: LabelsOf<N>, count: number): void {
-    if (count > 0) this.#counters.get(name)?.inc(labels, count);
+    if (count <= 0) return;
+    this.#counters.get(name)?.inc(labels, count);
+    this.#totals.set(name, (this.#totals.get(name) ?? 0) + count);
+  }
+
+  /** What was added to a counter since the start, over all its labels. */
+  totalOf(name: NamesOf<'counter'>): number {
+    return this.#totals.get(name) ?? 0;
   }
 
   /** Brings a counter up to a total that is counted elsewhere; a smaller one is ignored, since counters only grow. */

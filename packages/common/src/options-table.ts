@@ -218,6 +218,13 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.access.log.enabled',
+    type: 'boolean',
+    default: 'false',
+    help: 'Whether every answer of the S3 and REST ports is a line of the log (event `access`, level `info`): operation, path, status, bytes, duration, outcome, request id, client.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.ufs.local.allowed.roots',
     type: 'path-list',
     default: '',

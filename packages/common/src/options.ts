@@ -7,12 +7,11 @@
  * where its value came from, and what it may be; it never shows the value of a secret.
  */
 
-import { readFileSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { AlluxioError, errnoOf } from './errors.ts';
+import { dirname, join } from 'node:path';
+import { AlluxioError } from './errors.ts';
 import { parseOptionValue } from './option-values.ts';
 import { type OptionName, type OptionRow, type OptionValue, optionsTable } from './options-table.ts';
-import { formatSize } from './units.ts';
+import { absolutePath, readBounded, readValueReference } from './value-reference.ts';
 
 export interface OptionSources {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -43,8 +42,9 @@ export interface Options {
   /** All of them, in the order of the table: for printing and for the one log line at start. */
   readonly entries: readonly OptionEntry[];
   /**
-   * Sentences about ALLUXIO_… variables that name no option. They are no failure, because Kubernetes sets such variables by
-   * itself for every service in the namespace, and Alluxio's images set some for their launcher.
+   * Sentences about ALLUXIO_… variables and lines of the site file that name no option. They are no failure: Kubernetes sets such
+   * variables by itself for every service in the namespace, Alluxio's images set some for their launcher, and a site file may come
+   * from an Alluxio cluster, which has many options that have no counterpart here.
    */
   readonly notices: readonly string[];
 }
@@ -95,18 +95,17 @@ export const siteFileName = 'alluxio-site.properties';
 
 /** The site file is read whole, so a wrong path to something huge must not fill the memory. */
 const siteFileMaxBytes = 1024 * 1024;
-const valueFileMaxBytes = 64 * 1024;
 
 export function loadOptions(sources: OptionSources): Options {
   const environment = readEnvironment(sources);
   const definitions = readDefinitions(sources);
   const site = readSiteFile(sources, new Map([...environment.given, ...definitions]));
-  const given = new Map([...site, ...environment.given, ...definitions]);
+  const given = new Map([...site.given, ...environment.given, ...definitions]);
   const resolved = new Map<string, ResolvedOption>();
   for (const row of optionsTable) {
     resolved.set(row.name, resolveOption(row, given, sources));
   }
-  const options = accessTo(resolved, environment.notices);
+  const options = accessTo(resolved, [...environment.notices, ...site.notices]);
   for (const relation of relations) {
     if (!relation.holds(options)) throw brokenRelation(relation, options);
   }
@@ -187,14 +186,19 @@ function readDefinitions(sources: OptionSources): ReadonlyMap<string, GivenValue
 function readSiteFile(
   sources: OptionSources,
   stronger: ReadonlyMap<string, GivenValue>,
-): ReadonlyMap<string, GivenValue> {
+): { readonly given: ReadonlyMap<string, GivenValue>; readonly notices: readonly string[] } {
   const place = resolveOption(rowOf('alluxio.conf.dir', 'here'), stronger, sources);
   const file = join(place.text, siteFileName);
-  const text = readBounded(file, siteFileMaxBytes, place.source.kind !== 'DEFAULT', siteFileName);
+  const text = readBounded(file, {
+    maxBytes: siteFileMaxBytes,
+    isRequired: place.source.kind !== 'DEFAULT',
+    where: siteFileName,
+  });
   const given = new Map<string, GivenValue>([
     ['alluxio.conf.dir', { text: place.text, source: place.source, baseDir: sources.workingDir }],
   ]);
-  if (text === undefined) return given;
+  const notices: string[] = [];
+  if (text === undefined) return { given, notices };
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     const content = line.trim();
     if (content === '' || content.startsWith('#')) continue;
@@ -202,7 +206,11 @@ function readSiteFile(
     const at = `${file} line ${index + 1}`;
     if (equals <= 0) throw invalid(`${at} is not of the form name=value`);
     const name = content.slice(0, equals).trim();
-    rowOf(name, at);
+    if (!rowsByName.has(name)) {
+      const nearest = nearestOf(name, [...rowsByName.keys()]);
+      notices.push(`${at}: there is no option ${name}, so it is ignored${nearest}`);
+      continue;
+    }
     if (name === 'alluxio.conf.dir') {
       throw invalid(`${at} sets ${name}, which says where this file is; set it by environment or -D`);
     }
@@ -212,7 +220,7 @@ function readSiteFile(
       baseDir: dirname(file),
     });
   }
-  return given;
+  return { given, notices };
 }
 
 function resolveOption(
@@ -242,42 +250,16 @@ function textOf(
   const own = given.get(row.name);
   const where = `${row.name} (${formatOptionSource(own?.source ?? { kind: 'DEFAULT' })})`;
   const raw = own?.text ?? row.default;
-  if (raw.startsWith('@')) {
-    const file = absolutePath(raw.slice(1), own?.baseDir ?? sources.workingDir, sources);
-    return (readBounded(file, valueFileMaxBytes, true, where) ?? '').trim();
-  }
-  if (raw.startsWith('env:')) {
-    const variable = raw.slice('env:'.length);
-    const value = sources.environment[variable];
-    if (value === undefined) {
-      throw invalid(`${where} is taken from the environment variable ${variable}, which is not set`);
-    }
-    return value;
-  }
+  const baseDir = own?.baseDir ?? sources.workingDir;
+  const referred = readValueReference(raw, {
+    where,
+    environment: sources.environment,
+    toPath: (path) => absolutePath(path, baseDir, sources),
+  });
+  if (referred !== undefined) return referred;
   return raw.replaceAll(/\$\{([^}]*)\}/g, (_, name: string) =>
     textOf(rowOf(name, where), given, sources, [...trail, row.name]),
   );
-}
-
-function absolutePath(path: string, baseDir: string, sources: OptionSources): string {
-  if (path === '~' || path.startsWith('~/')) return resolve(join(sources.homeDir, path.slice(1)));
-  return resolve(baseDir, path);
-}
-
-/** Undefined when the file is not there and need not be. `what` names the reason for reading it. */
-function readBounded(file: string, maxBytes: number, isRequired: boolean, what: string): string | undefined {
-  try {
-    const { size } = statSync(file);
-    if (size > maxBytes) throw invalid(`${what}: ${file} holds more than ${formatSize(maxBytes)}`);
-    return readFileSync(file, 'utf8');
-  } catch (thrown) {
-    if (thrown instanceof AlluxioError) throw thrown;
-    const errno = errnoOf(thrown);
-    if (!isRequired && (errno === 'ENOENT' || errno === 'ENOTDIR')) return undefined;
-    throw new AlluxioError('InvalidOptions', `${what}: ${file} cannot be read (${errno ?? 'unknown'})`, {
-      cause: thrown,
-    });
-  }
 }
 
 function accessTo(resolved: ReadonlyMap<string, ResolvedOption>, notices: readonly string[]): Options {

@@ -140,17 +140,31 @@ await t.test('an unknown name is refused with the nearest known one, without its
     /^(?!.*hush).*there is no option alluxio\.worker\.page\.store\.pagesize; did you mean alluxio\.worker\.page\.store\.page\.size\?/,
   );
   refused(t, { definitions: ['alluxio.worker.rest.port'] }, /write -Dname=value/);
-  const dir = t.testdir({ 'alluxio-site.properties': '\nalluxio.clustr.name=x' });
-  refused(
-    t,
-    { environment: { ALLUXIO_CONF_DIR: dir } },
-    /alluxio-site\.properties line 2: there is no option alluxio\.clustr\.name; did you mean alluxio\.cluster\.name\?/,
-  );
   t.throws(() => load().entryOf('alluxio.cluster.nam'), /did you mean alluxio\.cluster\.name\?/);
   const options = load({ environment: { ALLUXIO_CLUSTER_NAM: 'x', ALLUXIO_SERVICE_HOST: '10.0.0.1' } });
   t.match(options.notices[0], /ALLUXIO_CLUSTER_NAM names no option and is ignored; did you mean ALLUXIO_/);
   t.equal(options.notices.length, 2);
 });
+
+await t.test(
+  'an unknown name in the site file is a notice, since the file may come from an Alluxio cluster',
+  async (t) => {
+    const dir = t.testdir({
+      'alluxio-site.properties': [
+        'alluxio.user.network.secret=hush',
+        'alluxio.clustr.name=x',
+        'alluxio.cluster.name=mine',
+      ].join('\n'),
+    });
+    const options = load({ environment: { ALLUXIO_CONF_DIR: dir } });
+    const file = join(dir, 'alluxio-site.properties');
+    t.equal(options.get('alluxio.cluster.name'), 'mine');
+    t.same(options.notices, [
+      `${file} line 1: there is no option alluxio.user.network.secret, so it is ignored`,
+      `${file} line 2: there is no option alluxio.clustr.name, so it is ignored; did you mean alluxio.cluster.name?`,
+    ]);
+  },
+);
 
 await t.test('a value that breaks its type or bounds is refused with what it may be', async (t) => {
   const rows: readonly (readonly [string, RegExp])[] = [

@@ -3,11 +3,17 @@
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
+import type { Metrics } from '@alluxio-ts/common/metrics';
 import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { MountControl, type MountProbe } from './control/mount-control.ts';
-import { type AdminAccess, type CacheControl, createCoordinatorServer } from './http/coordinator-server.ts';
+import {
+  type AdminAccess,
+  type CacheControl,
+  createCoordinatorServer,
+  type WorkerDirectory,
+} from './http/coordinator-server.ts';
 
 export interface CoordinatorOptions {
   /** Stays the caller's: closed after the coordinator. */
@@ -20,6 +26,10 @@ export interface CoordinatorOptions {
   readonly box: SecretBox | undefined;
   readonly admin: AdminAccess;
   readonly cache: CacheControl | undefined;
+  readonly workers: WorkerDirectory;
+  /** Of the process, for `/metrics`. */
+  readonly metrics: Metrics;
+  readonly version: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -56,11 +66,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   }
   const address = server.server.address();
   const port = address !== null && typeof address === 'object' ? address.port : options.port;
-  logger.info({ host: options.host, port }, 'coordinator started');
+  logger.info({ host: options.host, port }, 'coordinator-started');
   if (options.admin.kind === 'open') {
     logger.warn(
-      { option: 'alluxio.security.admin.open' },
-      'anyone who reaches the coordinator may change it',
+      {
+        option: 'alluxio.security.admin.open',
+        meaning: 'anyone who reaches the coordinator may change it',
+      },
+      'admin-open-to-everyone',
     );
   }
   return {

@@ -4,6 +4,9 @@ import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client'
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { createLogger } from '@alluxio-ts/common/logger';
+import { Metrics } from '@alluxio-ts/common/metrics';
+import { type WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
+import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
 import t, { type Test } from 'tap';
 import { startCoordinator } from '../src/coordinator.ts';
@@ -15,12 +18,20 @@ const token = 'a-token-of-sufficient-length';
 interface Given {
   readonly admin?: AdminAccess;
   readonly cache?: CacheControl;
+  readonly workers?: readonly WorkerView[];
   readonly port?: number;
+}
+
+/** A cache of which a test says only what it needs. */
+function cacheWith(some: Partial<CacheControl>): CacheControl {
+  const refuse = () => Promise.reject(new Error('not expected'));
+  return { free: refuse, freeAll: refuse, ...some };
 }
 
 async function start(t: Test, given: Given = {}) {
   const store = new MemoryKvStore({ clock: systemClock, random: systemRandom });
   const lines: string[] = [];
+  const metrics = new Metrics();
   const coordinator = await startCoordinator({
     store,
     clusterName: 'c',
@@ -30,6 +41,9 @@ async function start(t: Test, given: Given = {}) {
     box: undefined,
     admin: given.admin ?? { kind: 'token', token, tokenFile: '/dir/admin.token' },
     cache: given.cache,
+    workers: { list: async () => given.workers ?? [] },
+    metrics,
+    version: '1.2.3',
     clock: systemClock,
     random: systemRandom,
     logger: createLogger({
@@ -48,7 +62,7 @@ async function start(t: Test, given: Given = {}) {
     t.teardown(() => client.close());
     return client;
   };
-  return { coordinator, store, lines, url, client: clientWith({ token }), clientWith };
+  return { coordinator, store, lines, metrics, url, client: clientWith({ token }), clientWith };
 }
 
 await t.test('the client adds, lists and removes mounts over HTTP', async (t) => {
@@ -70,7 +84,7 @@ await t.test('the client adds, lists and removes mounts over HTTP', async (t) =>
 
 await t.test('a changing call needs the token, a reading one does not', async (t) => {
   const { client, clientWith } = await start(t, {
-    cache: { free: async () => ({ fileCount: 1, pageCount: 2 }) },
+    cache: cacheWith({ free: async () => ({ fileCount: 1, pageCount: 2, freedBytes: 3 }) }),
   });
   const mount = { path: '/data', ufsUri: t.testdir(), options: {}, check: true };
   for (const other of [clientWith({}), clientWith({ token: `${token}x` }), clientWith({ token: 'x' })]) {
@@ -84,7 +98,7 @@ await t.test('a changing call needs the token, a reading one does not', async (t
     await t.rejects(other.freeCache('/data'), refusal);
   }
   t.same(await client.listMounts(), []);
-  t.same(await client.freeCache('/data'), { fileCount: 1, pageCount: 2 });
+  t.same(await client.freeCache('/data'), { fileCount: 1, pageCount: 2, freedBytes: 3 });
   const { clientWith: openClientWith } = await start(t, { admin: { kind: 'open' } });
   t.ok(await openClientWith({}).addMount(mount), 'unless the coordinator is open');
   await t.rejects(openClientWith({}).freeCache('/data'), { code: 'NotImplemented' });
@@ -129,14 +143,91 @@ await t.test('every answer carries a request id, and a failure the status of the
   t.match(unauthorised.headers.get('www-authenticate'), 'Bearer');
 });
 
+function workerAt(id: string, host: string, stats?: Partial<WorkerView['stats']>): WorkerView {
+  const none = { pageSizeBytes: 1, capacityBytes: 0, usedBytes: 0, pageCount: 0, hitBytes: 0, missBytes: 0 };
+  return {
+    id,
+    status: stats ? 'ONLINE' : 'OFFLINE',
+    address: workerNetAddress({ host, httpServerPort: 28080, webPort: 1, s3Port: 2 }),
+    ...(stats ? { stats: { ...none, ...stats } } : {}),
+  };
+}
+
+await t.test('workers are listed and told apart when their caches are freed', async (t) => {
+  const freed: string[] = [];
+  const cache = cacheWith({
+    freeAll: async (workerId) => {
+      freed.push(workerId);
+      return { fileCount: 1, pageCount: 2, freedBytes: 3 };
+    },
+  });
+  const workers = [
+    workerAt('worker-a', 'one', {
+      capacityBytes: 100,
+      usedBytes: 60,
+      pageCount: 4,
+      hitBytes: 9,
+      missBytes: 1,
+    }),
+    workerAt('worker-b', 'two', { capacityBytes: 100, usedBytes: 10, pageCount: 1 }),
+    workerAt('worker-c', 'two'),
+  ];
+  const { client, clientWith, url } = await start(t, { cache, workers });
+  t.same(await client.listWorkers(), workers);
+  t.match(await client.info(), {
+    version: '1.2.3',
+    webPort: Number(new URL(url).port),
+    liveWorkerCount: 2,
+    lostWorkerCount: 1,
+    capacityBytes: 200,
+    usedBytes: 70,
+    pageCount: 5,
+    mountCount: 0,
+    hitBytes: 9,
+    missBytes: 1,
+  });
+  t.same(await client.freeWorker('one:28080'), { fileCount: 1, pageCount: 2, freedBytes: 3 });
+  await client.freeWorker('worker-b');
+  t.same(await client.formatCache(), { fileCount: 3, pageCount: 6, freedBytes: 9 });
+  t.same(freed, ['worker-a', 'worker-b', 'worker-a', 'worker-b', 'worker-c']);
+  await t.rejects(client.freeWorker('two'), {
+    code: 'InvalidArgument',
+    message: /several workers are at "two"; name one of: worker-a \(one:28080\), worker-b/,
+  });
+  await t.rejects(client.freeWorker('three'), { code: 'InvalidArgument', message: /no worker is called/ });
+  await t.rejects(clientWith({}).formatCache(), { code: 'Unauthenticated' });
+  for (const query of ['', '?all=false', '?path=/a&worker=one']) {
+    const response = await fetch(`${url}/api/v1/cache${query}`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${token}` },
+    });
+    t.equal(response.status, 400, query);
+  }
+  t.equal(freed.length, 5);
+});
+
+await t.test('metrics are served with and without a slash behind them', async (t) => {
+  const { client, metrics, url } = await start(t);
+  metrics.add('alluxio_read_pages_total', { outcome: 'hit' }, 3);
+  for (const path of ['/metrics', '/metrics/']) {
+    const response = await fetch(url + path);
+    t.equal(response.status, 200);
+    t.match(response.headers.get('content-type'), 'text/plain');
+    t.match(await response.text(), /^alluxio_read_pages_total\{outcome="hit"\} 3$/m);
+  }
+  t.match(await client.metricsText(), /alluxio_read_pages_total/);
+});
+
 await t.test('an error of ours is not shown but logged under its id', async (t) => {
-  const broken = { free: () => Promise.reject(new Error('private detail')) };
+  const broken = cacheWith({ free: () => Promise.reject(new Error('private detail')) });
   const { client, lines } = await start(t, { cache: broken });
   const thrown = await client.freeCache('/data').catch((reason: unknown) => reason);
   t.match(thrown, { code: 'Internal', message: /its log has the cause \(request [\da-f-]{36}\)/ });
   t.notMatch(String(thrown), 'private detail');
   t.match(lines.join(''), 'private detail');
-  const busy = { free: () => Promise.reject(new AlluxioError('Overloaded', 'busy', { retryAfterMs: 1500 })) };
+  const busy = cacheWith({
+    free: () => Promise.reject(new AlluxioError('Overloaded', 'busy', { retryAfterMs: 1500 })),
+  });
   const { url } = await start(t, { cache: busy });
   const response = await fetch(`${url}/api/v1/cache?path=/a`, {
     method: 'DELETE',
@@ -167,19 +258,19 @@ await t.test('a taken port and a foreign address are named with their option', a
 await t.test('closing lets the answer in flight out and frees the port', async (t) => {
   const entered = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
-  const cache: CacheControl = {
+  const cache = cacheWith({
     free: async () => {
       entered.resolve();
       await go.promise;
-      return { fileCount: 0, pageCount: 0 };
+      return { fileCount: 0, pageCount: 0, freedBytes: 0 };
     },
-  };
+  });
   const { coordinator, client } = await start(t, { cache });
   const answer = client.freeCache('/a');
   await entered.promise;
   const closed = coordinator.close();
   go.resolve();
-  t.same(await answer, { fileCount: 0, pageCount: 0 });
+  t.same(await answer, { fileCount: 0, pageCount: 0, freedBytes: 0 });
   await closed;
   await t.rejects(client.health(), {
     code: 'Unreachable',
@@ -192,7 +283,7 @@ await t.test('closing lets the answer in flight out and frees the port', async (
 await t.test('a client that goes away ends the call that it waited for', async (t) => {
   const entered = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<unknown>();
-  const cache: CacheControl = {
+  const cache = cacheWith({
     free: (_, { signal }) =>
       new Promise((_, reject) => {
         signal?.addEventListener('abort', () => {
@@ -201,7 +292,7 @@ await t.test('a client that goes away ends the call that it waited for', async (
         });
         entered.resolve();
       }),
-  };
+  });
   const { client, lines } = await start(t, { cache });
   const controller = new AbortController();
   const answer = client.freeCache('/a', { signal: controller.signal });
@@ -209,7 +300,7 @@ await t.test('a client that goes away ends the call that it waited for', async (
   controller.abort(new Error('enough'));
   await t.rejects(answer, { message: 'enough' });
   t.match(await ended.promise, { message: 'the client went away' });
-  t.notMatch(lines.join(''), 'request failed');
+  t.notMatch(lines.join(''), 'request-failed');
 });
 
 await t.test('what answers but is no coordinator is said to be none', async (t) => {

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import { bodyLengthOf } from '@alluxio-ts/common/body';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf, toAlluxioError } from '@alluxio-ts/common/errors';
+import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { sendBody } from './body-sender.ts';
@@ -130,7 +131,12 @@ export class PlainTransport implements PageTransport {
     } catch (thrown) {
       if (!gone.signal.aborted) {
         this.#options.logger.warn(
-          { listener: listener.name, requestId: request.requestId, target: request.target, error: thrown },
+          {
+            listener: listener.name,
+            requestId: request.requestId,
+            target: loggableTarget(request.target),
+            error: thrown,
+          },
           'answer-failed',
         );
       }

@@ -3,10 +3,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
+import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
-import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+import { type WorkerNetAddress, workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
 import type { MountUri } from '@alluxio-ts/common/ufs-path';
@@ -45,6 +46,8 @@ export interface WorkerOptions {
   readonly rulesFile?: { readonly path: string; readonly checkIntervalMs: number };
   /** Whether `/v1/ufsInfo` gives out the credentials of mounts. */
   readonly exposesCredentials: boolean;
+  /** Whether every answer is a line of the log at `info`; otherwise it is one at `debug`. */
+  readonly logsAccess: boolean;
 }
 
 /** What a worker is given instead of making it itself. */
@@ -60,6 +63,17 @@ export interface WorkerParts {
   readonly openUfs: (uri: MountUri, options: Readonly<Record<string, string>>) => Ufs;
 }
 
+/** As the coordinator tells of a worker. */
+export interface WorkerStats {
+  readonly pageSizeBytes: number;
+  readonly capacityBytes: number;
+  readonly usedBytes: number;
+  readonly pageCount: number;
+  /** Bytes of reads since the start, by whether the cache had them. */
+  readonly hitBytes: number;
+  readonly missBytes: number;
+}
+
 export interface Worker {
   readonly s3Port: number;
   readonly restPort: number;
@@ -67,6 +81,8 @@ export interface Worker {
   readonly cache: FileCache;
   readonly cacheControl: CacheControl;
   readonly mounts: MountTable;
+  readonly address: WorkerNetAddress;
+  stats(): WorkerStats;
   /** Lets answers in flight finish for at most `deadlineMs`, then closes everything. */
   close(options: { readonly deadlineMs: number }): Promise<void>;
 }
@@ -147,7 +163,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       random,
       logger,
       slots,
-      onAnswered: (answered) => recordAnswer(answered, metrics, logger),
+      onAnswered: (answered) => recordAnswer(answered, { metrics, logger, logsAccess: options.logsAccess }),
     });
     let deadlineMs = 0;
     closers.push(() => transport.close({ deadlineMs }));
@@ -158,14 +174,14 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       handler: createS3Surface({ cache, mounts, logger }),
     });
     let restPort = options.restPort;
-    const placement = new SelfPlacement(() =>
+    const addressOf = (): WorkerNetAddress =>
       workerNetAddress({
         host: options.bindHost,
         httpServerPort: restPort,
         webPort: web.port,
         s3Port: s3.port,
-      }),
-    );
+      });
+    const placement = new SelfPlacement(addressOf);
     const rest = await transport.listen({
       host: options.bindHost,
       port: options.restPort,
@@ -188,6 +204,8 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       cache,
       cacheControl: new CacheControl(cache, mounts),
       mounts,
+      address: addressOf(),
+      stats: () => statsOf(pageStore, metrics, options.pageSizeBytes),
       close: async (closeOptions) => {
         closing = 'the worker is shutting down';
         deadlineMs = closeOptions.deadlineMs;
@@ -198,6 +216,18 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     await closeAll();
     throw thrown;
   }
+}
+
+function statsOf(pageStore: PageStore, metrics: Metrics, pageSizeBytes: number): WorkerStats {
+  const { capacityBytes, usedBytes, pageCount } = pageStore.stats();
+  return {
+    pageSizeBytes,
+    capacityBytes,
+    usedBytes,
+    pageCount,
+    hitBytes: metrics.totalOf('alluxio_cached_data_read_bytes_total'),
+    missBytes: metrics.totalOf('alluxio_missed_data_read_bytes_total'),
+  };
 }
 
 function cacheEvents(metrics: Metrics): ConstructorParameters<typeof FileCache>[0]['events'] {
@@ -221,7 +251,11 @@ function cacheEvents(metrics: Metrics): ConstructorParameters<typeof FileCache>[
   };
 }
 
-function recordAnswer(answered: AnsweredRequest, metrics: Metrics, logger: Logger): void {
+function recordAnswer(
+  answered: AnsweredRequest,
+  parts: { readonly metrics: Metrics; readonly logger: Logger; readonly logsAccess: boolean },
+): void {
+  const { metrics, logger, logsAccess } = parts;
   const isS3 = answered.listener === 's3';
   const operation = isS3 ? s3OperationOf(answered) : restCallOf(answered.target);
   const isSuccess = answered.isComplete && answered.status < 400;
@@ -235,7 +269,20 @@ function recordAnswer(answered: AnsweredRequest, metrics: Metrics, logger: Logge
     { method: 'read', destination: answered.listener },
     answered.sentBytes,
   );
-  logger.debug({ ...answered, operation }, 'access');
+  const fields = {
+    listener: answered.listener,
+    operation,
+    path: loggableTarget(answered.target),
+    status: answered.status,
+    bytes: answered.sentBytes,
+    durationMs: Math.round(answered.durationMs * 10) / 10,
+    outcome: answered.outcome,
+    isComplete: answered.isComplete,
+    requestId: answered.requestId,
+    remoteAddress: answered.remoteAddress,
+  };
+  if (logsAccess) logger.info(fields, 'access');
+  else logger.debug(fields, 'access');
 }
 
 function s3OperationOf(answered: AnsweredRequest): string {

@@ -67,7 +67,7 @@ void t.test('a store that was closed is found again from its indexes', async (t)
   await store.close();
   const lines: LogLine[] = [];
   const again = await openTestStore(dir, { logger: listLogger(lines) });
-  t.match(lines[0], { event: 'page store opened', fields: { unsealed: 0, foreign: 0, pageCount: 59 } });
+  t.match(lines[0], { event: 'page-store-opened', fields: { unsealed: 0, foreign: 0, pageCount: 59 } });
   t.match(await inspectAll(again, pages), { right: 59, miss: 1 });
   t.equal(again.stats().usedBytes, segmentBytes(dir), 'sealed segments count as their sizes');
   const before = segmentNames(dir);
@@ -409,7 +409,7 @@ void t.test('a directory that takes no writes is left alone for a while, then tr
   t.equal(await putPage(store, mixedPage(1)), false);
   clock.advance(1001);
   t.equal(await putPage(store, mixedPage(1)), true);
-  t.equal(lines.filter(({ event }) => event === 'cache directory does not take writes').length, 1);
+  t.equal(lines.filter(({ event }) => event === 'cache-dir-not-writable').length, 1);
   await store.close();
 });
 

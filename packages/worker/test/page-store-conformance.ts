@@ -184,6 +184,27 @@ export function pageStoreConformance(t: Test, maker: PageStoreMaker): void {
     }, /enough/);
   });
 
+  withStore(
+    'after everything is removed nothing is left, a reader goes on, and the store takes pages again',
+    async (t, store) => {
+      const pages = [1, 2, 3, 4].map((number) => knownPage(number, 200_000, { pageSizeBytes }));
+      for (const page of pages) await putPage(store, page);
+      const [held, ...others] = pages as [KnownPage, ...KnownPage[]];
+      const handle = pinned(store, held);
+      t.same(await store.removeAll('freed'), { pageCount: 4, pageBytes: 800_000 });
+      for (const page of pages) t.equal(store.has(page.id), false);
+      t.ok(
+        areEqual(await handle.read(0, held.lengthBytes), contentsOf(held)),
+        'who holds a page reads it to its end',
+      );
+      handle.release();
+      t.match(store.stats(), { pageCount: 0, pageBytes: 0, usedBytes: 0, evictedCount: 0 });
+      t.same(await store.removeAll('freed'), { pageCount: 0, pageBytes: 0 });
+      for (const page of others) t.equal(await putPage(store, page), true);
+      t.equal(store.stats().pageCount, 3);
+    },
+  );
+
   withStore('the bound holds and the least recently used pages go first', async (t, store) => {
     const kept = knownPage(0, pageSizeBytes, { pageSizeBytes });
     await putPage(store, kept);

@@ -1,20 +1,24 @@
 /** Calls the coordinator's REST API. Its failures come back as the AlluxioErrors that they were on the other side. */
 
-import { Agent, request } from 'undici';
-import type { z } from 'zod';
-import { AlluxioError, type ErrorCode, errnoOf, errorCodes } from '../errors.ts';
 import {
+  type ClusterInfo,
   cachePath,
-  errorBodySchema,
+  clusterInfoSchema,
   type FreeResult,
   freeResultSchema,
   healthPath,
   healthSchema,
+  infoPath,
   type MountView,
+  metricsPath,
   mountListSchema,
   mountsPath,
   mountViewSchema,
+  type WorkerView,
+  workerListSchema,
+  workersPath,
 } from '../protocol/coordinator-api.ts';
+import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
 
 export interface CoordinatorClientOptions {
   readonly host: string;
@@ -30,152 +34,91 @@ export interface NewMount {
   readonly check: boolean;
 }
 
-export interface ClientCallOptions {
-  readonly signal?: AbortSignal;
-}
-
-/** A coordinator that is there accepts at once. */
-const connectTimeoutMs = 2000;
-/** An addition asks the under storage, with its own deadline and retries. */
-const answerTimeoutMs = 60_000;
 /** Far above a full list: 1,000 mounts whose options are mostly short. */
 const answerMaxBytes = 16 * 1024 * 1024;
 
 export class CoordinatorClient {
-  readonly #options: CoordinatorClientOptions;
-  readonly #agent = new Agent({
-    connect: { timeout: connectTimeoutMs },
-    headersTimeout: answerTimeoutMs,
-    bodyTimeout: answerTimeoutMs,
-  });
+  readonly #remote: RemoteProcess;
 
   constructor(options: CoordinatorClientOptions) {
-    this.#options = options;
+    this.#remote = new RemoteProcess({
+      ...options,
+      name: 'coordinator',
+      unreachableHint:
+        'start one with "alluxio standalone", or set alluxio.coordinator.hostname and alluxio.coordinator.web.port to where it runs',
+      foreignHint: 'check alluxio.coordinator.hostname and alluxio.coordinator.web.port',
+      answerMaxBytes,
+    });
   }
 
   async listMounts(call: ClientCallOptions = {}): Promise<readonly MountView[]> {
-    return (await this.#call('GET', mountsPath, mountListSchema, call)).mounts;
+    const { mounts } = await this.#remote.callJson(
+      { method: 'GET', pathAndQuery: mountsPath, ...call },
+      mountListSchema,
+    );
+    return mounts;
   }
 
-  async addMount(mount: NewMount, call: ClientCallOptions = {}): Promise<MountView> {
-    return this.#call('POST', mountsPath, mountViewSchema, call, JSON.stringify(mount));
+  addMount(mount: NewMount, call: ClientCallOptions = {}): Promise<MountView> {
+    return this.#remote.callJson(
+      { method: 'POST', pathAndQuery: mountsPath, body: JSON.stringify(mount), ...call },
+      mountViewSchema,
+    );
   }
 
-  async removeMount(path: string, call: ClientCallOptions = {}): Promise<MountView> {
-    return this.#call('DELETE', withPath(mountsPath, path), mountViewSchema, call);
+  removeMount(path: string, call: ClientCallOptions = {}): Promise<MountView> {
+    const pathAndQuery = withQuery(mountsPath, { path });
+    return this.#remote.callJson({ method: 'DELETE', pathAndQuery, ...call }, mountViewSchema);
   }
 
-  async freeCache(path: string, call: ClientCallOptions = {}): Promise<FreeResult> {
-    return this.#call('DELETE', withPath(cachePath, path), freeResultSchema, call);
+  /** Drops what is cached below a path, on every worker. */
+  freeCache(path: string, call: ClientCallOptions = {}): Promise<FreeResult> {
+    return this.#free({ path }, call);
+  }
+
+  /** Drops everything that one worker has cached; it is named by id, host, or host and port. */
+  freeWorker(worker: string, call: ClientCallOptions = {}): Promise<FreeResult> {
+    return this.#free({ worker }, call);
+  }
+
+  /** Drops everything that any worker has cached. */
+  formatCache(call: ClientCallOptions = {}): Promise<FreeResult> {
+    return this.#free({ all: 'true' }, call);
+  }
+
+  async listWorkers(call: ClientCallOptions = {}): Promise<readonly WorkerView[]> {
+    const { workers } = await this.#remote.callJson(
+      { method: 'GET', pathAndQuery: workersPath, ...call },
+      workerListSchema,
+    );
+    return workers;
+  }
+
+  info(call: ClientCallOptions = {}): Promise<ClusterInfo> {
+    return this.#remote.callJson({ method: 'GET', pathAndQuery: infoPath, ...call }, clusterInfoSchema);
+  }
+
+  /** As Prometheus scrapes it. */
+  async metricsText(call: ClientCallOptions = {}): Promise<string> {
+    return (await this.#remote.callText({ method: 'GET', pathAndQuery: metricsPath, ...call })).text;
   }
 
   async health(call: ClientCallOptions = {}): Promise<void> {
-    await this.#call('GET', healthPath, healthSchema, call);
+    await this.#remote.callJson({ method: 'GET', pathAndQuery: healthPath, ...call }, healthSchema);
   }
 
   async close(): Promise<void> {
-    await this.#agent.close();
+    await this.#remote.close();
   }
 
-  get #address(): string {
-    const { host, port } = this.#options;
-    return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-  }
-
-  async #call<Schema extends z.ZodType>(
-    method: 'GET' | 'POST' | 'DELETE',
-    pathAndQuery: string,
-    schema: Schema,
-    call: ClientCallOptions,
-    body?: string,
-  ): Promise<z.infer<Schema>> {
-    const { status, text } = await this.#exchange(method, pathAndQuery, call, body);
-    const value = parseJson(text);
-    if (status >= 400) throw this.#remoteError(status, value);
-    const parsed = schema.safeParse(value);
-    if (parsed.success) return parsed.data;
-    throw this.#notOurs(`answers ${status} with something else than a coordinator does`);
-  }
-
-  async #exchange(
-    method: 'GET' | 'POST' | 'DELETE',
-    pathAndQuery: string,
-    call: ClientCallOptions,
-    body: string | undefined,
-  ): Promise<{ readonly status: number; readonly text: string }> {
-    const { token } = this.#options;
-    try {
-      const response = await request(`http://${this.#address}${pathAndQuery}`, {
-        method,
-        dispatcher: this.#agent,
-        headers: {
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...(token === undefined || method === 'GET' ? {} : { authorization: `Bearer ${token}` }),
-        },
-        ...(body === undefined ? {} : { body }),
-        ...(call.signal ? { signal: call.signal } : {}),
-      });
-      return { status: response.statusCode, text: await this.#textOf(response.body) };
-    } catch (thrown) {
-      if (thrown instanceof AlluxioError || call.signal?.aborted) throw thrown;
-      throw this.#unreachable(thrown);
-    }
-  }
-
-  async #textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-    const chunks: Uint8Array[] = [];
-    let sizeBytes = 0;
-    for await (const chunk of body) {
-      sizeBytes += chunk.length;
-      if (sizeBytes > answerMaxBytes) throw this.#notOurs(`answers more than ${answerMaxBytes} bytes`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks).toString();
-  }
-
-  #remoteError(status: number, value: unknown): AlluxioError {
-    const parsed = errorBodySchema.safeParse(value);
-    if (!parsed.success) return this.#notOurs(`answers ${status} without a reason`);
-    const { code, message, requestId } = parsed.data;
-    // A newer coordinator may know codes that this client does not.
-    if (!isErrorCode(code)) {
-      return new AlluxioError('Internal', `${message} (${code}, request ${requestId})`, {
-        context: { requestId },
-      });
-    }
-    const text = code === 'Internal' ? `${message} (request ${requestId})` : message;
-    return new AlluxioError(code, text, { context: { requestId } });
-  }
-
-  #unreachable(thrown: unknown): AlluxioError {
-    const reason = errnoOf(thrown) ?? 'no answer';
-    return new AlluxioError(
-      'Unreachable',
-      `no coordinator answers at ${this.#address} (${reason}); start one with "alluxio standalone", or set alluxio.coordinator.hostname and alluxio.coordinator.web.port to where it runs`,
-      { cause: thrown },
-    );
-  }
-
-  #notOurs(fault: string): AlluxioError {
-    return new AlluxioError(
-      'Unreachable',
-      `what listens at ${this.#address} ${fault}; check alluxio.coordinator.hostname and alluxio.coordinator.web.port`,
+  #free(query: Readonly<Record<string, string>>, call: ClientCallOptions): Promise<FreeResult> {
+    return this.#remote.callJson(
+      { method: 'DELETE', pathAndQuery: withQuery(cachePath, query), ...call },
+      freeResultSchema,
     );
   }
 }
 
-function withPath(resource: string, path: string): string {
-  return `${resource}?${new URLSearchParams({ path }).toString()}`;
-}
-
-function isErrorCode(code: string): code is ErrorCode {
-  return (errorCodes as readonly string[]).includes(code);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+function withQuery(resource: string, query: Readonly<Record<string, string>>): string {
+  return `${resource}?${new URLSearchParams(query).toString()}`;
 }

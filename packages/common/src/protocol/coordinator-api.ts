@@ -1,9 +1,13 @@
 /** What the coordinator's REST API says, for the server and its client. Ours: Alluxio's own paths for mounts are not public. */
 
 import { z } from 'zod';
+import { workerNetAddressSchema } from './worker-address.ts';
 
 export const mountsPath = '/api/v1/mounts';
 export const cachePath = '/api/v1/cache';
+export const workersPath = '/api/v1/workers';
+export const infoPath = '/api/v1/info';
+export const metricsPath = '/metrics';
 export const healthPath = '/health';
 export const readyPath = '/ready';
 
@@ -31,13 +35,64 @@ export const mountListSchema = z.object({ mounts: z.array(mountViewSchema) });
 /** Every call that names a path does so in the query. */
 export const pathQuerySchema = z.strictObject({ path: z.string().min(1) });
 
+/** What of the cache is freed: below a path, or everything of one worker, or of all. Exactly one. */
+export const freeQuerySchema = z.union([
+  pathQuerySchema,
+  z.strictObject({ worker: z.string().min(1) }),
+  z.strictObject({ all: z.literal('true') }),
+]);
+
 export const freeResultSchema = z.object({
   /** How many files' metadata was dropped and how many pages went. */
   fileCount: z.int(),
   pageCount: z.int(),
+  freedBytes: z.int(),
 });
 
 export type FreeResult = z.infer<typeof freeResultSchema>;
+
+export const workerStatuses = ['ONLINE', 'OFFLINE'] as const;
+
+export const workerViewSchema = z.object({
+  /** `worker-<uuid>`: stays the same when the worker starts again. */
+  id: z.string(),
+  status: z.enum(workerStatuses),
+  address: workerNetAddressSchema,
+  /** As far as the worker has told; an offline one does not. */
+  stats: z
+    .object({
+      pageSizeBytes: z.int(),
+      capacityBytes: z.int(),
+      usedBytes: z.int(),
+      pageCount: z.int(),
+      /** Bytes of reads since its start, by whether the cache had them. */
+      hitBytes: z.int(),
+      missBytes: z.int(),
+    })
+    .optional(),
+});
+
+export type WorkerView = z.infer<typeof workerViewSchema>;
+
+export const workerListSchema = z.object({ workers: z.array(workerViewSchema) });
+
+export const clusterInfoSchema = z.object({
+  version: z.string(),
+  startMs: z.number(),
+  uptimeMs: z.number(),
+  webPort: z.int(),
+  liveWorkerCount: z.int(),
+  lostWorkerCount: z.int(),
+  capacityBytes: z.int(),
+  usedBytes: z.int(),
+  pageCount: z.int(),
+  mountCount: z.int(),
+  /** Since the workers' start; both 0 before the first read. */
+  hitBytes: z.int(),
+  missBytes: z.int(),
+});
+
+export type ClusterInfo = z.infer<typeof clusterInfoSchema>;
 
 export const healthSchema = z.object({ status: z.literal('ok') });
 

@@ -1,19 +1,23 @@
+import { z } from 'zod';
+
 /**
  * Where a worker can be reached, in the form that Alluxio's clients read from etcd and from `/v1/node`: capitalised names, unused ports 0.
  * `S3Port` is an addition of ours; clients ignore what they do not know.
  */
-export interface WorkerNetAddress {
-  readonly Host: string;
-  readonly ContainerHost: string;
-  readonly RpcPort: number;
-  readonly DataPort: number;
-  readonly SecureRpcPort: number;
-  readonly NettyDataPort: number;
-  readonly WebPort: number;
-  readonly DomainSocketPath: string;
-  readonly HttpServerPort: number;
-  readonly S3Port: number;
-}
+export const workerNetAddressSchema = z.object({
+  Host: z.string(),
+  ContainerHost: z.string(),
+  RpcPort: z.int(),
+  DataPort: z.int(),
+  SecureRpcPort: z.int(),
+  NettyDataPort: z.int(),
+  WebPort: z.int(),
+  DomainSocketPath: z.string(),
+  HttpServerPort: z.int(),
+  S3Port: z.int(),
+});
+
+export type WorkerNetAddress = Readonly<z.infer<typeof workerNetAddressSchema>>;
 
 export function workerNetAddress(ports: {
   readonly host: string;

@@ -114,7 +114,7 @@ async function openLog(file: string, table: KvTable, logger: Logger): Promise<Op
   }
   const handle = await open(file, 'a', 0o600);
   if (rest === 'torn') {
-    logger.warn({ file, cutBytes: bytes.length - goodBytes }, 'unfinished record cut off the state log');
+    logger.warn({ file, cutBytes: bytes.length - goodBytes }, 'state-log-tail-cut-off');
     await handle.truncate(goodBytes);
     await handle.sync();
   }
@@ -181,7 +181,7 @@ class FileJournal implements KvJournal {
     } catch (thrown) {
       this.#options.logger.error(
         { file: this.#options.snapshotFile, error: thrown },
-        'state snapshot could not be written',
+        'state-snapshot-not-written',
       );
     }
   }

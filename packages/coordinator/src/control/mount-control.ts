@@ -82,7 +82,7 @@ export class MountControl {
     const value = encodeMount(this.#sealed(mount));
     for (let attempt = 1; attempt <= triesMax; attempt++) {
       if (await this.#tryAdd(mount, value, call)) {
-        this.#options.logger.info({ path: mount.path, ufsUri: mount.ufsUri }, 'mount added');
+        this.#options.logger.info({ path: mount.path, ufsUri: mount.ufsUri }, 'mount-added');
         return this.#masked(mount);
       }
     }
@@ -100,7 +100,7 @@ export class MountControl {
         call,
       );
       if (succeeded) {
-        this.#options.logger.info({ path }, 'mount removed');
+        this.#options.logger.info({ path }, 'mount-removed');
         return this.#masked(decodeMount(entry.key, entry.value));
       }
     }
@@ -152,8 +152,12 @@ export class MountControl {
     if (!this.#hasWarned && Object.keys(mount.options).some(isSecret)) {
       this.#hasWarned = true;
       this.#options.logger.warn(
-        { path: mount.path, option: 'alluxio.security.key.file' },
-        'SECRETS OF MOUNTS ARE STORED IN CLEAR TEXT: there is no key file to seal them with',
+        {
+          path: mount.path,
+          option: 'alluxio.security.key.file',
+          meaning: 'SECRETS OF MOUNTS ARE STORED IN CLEAR TEXT: there is no key file to seal them with',
+        },
+        'mount-secrets-stored-in-clear-text',
       );
     }
     return mount;

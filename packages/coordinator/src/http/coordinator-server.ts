@@ -4,16 +4,23 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
+import type { Metrics } from '@alluxio-ts/common/metrics';
 import {
   addMountBodySchema,
   cachePath,
+  type ClusterInfo,
+  freeQuerySchema,
   type FreeResult,
   healthPath,
+  infoPath,
+  metricsPath,
   type MountView,
   mountsPath,
   pathQuerySchema,
   readyPath,
   requestIdHeader,
+  type WorkerView,
+  workersPath,
 } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
@@ -24,12 +31,23 @@ import type { MountControl } from '../control/mount-control.ts';
 export interface CacheControl {
   /** Drops what is cached below a mounted path (`/s3`, `/s3/dir`), on every worker. Fails with MountNotFound. */
   free(path: string, call: { readonly signal?: AbortSignal }): Promise<FreeResult>;
+  /** Drops everything that the worker of this id has cached: all pages and all it knows of files. */
+  freeAll(workerId: string, call: { readonly signal?: AbortSignal }): Promise<FreeResult>;
+}
+
+/** Who knows the workers. */
+export interface WorkerDirectory {
+  /** In the order of their ids. */
+  list(call: { readonly signal?: AbortSignal }): Promise<readonly WorkerView[]>;
 }
 
 export interface CoordinatorServerOptions {
   readonly mounts: MountControl;
   /** Undefined where no worker can be reached: the call then answers NotImplemented. */
   readonly cache: CacheControl | undefined;
+  readonly workers: WorkerDirectory;
+  readonly metrics: Metrics;
+  readonly version: string;
   /** Resolves when changing calls can work; its failure is the answer of /ready. */
   checkReady(): Promise<void>;
   readonly admin: AdminAccess;
@@ -53,7 +71,7 @@ export function createCoordinatorServer(options: CoordinatorServerOptions): Fast
     bodyLimit: bodyMaxBytes,
     requestTimeout: requestTimeoutMs,
     genReqId: () => options.random.uuid(),
-    routerOptions: { maxParamLength: 256 },
+    routerOptions: { maxParamLength: 256, ignoreTrailingSlash: true },
   });
   addRequestIds(server);
   addAccessLog(server, options);
@@ -61,6 +79,7 @@ export function createCoordinatorServer(options: CoordinatorServerOptions): Fast
   addHealth(server, options);
   addMounts(server, options);
   addCache(server, options);
+  addInfo(server, options);
   return server;
 }
 
@@ -98,7 +117,7 @@ function addFailures(server: FastifyInstance, logger: Logger): void {
   });
   server.setErrorHandler((thrown, request, reply) => {
     const error = ourErrorOf(thrown);
-    if (error.code === 'Internal') logger.error({ requestId: request.id, error }, 'request failed');
+    if (error.code === 'Internal') logger.error({ requestId: request.id, error }, 'request-failed');
     if (error.code === 'Unauthenticated') void reply.header('www-authenticate', 'Bearer realm="alluxio"');
     if (error.retryAfterMs !== undefined) {
       void reply.header('retry-after', String(Math.ceil(error.retryAfterMs / 1000)));
@@ -147,11 +166,71 @@ function addMounts(server: FastifyInstance, options: CoordinatorServerOptions): 
 function addCache(server: FastifyInstance, options: CoordinatorServerOptions): void {
   const onRequest = adminGuard(options.admin);
   server.delete(cachePath, { onRequest }, async (request, reply) => {
-    const { path } = parsed(pathQuerySchema, request.query, 'the query');
-    if (!options.cache) {
+    const what = parsed(freeQuerySchema, request.query, 'the query');
+    const { cache, workers } = options;
+    if (!cache) {
       throw new AlluxioError('NotImplemented', 'this coordinator has no workers whose cache it could free');
     }
-    return options.cache.free(path, { signal: goneSignalOf(reply) });
+    const call = { signal: goneSignalOf(reply) };
+    if ('path' in what) return cache.free(what.path, call);
+    const known = await workers.list(call);
+    const chosen = 'worker' in what ? workersNamed(what.worker, known) : known;
+    const freed: FreeResult = { fileCount: 0, pageCount: 0, freedBytes: 0 };
+    for (const { id } of chosen) {
+      const { fileCount, pageCount, freedBytes } = await cache.freeAll(id, call);
+      freed.fileCount += fileCount;
+      freed.pageCount += pageCount;
+      freed.freedBytes += freedBytes;
+    }
+    options.logger.info({ workers: chosen.map(({ id }) => id), ...freed }, 'cache-freed');
+    return freed;
+  });
+}
+
+/** By id, by host, or by host and port of the REST API. Fails with InvalidArgument when there is none, or more than one. */
+function workersNamed(name: string, workers: readonly WorkerView[]): readonly WorkerView[] {
+  const found = workers.filter(({ id, address }) =>
+    [id, address.Host, `${address.Host}:${address.HttpServerPort}`].includes(name),
+  );
+  if (found.length === 1) return found;
+  const ids = workers.map(({ id, address }) => `${id} (${address.Host}:${address.HttpServerPort})`);
+  const fault = found.length === 0 ? 'no worker is called' : 'several workers are at';
+  throw new AlluxioError(
+    'InvalidArgument',
+    `${fault} "${name.slice(0, 200)}"; name one of: ${ids.join(', ') || 'there are none'}`,
+  );
+}
+
+function addInfo(server: FastifyInstance, options: CoordinatorServerOptions): void {
+  const startedAt = { nowMs: options.clock.now(), monotonicMs: options.clock.monotonic() };
+  server.get(metricsPath, async (_, reply) => {
+    const { contentType, text } = await options.metrics.scrape();
+    return reply.type(contentType).send(text);
+  });
+  server.get(workersPath, async (_, reply) => ({
+    workers: await options.workers.list({ signal: goneSignalOf(reply) }),
+  }));
+  server.get(infoPath, async (_, reply): Promise<ClusterInfo> => {
+    const call = { signal: goneSignalOf(reply) };
+    const workers = await options.workers.list(call);
+    const mounts = await options.mounts.list(call);
+    const sum = (name: 'capacityBytes' | 'usedBytes' | 'pageCount' | 'hitBytes' | 'missBytes'): number =>
+      workers.reduce((total, { stats }) => total + (stats?.[name] ?? 0), 0);
+    const address = server.server.address();
+    return {
+      version: options.version,
+      startMs: startedAt.nowMs,
+      uptimeMs: Math.round(options.clock.monotonic() - startedAt.monotonicMs),
+      webPort: typeof address === 'object' && address ? address.port : 0,
+      liveWorkerCount: workers.filter(({ status }) => status === 'ONLINE').length,
+      lostWorkerCount: workers.filter(({ status }) => status === 'OFFLINE').length,
+      capacityBytes: sum('capacityBytes'),
+      usedBytes: sum('usedBytes'),
+      pageCount: sum('pageCount'),
+      mountCount: mounts.length,
+      hitBytes: sum('hitBytes'),
+      missBytes: sum('missBytes'),
+    };
   });
 }
 

@@ -27,6 +27,11 @@ export class CacheControl {
       freedBytes: one.freedBytes + below.freedBytes,
     };
   }
+
+  /** Empties the cache of this worker. */
+  freeAll(): Promise<Freed> {
+    return this.#cache.freeAll();
+  }
 }
 
 const nothing: Freed = { fileCount: 0, pageCount: 0, freedBytes: 0 };
@@ -40,6 +45,10 @@ export function findPath(path: string, mounts: MountTable): FileName {
   const mount = trimmed.startsWith('/')
     ? mounts.get(slash < 0 ? trimmed : trimmed.slice(0, slash))
     : undefined;
-  if (!mount) throw new AlluxioError('MountNotFound', `no mount holds ${path}`);
+  if (!mount)
+    throw new AlluxioError(
+      'MountNotFound',
+      `no mount holds ${path}; "alluxio mount list" shows what is mounted`,
+    );
   return fileNameOf(mount, slash < 0 ? '' : trimmed.slice(slash + 1));
 }

@@ -11,7 +11,7 @@ import type { Outcome } from '@alluxio-ts/common/outcome';
 import type { PageId } from '@alluxio-ts/common/page';
 import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
-import type { ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
+import type { FileStatus, ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore } from '../page-store/page-store.ts';
 import type { CacheRules } from './cache-rules.ts';
 import type { FileRecord, FileTable, FoundFile } from './file-table.ts';
@@ -94,14 +94,23 @@ export class FileCache {
     return { body: reader.body(first.part), outcome: first.outcome };
   }
 
-  /** Which pages of this version are here, in order of their index. */
-  cachedPages(found: FoundFile): readonly boolean[] {
-    const { fileKey, status } = found.record;
-    const count = pageCountOf(status.sizeBytes, this.#options.pageSizeBytes);
-    return Array.from(
-      { length: count },
-      (_, index) => fileKey !== undefined && this.#options.store.has({ file: fileKey, index }),
-    );
+  /** Resolves when the fills that run now are over, and what they fetched is in the store. */
+  idle(): Promise<void> {
+    return this.#options.filler.idle();
+  }
+
+  /** How many bytes of this version of the file are here. The status may be that of a listing. */
+  cachedBytesOf(file: FileName, status: FileStatus): number {
+    const { files, store, pageSizeBytes } = this.#options;
+    const fileKey = files.fileKeyOf(file, status);
+    if (!fileKey) return 0;
+    let cachedBytes = 0;
+    for (let index = 0; index < pageCountOf(status.sizeBytes, pageSizeBytes); index++) {
+      if (store.has({ file: fileKey, index })) {
+        cachedBytes += pageLengthOf(status.sizeBytes, pageSizeBytes, index);
+      }
+    }
+    return cachedBytes;
   }
 
   /** Forgets the file and drops the pages of its known version. */
@@ -129,6 +138,13 @@ export class FileCache {
     }
     this.#options.files.forgetBelow(fileNameOf(mount, prefix).ufsPath);
     return { fileCount, pageCount, freedBytes };
+  }
+
+  /** Forgets every file and drops every page, those of earlier versions and of mounts that went too. */
+  async freeAll(): Promise<Freed> {
+    const fileCount = this.#options.files.forgetAll();
+    const { pageCount, pageBytes } = await this.#options.store.removeAll('freed');
+    return { fileCount, pageCount, freedBytes: pageBytes };
   }
 
   #dropPages(record: FileRecord): Omit<Freed, 'fileCount'> {

@@ -123,7 +123,7 @@ export class FileTable {
   *below(mount: ServedMount, keyPrefix: string): Generator<FileRecord> {
     for (const stored of this.#options.records.below(fileNameOf(mount, keyPrefix).ufsPath)) {
       const file = fileNameOf(mount, stored.status.key);
-      yield { status: stored.status, fileKey: this.#fileKeyOf(file, stored.status), checkedAtMs: 0 };
+      yield { status: stored.status, fileKey: this.fileKeyOf(file, stored.status), checkedAtMs: 0 };
     }
   }
 
@@ -137,6 +137,24 @@ export class FileTable {
     }
     this.#options.records.removeBelow(ufsPathPrefix);
     return count;
+  }
+
+  /** Forgets every file; gives how many were known. */
+  forgetAll(): number {
+    const count = this.#options.records.recordCount;
+    this.#known.clear();
+    this.#options.records.removeBelow('');
+    return count;
+  }
+
+  /** What names the pages of this version of the file; undefined when nothing of it may be kept. */
+  fileKeyOf(file: FileName, status: FileStatus): FileKey | undefined {
+    if (status.version === undefined || file.mount.ufs.capability.pin === 'none') return undefined;
+    return fileKeyOf({
+      ufsPath: file.ufsPath,
+      version: status.version,
+      pageSizeBytes: this.#options.pageSizeBytes,
+    });
   }
 
   async #check(file: FileName): Promise<FileRecord | undefined> {
@@ -154,7 +172,7 @@ export class FileTable {
       this.#known.set(file.ufsPath, { absentSinceMs: askedAtMs });
       return undefined;
     }
-    const record = { status, fileKey: this.#fileKeyOf(file, status), checkedAtMs: askedAtMs };
+    const record = { status, fileKey: this.fileKeyOf(file, status), checkedAtMs: askedAtMs };
     this.#known.set(file.ufsPath, record);
     this.#remember(file, record);
     return record;
@@ -175,18 +193,9 @@ export class FileTable {
     const maxAgeMs = this.#maxAgeOf(file);
     const isAgeKnown = ageMs >= 0 || maxAgeMs === Number.POSITIVE_INFINITY;
     const checkedAtMs = clock.monotonic() - (isAgeKnown ? Math.max(0, ageMs) : maxAgeMs);
-    const record = { status: stored.status, fileKey: this.#fileKeyOf(file, stored.status), checkedAtMs };
+    const record = { status: stored.status, fileKey: this.fileKeyOf(file, stored.status), checkedAtMs };
     this.#known.set(file.ufsPath, record);
     return record;
-  }
-
-  #fileKeyOf(file: FileName, status: FileStatus): FileKey | undefined {
-    if (status.version === undefined || file.mount.ufs.capability.pin === 'none') return undefined;
-    return fileKeyOf({
-      ufsPath: file.ufsPath,
-      version: status.version,
-      pageSizeBytes: this.#options.pageSizeBytes,
-    });
   }
 
   #maxAgeOf(file: FileName): number {

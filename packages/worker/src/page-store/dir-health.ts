@@ -37,7 +37,7 @@ export class DirHealth {
   readTimedOut(): void {
     const { clock, coolDownMs, dir, logger } = this.#options;
     this.failedReadCount++;
-    if (this.canRead) logger.warn({ dir, coolDownMs }, 'cache directory does not answer');
+    if (this.canRead) logger.warn({ dir, coolDownMs }, 'cache-dir-silent');
     this.#readsAgainMs = clock.monotonic() + coolDownMs;
     this.#writesAgainMs = this.#readsAgainMs;
   }
@@ -47,7 +47,7 @@ export class DirHealth {
     this.failedReadCount++;
     this.#options.logger.warn(
       { dir: this.#options.dir, error: describeError(error) },
-      'cached page cannot be read',
+      'cached-page-unreadable',
     );
   }
 
@@ -56,7 +56,7 @@ export class DirHealth {
     this.failedWriteCount++;
     if (this.canWrite) {
       const fields = { dir, coolDownMs, errno: errnoOf(thrown), error: describeError(thrown) };
-      logger.warn(fields, 'cache directory does not take writes');
+      logger.warn(fields, 'cache-dir-not-writable');
     }
     this.#writesAgainMs = clock.monotonic() + coolDownMs;
   }

@@ -19,7 +19,14 @@ import { asPageError } from './disk-page-handle.ts';
 import { DiskQueue } from './disk-queue.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
 import { PageShelf } from './page-shelf.ts';
-import type { PageStore, PageStoreStats, PageWriter, RemoveReason, ScanEntry } from './page-store.ts';
+import type {
+  PageStore,
+  PageStoreStats,
+  PageWriter,
+  RemovedPages,
+  RemoveReason,
+  ScanEntry,
+} from './page-store.ts';
 import { type PagePlace, PageTable, noEntry } from './page-table.ts';
 import { Reclaimer, readHeader } from './reclaimer.ts';
 import type { RecordHeader } from './record-format.ts';
@@ -194,6 +201,14 @@ export class DiskPageStore implements PageStore {
     this.#shelf.remove(page, reason);
   }
 
+  async removeAll(reason: RemoveReason): Promise<RemovedPages> {
+    const removed = { pageCount: this.#table.count, pageBytes: this.#table.bytes };
+    for (const segment of this.#log.segments.values()) this.#shelf.removeAllOf(segment, reason);
+    await this.#log.sealActive();
+    if (!this.#closing) await this.#reclaimer.dropEmpty();
+    return removed;
+  }
+
   async *scan(options: { readonly signal?: AbortSignal } = {}): AsyncIterable<ScanEntry> {
     // Those that are there now: a busy store goes on making new ones.
     const segments = [...this.#log.segments.values()];
@@ -309,7 +324,7 @@ export class DiskPageStore implements PageStore {
     await this.#reclaimer.shrink();
     const durationMs = Math.round(clock.monotonic() - startMs);
     const pageCount = this.#table.count;
-    logger.info({ dir, ...counts, unknownFileCount, pageCount, durationMs }, 'page store opened');
+    logger.info({ dir, ...counts, unknownFileCount, pageCount, durationMs }, 'page-store-opened');
     this.#reclaimer.kick();
   }
 

@@ -3,7 +3,14 @@
 import type { PageHandle } from '@alluxio-ts/common/body';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { type PageId, type PageOrigin, fileKeyOf } from '@alluxio-ts/common/page';
-import type { PageStore, PageStoreStats, PageWriter, RemoveReason, ScanEntry } from './page-store.ts';
+import type {
+  PageStore,
+  PageStoreStats,
+  PageWriter,
+  RemovedPages,
+  RemoveReason,
+  ScanEntry,
+} from './page-store.ts';
 
 export interface MemoryPageStoreOptions {
   readonly capacityBytes: number;
@@ -64,6 +71,12 @@ export class MemoryPageStore implements PageStore {
     if (reason !== 'evicted') return;
     this.#evictedCount++;
     this.#evictedBytes += page.bytes.length;
+  }
+
+  async removeAll(reason: RemoveReason): Promise<RemovedPages> {
+    const removed = { pageCount: this.#pages.size, pageBytes: this.#pageBytes };
+    for (const { id } of this.#pages.values()) this.remove(id, reason);
+    return removed;
   }
 
   async *scan(options: { readonly signal?: AbortSignal } = {}): AsyncIterable<ScanEntry> {

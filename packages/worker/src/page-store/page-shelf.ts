@@ -120,11 +120,13 @@ export class PageShelf implements BlockReader {
     this.evictedBytes += lengthBytes;
   }
 
-  /** Takes out all pages of a segment that is given up: tens of thousands, where they are small. */
-  evictAll(segment: Segment): void {
+  /** Takes out all pages of a segment: tens of thousands, where they are small. */
+  removeAllOf(segment: Segment, reason: RemoveReason): void {
     const { pages } = segment;
-    this.evictedCount += pages.count;
-    this.evictedBytes += pages.bytes;
+    if (reason === 'evicted') {
+      this.evictedCount += pages.count;
+      this.evictedBytes += pages.bytes;
+    }
     while (pages.first !== noEntry) this.#table.remove(pages.first, pages);
   }
 

@@ -44,6 +44,11 @@ export interface ScanEntry {
   readonly lengthBytes: number;
 }
 
+export interface RemovedPages {
+  readonly pageCount: number;
+  readonly pageBytes: number;
+}
+
 export interface PageStore {
   /** The page's handle, which pins its segment and is the caller's to release; undefined is a miss. Never waits. */
   get(page: PageId): PageHandle | undefined;
@@ -52,6 +57,11 @@ export interface PageStore {
   /** Undefined when the store cannot take the page now (no directory in order, everything pinned): the caller goes on without. */
   openWriter(page: PageId, origin: PageOrigin, lengthBytes: number): PageWriter | undefined;
   remove(page: PageId, reason: RemoveReason): void;
+  /**
+   * Drops every page that can be read now, for this run and for every later one, and gives back the disk that they took as soon as no reader
+   * holds it. Pages that are being written meanwhile may stay. What the disk refuses is logged; the pages are gone from this run all the same.
+   */
+  removeAll(reason: RemoveReason): Promise<RemovedPages>;
   /** Every page that can be read, with its full origin as the disk has it. Reads the disk. */
   scan(options?: { readonly signal?: AbortSignal }): AsyncIterable<ScanEntry>;
   stats(): PageStoreStats;

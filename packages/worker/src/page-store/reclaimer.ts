@@ -68,9 +68,19 @@ export class Reclaimer {
     while (this.#options.log.freeBytes < 0) {
       const victim = this.#chooseSegment();
       if (!victim) return;
-      this.#options.shelf.evictAll(victim);
+      this.#options.shelf.removeAllOf(victim, 'evicted');
       await this.#options.log.retire(victim);
     }
+  }
+
+  /** Gives up every sealed segment that holds no page. Resolves when they are unlinked, or the disk has refused. */
+  async dropEmpty(): Promise<void> {
+    while (this.#running) await this.#running;
+    if (this.#isStopped) return;
+    this.#running = this.#retireEmpty().finally(() => {
+      this.#running = undefined;
+    });
+    await this.#running;
   }
 
   #isNeeded(): boolean {
@@ -84,14 +94,25 @@ export class Reclaimer {
         if (!victim) return;
         if (!this.#isForced && this.#options.health.canWrite) await this.#copyForward(victim);
         this.#isForced = false;
-        this.#options.shelf.evictAll(victim);
+        this.#options.shelf.removeAllOf(victim, 'evicted');
         await this.#options.log.retire(victim);
       }
     } catch (thrown) {
       // Whoever needs room next starts another round; the segment, now without pages, is the first choice then.
-      this.failedCount++;
-      this.#options.logger.warn({ error: describeError(thrown) }, 'segment cannot be reclaimed');
+      this.#failed(thrown);
     }
+  }
+
+  async #retireEmpty(): Promise<void> {
+    for (const segment of this.#options.log.segments.values()) {
+      if (segment.state !== 'sealed' || segment.pages.count > 0) continue;
+      await this.#options.log.retire(segment).catch((thrown: unknown) => this.#failed(thrown));
+    }
+  }
+
+  #failed(thrown: unknown): void {
+    this.failedCount++;
+    this.#options.logger.warn({ error: describeError(thrown) }, 'segment-not-reclaimed');
   }
 
   #chooseSegment(): Segment | undefined {

@@ -142,6 +142,12 @@ export class SegmentLog {
     this.#sealing.add(sealing);
   }
 
+  /** Seals the segment that is appended to. Resolves when its index, and that of every other one being sealed, is written or given up. */
+  async sealActive(): Promise<void> {
+    if (this.#active) this.seal(this.#active);
+    await Promise.allSettled(this.#sealing);
+  }
+
   /** Unlinks a segment; its pages must be out of the table. Its bytes are free when its last reader has gone. */
   async retire(segment: Segment): Promise<void> {
     this.#options.onSegmentRetired(segment.id);
@@ -158,8 +164,7 @@ export class SegmentLog {
 
   /** Seals what is open and closes all descriptors that no reader holds. */
   async close(): Promise<void> {
-    if (this.#active) this.seal(this.#active);
-    await Promise.all(this.#sealing);
+    await this.sealActive();
     for (const segment of this.segments.values()) await segment.close();
   }
 
@@ -240,7 +245,7 @@ export class SegmentLog {
         segment.isBroken = true;
         this.#options.health.writeFailed(thrown);
         const fields = { segment: segment.id, error: describeError(thrown) };
-        this.#options.logger.warn(fields, 'segment is left without its index');
+        this.#options.logger.warn(fields, 'segment-left-without-index');
       }
     }
     this.#usedBytes -= segment.usedBytes - endBytes;

@@ -5,7 +5,14 @@
 
 import type { PageHandle } from '@alluxio-ts/common/body';
 import type { PageId, PageOrigin } from '@alluxio-ts/common/page';
-import type { PageStore, PageStoreStats, PageWriter, RemoveReason, ScanEntry } from './page-store.ts';
+import type {
+  PageStore,
+  PageStoreStats,
+  PageWriter,
+  RemovedPages,
+  RemoveReason,
+  ScanEntry,
+} from './page-store.ts';
 
 interface Dir {
   readonly store: PageStore;
@@ -47,6 +54,14 @@ export class SpreadPageStore implements PageStore {
 
   remove(page: PageId, reason: RemoveReason): void {
     for (const { store } of this.#dirs) store.remove(page, reason);
+  }
+
+  async removeAll(reason: RemoveReason): Promise<RemovedPages> {
+    const removed = await Promise.all(this.#dirs.map(({ store }) => store.removeAll(reason)));
+    return {
+      pageCount: removed.reduce((total, { pageCount }) => total + pageCount, 0),
+      pageBytes: removed.reduce((total, { pageBytes }) => total + pageBytes, 0),
+    };
   }
 
   async *scan(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<ScanEntry> {

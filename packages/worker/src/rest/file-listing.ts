@@ -1,11 +1,13 @@
 /** `/v1/files` and `/v1/info`: directories are what a delimiter cuts, since an object store has none. */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AlluxioError } from '@alluxio-ts/common/errors';
+import type { FileStatus, ListEntry } from '@alluxio-ts/ufs-adapters/ufs';
 import { findPath } from '../cache/cache-control.ts';
 import type { FileCache } from '../cache/file-cache.ts';
 import type { MountTable, ServedMount } from '../cache/mount-table.ts';
 import { fileNameOf } from '../cache/mount-table.ts';
-import type { FileObject } from './file-object.ts';
+import type { CachedShare, FileObject } from './file-object.ts';
 import { directoryObject, fileObject } from './file-object.ts';
 
 export interface ListingOptions {
@@ -13,37 +15,73 @@ export interface ListingOptions {
   readonly mounts: MountTable;
 }
 
+export interface FilesRequest {
+  readonly path: string;
+  /** Every file below the directory instead of what lies directly in it; directories are then not entries. */
+  readonly isRecursive: boolean;
+  /** Whether each file says how much of it is cached. */
+  readonly wantsCached: boolean;
+  /** Without one, everything is given, or refused when it is too much. */
+  readonly page?: {
+    readonly limit: number;
+    /** Only what comes after this name, relative to the directory. */
+    readonly startAfter: string | undefined;
+  };
+}
+
+export interface FilesAnswer {
+  readonly objects: readonly FileObject[];
+  /** Where the next page begins; undefined when there is none. */
+  readonly nextStartAfter: string | undefined;
+}
+
 interface Call {
   readonly signal: AbortSignal;
 }
 
-/** The call has no pages, so a directory over this bound is refused instead of held in memory. */
+/** Alluxio's call has no pages, so a directory over this bound is refused instead of held in memory. */
 const entriesMax = 100_000;
 
-/** What lies directly in a directory, or the file itself. */
+export const filesLimitMax = 1000;
+
+/** What lies in a directory, or the file itself. */
 export async function listFiles(
-  path: string,
+  request: FilesRequest,
   options: ListingOptions,
   call: Call,
-): Promise<readonly FileObject[]> {
+): Promise<FilesAnswer> {
+  const { path } = request;
   const { mount, key } = findPath(path, options.mounts);
   const directory = key === '' ? '' : `${key}/`;
+  // A storage without an order has nothing to go on after, so its directory is one page.
+  const page = mount.ufs.capability.orderedList ? request.page : undefined;
+  const limit = page?.limit ?? entriesMax;
   const objects: FileObject[] = [];
-  const listing = options.cache.list(mount, { prefix: directory, delimiter: '/', signal: call.signal });
+  let last = '';
+  const listing = options.cache.list(mount, {
+    prefix: directory,
+    signal: call.signal,
+    ...(request.isRecursive ? {} : { delimiter: '/' }),
+    // One more to know whether there is one, and one for the directory's own marker.
+    ...(page ? { limit: limit + 2 } : {}),
+    ...(page?.startAfter === undefined ? {} : { startAfter: directory + page.startAfter }),
+  });
   for await (const entry of listing) {
-    if (objects.length === entriesMax) {
+    const name = entry.kind === 'prefix' ? entry.key : entry.file.key;
+    if (name === directory) continue;
+    if (objects.length === limit) {
+      if (page) return { objects, nextStartAfter: last };
       throw new AlluxioError(
         'InvalidArgument',
-        `${path} has more than ${entriesMax} entries; list it through the S3 API`,
+        `${path} has more than ${entriesMax} entries; ask for pages with limit and startAfter, or list it through the S3 API`,
       );
     }
-    if (entry.kind === 'prefix') objects.push(directoryObject(mount, entry.key.slice(0, -1)));
-    else if (entry.file.key !== directory) {
-      objects.push(fileObject(mount, entry.file, { cachedPercentage: 0 }));
-    }
+    objects.push(objectOf(mount, entry, options, request.wantsCached));
+    last = name.slice(directory.length);
+    if (request.wantsCached) await nextTurn();
   }
-  if (objects.length > 0 || key === '') return objects;
-  return [await statPath(path, options, call)];
+  const isThere = objects.length > 0 || key === '' || page?.startAfter !== undefined;
+  return { objects: isThere ? objects : [await statPath(path, options, call)], nextStartAfter: undefined };
 }
 
 /** The file or directory; FileNotFound when it is neither. */
@@ -52,12 +90,31 @@ export async function statPath(path: string, options: ListingOptions, call: Call
   if (key === '') return directoryObject(mount, '');
   const found = await options.cache.lookup(fileNameOf(mount, key));
   if (found) {
-    const pages = options.cache.cachedPages(found);
-    const cachedPercentage = Math.round((100 * pages.filter(Boolean).length) / Math.max(1, pages.length));
-    return fileObject(mount, found.record.status, { cachedPercentage });
+    const { status } = found.record;
+    return fileObject(mount, status, cachedShareOf(mount, status, options));
   }
   if (await hasBelow(mount, key, options, call)) return directoryObject(mount, key);
   throw new AlluxioError('FileNotFound', `no such file or directory: ${path}`);
+}
+
+/** In a listing without delimiter a name that ends in a slash is the marker of a directory. */
+function objectOf(
+  mount: ServedMount,
+  entry: ListEntry,
+  options: ListingOptions,
+  wantsCached: boolean,
+): FileObject {
+  if (entry.kind === 'prefix') return directoryObject(mount, entry.key.slice(0, -1));
+  const { file } = entry;
+  if (file.key.endsWith('/')) return directoryObject(mount, file.key.slice(0, -1));
+  return fileObject(mount, file, wantsCached ? cachedShareOf(mount, file, options) : undefined);
+}
+
+function cachedShareOf(mount: ServedMount, status: FileStatus, options: ListingOptions): CachedShare {
+  const bytes = options.cache.cachedBytesOf(fileNameOf(mount, status.key), status);
+  // An empty file has nothing that could be missing; a file of which a byte is missing is not at 100.
+  const percentage = status.sizeBytes === 0 ? 100 : Math.floor((100 * bytes) / status.sizeBytes);
+  return { bytes, percentage };
 }
 
 async function hasBelow(

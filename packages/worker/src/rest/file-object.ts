@@ -22,7 +22,16 @@ export interface FileObject {
   readonly mMode: number;
   readonly mPersisted: boolean;
   readonly mInAlluxioPercentage: number;
+  /** An addition of ours; only where the share was asked for. */
+  readonly mInAlluxioBytes?: number;
   readonly mContentHash: string;
+}
+
+/** How much of a file is cached here. */
+export interface CachedShare {
+  readonly bytes: number;
+  /** Rounded down. */
+  readonly percentage: number;
 }
 
 /** Mode of a file whose storage knows none: Alluxio's `alluxio.underfs.s3.default.mode`, 0700. */
@@ -31,7 +40,7 @@ const defaultMode = 0o700;
 export function fileObject(
   mount: ServedMount,
   status: FileStatus,
-  options: { readonly cachedPercentage: number },
+  cached: CachedShare | undefined,
 ): FileObject {
   return {
     ...named(mount, status.key, 'file'),
@@ -40,7 +49,8 @@ export function fileObject(
     mLastAccessTimeMs: status.modifiedMs,
     mLength: status.sizeBytes,
     mHumanReadableFileSize: formatSize(status.sizeBytes),
-    mInAlluxioPercentage: options.cachedPercentage,
+    mInAlluxioPercentage: cached?.percentage ?? 0,
+    ...(cached ? { mInAlluxioBytes: cached.bytes } : {}),
     mContentHash: status.etag ?? '',
   };
 }

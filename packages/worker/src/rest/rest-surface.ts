@@ -2,8 +2,10 @@
 
 import { emptyBody, textBody } from '@alluxio-ts/common/body';
 import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
+import { nextStartAfterHeader } from '@alluxio-ts/common/protocol/worker-api';
 import type {
   RequestHandler,
   TransportRequest,
@@ -14,7 +16,7 @@ import type { FileName, MountTable, ServedMount } from '../cache/mount-table.ts'
 import type { Placement } from '../cache/placement.ts';
 import { retryAfterHeaders } from '../http/error-headers.ts';
 import { outcomeHeader, withFoundFile } from '../http/file-answer.ts';
-import { listFiles, statPath } from './file-listing.ts';
+import { filesLimitMax, listFiles, statPath } from './file-listing.ts';
 import { countParameter, parseRestTarget, requiredParameter } from './rest-target.ts';
 import type { RestTarget } from './rest-target.ts';
 
@@ -61,9 +63,7 @@ async function answer(request: TransportRequest, options: RestSurfaceOptions): P
     case 'ufsInfo':
       return jsonResponse(ufsInfo(options));
     case 'files':
-      return jsonResponse(
-        await listFiles(requiredParameter(target, 'path'), options, { signal: request.signal }),
-      );
+      return answerFiles(target, options, request.signal);
     case 'info':
       return jsonResponse([
         await statPath(requiredParameter(target, 'path'), options, { signal: request.signal }),
@@ -87,6 +87,36 @@ async function answer(request: TransportRequest, options: RestSurfaceOptions): P
     default:
       throw unknownCall(request.target);
   }
+}
+
+/**
+ * `/v1/files?path=`, with additions of ours: `limit` and `startAfter` give pages, whose answer names the next `startAfter` in a header as long as
+ * there is one; `recursive=true` gives every file below; `cached=true` says how much of each is cached.
+ */
+async function answerFiles(
+  target: RestTarget,
+  options: RestSurfaceOptions,
+  signal: AbortSignal,
+): Promise<TransportResponse> {
+  const limit = countParameter(target, 'limit');
+  const request = {
+    path: requiredParameter(target, 'path'),
+    isRecursive: target.query.get('recursive') === 'true',
+    wantsCached: target.query.get('cached') === 'true',
+    ...(limit === undefined
+      ? {}
+      : {
+          page: {
+            limit: Math.max(1, Math.min(filesLimitMax, limit)),
+            startAfter: target.query.get('startAfter'),
+          },
+        }),
+  };
+  const { objects, nextStartAfter } = await listFiles(request, options, { signal });
+  const response = jsonResponse(objects);
+  if (nextStartAfter === undefined) return response;
+  const next = encodeURIComponent(nextStartAfter.toWellFormed());
+  return { ...response, headers: [...response.headers, [nextStartAfterHeader, next]] };
 }
 
 /** `/v1/file/<id>/page/<index>?offset=&length=`: a part of one page; shorter than asked means that the file ends there. */
@@ -147,7 +177,11 @@ function fileOf(target: RestTarget, id: string, options: RestSurfaceOptions): Fi
   const path = target.query.get('ufsFullPath');
   if (path !== undefined && path !== '') {
     const file = options.mounts.findByUfsPath(path);
-    if (!file) throw new AlluxioError('MountNotFound', `no mount holds ${path}`);
+    if (!file)
+      throw new AlluxioError(
+        'MountNotFound',
+        `no mount holds ${path}; "alluxio mount list" shows what is mounted`,
+      );
     return file;
   }
   const ufsPath = options.cache.files.pathOfId(id);
@@ -186,7 +220,10 @@ function jsonResponse(value: unknown): TransportResponse {
 
 function errorResponse(request: TransportRequest, error: AlluxioError, logger: Logger): TransportResponse {
   if (error.code === 'Internal') {
-    logger.error({ requestId: request.requestId, target: request.target, error }, 'request-failed');
+    logger.error(
+      { requestId: request.requestId, target: loggableTarget(request.target), error },
+      'request-failed',
+    );
   }
   const message = error.code === 'Internal' ? 'internal error; the log has the request id' : error.message;
   const headers = [['content-type', 'application/json'] as const, ...retryAfterHeaders(error)];

@@ -2,6 +2,7 @@
 
 import { emptyBody, textBody } from '@alluxio-ts/common/body';
 import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type {
   RequestHandler,
@@ -209,7 +210,10 @@ function xmlResponse(document: string): TransportResponse {
 
 function errorResponse(request: TransportRequest, error: AlluxioError, logger: Logger): TransportResponse {
   if (error.code === 'Internal') {
-    logger.error({ requestId: request.requestId, target: request.target, error }, 'request-failed');
+    logger.error(
+      { requestId: request.requestId, target: loggableTarget(request.target), error },
+      'request-failed',
+    );
   }
   const headers: [string, string][] = [...retryAfterHeaders(error)];
   const sizeBytes = error.context['sizeBytes'];

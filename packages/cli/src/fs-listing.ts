@@ -1,0 +1,89 @@
+/** `fs ls`: a directory as it comes, page by page; whole and bounded where an order is asked for. */
+
+import type { WorkerClient } from '@alluxio-ts/common/client/worker-client';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
+import { withWorker } from './connections.ts';
+import type { ProgramOptions } from './context.ts';
+import { formatLine, type TimestampName } from './file-format.ts';
+import { walk } from './file-walk.ts';
+import { LineBatch } from './line-batch.ts';
+import { onPath } from './path-failures.ts';
+
+export interface ListFlags {
+  readonly d?: true;
+  readonly humanReadable?: true;
+  readonly recursive?: true;
+  readonly reverse?: true;
+  readonly sort?: SortName;
+  readonly timestamp: TimestampName;
+}
+
+type Order = (one: FileInfo, other: FileInfo) => number;
+
+const orders = {
+  creationTime: (one, other) => one.mCreationTimeMs - other.mCreationTimeMs,
+  inMemoryPercentage: (one, other) => one.mInAlluxioPercentage - other.mInAlluxioPercentage,
+  lastAccessTime: (one, other) => one.mLastAccessTimeMs - other.mLastAccessTimeMs,
+  lastModificationTime: (one, other) => one.mLastModificationTimeMs - other.mLastModificationTimeMs,
+  name: (one, other) => compareTexts(one.mName, other.mName),
+  path: (one, other) => compareTexts(one.mPath, other.mPath),
+  size: (one, other) => one.mLength - other.mLength,
+} as const satisfies Readonly<Record<string, Order>>;
+
+export type SortName = keyof typeof orders;
+export const sortNames = Object.keys(orders) as readonly SortName[];
+
+/** To sort, everything must be in memory. */
+const sortedMax = 100_000;
+
+export async function listPath(context: ProgramOptions, path: string, flags: ListFlags): Promise<void> {
+  await withWorker(context, ({ worker }) =>
+    onPath(path, async () => {
+      const found = await worker.stat(path);
+      const lines = new LineBatch(context);
+      const lineOptions = { isHumanReadable: flags.humanReadable === true, timestamp: flags.timestamp };
+      for await (const file of ordered(path, entriesOf(worker, found, flags), flags)) {
+        await lines.add(formatLine(file, lineOptions));
+      }
+      await lines.flush();
+    }),
+  );
+}
+
+function entriesOf(
+  worker: WorkerClient,
+  found: FileInfo,
+  flags: ListFlags,
+): AsyncIterable<FileInfo> | Iterable<FileInfo> {
+  if (flags.d || found.mType === 'file') return [found];
+  const wantsCached = flags.sort === 'inMemoryPercentage';
+  return flags.recursive ? walk(worker, found, { wantsCached }) : worker.list(found.mPath, { wantsCached });
+}
+
+async function* ordered(
+  path: string,
+  entries: AsyncIterable<FileInfo> | Iterable<FileInfo>,
+  flags: ListFlags,
+): AsyncGenerator<FileInfo> {
+  if (flags.sort === undefined && !flags.reverse) {
+    yield* entries;
+    return;
+  }
+  const all: FileInfo[] = [];
+  for await (const entry of entries) {
+    if (all.length === sortedMax) {
+      throw new AlluxioError(
+        'InvalidArgument',
+        `${path} has more than ${sortedMax} entries, too many to sort; list it without --sort and -r, and pipe it through "sort"`,
+      );
+    }
+    all.push(entry);
+  }
+  all.sort(orders[flags.sort ?? 'path']);
+  yield* flags.reverse ? all.toReversed() : all;
+}
+
+function compareTexts(one: string, other: string): number {
+  return Buffer.compare(Buffer.from(one), Buffer.from(other));
+}

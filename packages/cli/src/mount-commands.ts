@@ -1,0 +1,112 @@
+/** `alluxio mount`: binds paths of the namespace to under storages. */
+
+import type { MountView } from '@alluxio-ts/common/protocol/coordinator-api';
+import type { Command } from 'commander';
+import { withCoordinator } from './connections.ts';
+import type { ProgramOptions } from './context.ts';
+import { referencesHelp, valueReader } from './option-references.ts';
+import { formatStructured } from './structured-text.ts';
+
+interface AddFlags {
+  readonly path: string;
+  readonly ufsUri: string;
+  readonly option: readonly (readonly [string, string])[];
+  readonly check: boolean;
+}
+
+export function addMountCommands(program: Command, context: ProgramOptions): void {
+  const readOption = valueReader(context);
+  const mount = program
+    .command('mount')
+    .description('Binds paths of the namespace to under storages.')
+    .addHelpText('after', mountHelp);
+  mount
+    .command('add')
+    .description('Mounts an under storage at a direct child of the root.')
+    .requiredOption('--path <path>', 'where in the namespace, such as /s3')
+    .requiredOption('--ufs-uri <uri>', 'what is mounted: s3://bucket/dir, file:///dir or /dir')
+    .option(
+      '--option <name=value>',
+      'an option of the under storage; may be repeated',
+      (text: string, before: readonly (readonly [string, string])[]) => [
+        ...before,
+        readOption('--option', text),
+      ],
+      [],
+    )
+    .option('--no-check', 'mount without asking the under storage first')
+    .addHelpText('after', addHelp)
+    .action((flags: AddFlags) => add(context, flags));
+  mount
+    .command('list')
+    .description('Shows all mounts; secrets as xxx.')
+    .option('--json', 'as JSON')
+    .addHelpText('after', listHelp)
+    .action((flags: { readonly json?: true }) => list(context, flags));
+  mount
+    .command('remove')
+    .description('Removes a mount. What is in the under storage stays as it is.')
+    .requiredOption('--path <path>', 'the path as it was mounted')
+    .addHelpText('after', removeHelp)
+    .action((flags: { readonly path: string }) => remove(context, flags.path));
+}
+
+async function add(context: ProgramOptions, flags: AddFlags): Promise<void> {
+  const added = await withCoordinator(context, (client) =>
+    client.addMount({
+      path: flags.path,
+      ufsUri: flags.ufsUri,
+      options: Object.fromEntries(flags.option),
+      check: flags.check,
+    }),
+  );
+  const count = Object.keys(added.options).length;
+  context.stdout.write(
+    `Mounted ufsPath=${added.ufsUri} to alluxioPath=${added.path} with ${count} options\n`,
+  );
+}
+
+async function list(context: ProgramOptions, flags: { readonly json?: true }): Promise<void> {
+  const mounts = await withCoordinator(context, (client) => client.listMounts());
+  context.stdout.write(
+    flags.json
+      ? formatStructured({ mounts }, 'json')
+      : ['Listing all mount points', ...mounts.map(formatMount), ''].join('\n'),
+  );
+}
+
+async function remove(context: ProgramOptions, path: string): Promise<void> {
+  const removed = await withCoordinator(context, (client) => client.removeMount(path));
+  context.stdout.write(`Unmounted alluxioPath=${removed.path} from ufsPath=${removed.ufsUri}\n`);
+}
+
+/** The form that Alluxio prints: `s3://bucket/dir on /s3/ properties={name=value, name=value}`. */
+function formatMount({ path, ufsUri, options }: MountView): string {
+  const properties = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+  return `${ufsUri} on ${path}/ properties={${properties.join(', ')}}`;
+}
+
+const mountHelp = `
+Examples:
+  alluxio mount add --path /data --ufs-uri file:///mnt/nas/data
+  alluxio mount list
+  alluxio mount remove --path /data
+`;
+
+const addHelp = `${referencesHelp}
+Examples:
+  alluxio mount add --path /data --ufs-uri file:///mnt/nas/data
+  alluxio mount add --path /s3/ --ufs-uri s3://bucket/ --option s3a.accessKeyId=<ID> --option s3a.secretKey=<KEY>
+  alluxio mount add --path /s3 --ufs-uri s3://bucket/ --option s3a.accessKeyId=env:KEY_ID --option s3a.secretKey=@key.txt
+`;
+
+const listHelp = `
+Examples:
+  alluxio mount list
+  alluxio mount list --json
+`;
+
+const removeHelp = `
+Examples:
+  alluxio mount remove --path /s3
+`;

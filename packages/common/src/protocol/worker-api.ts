@@ -1,0 +1,28 @@
+/** What a worker's REST API (`/v1/…`) says, for its client; `docs/http-api.md` has the calls. */
+
+import { z } from 'zod';
+
+/** On a page of `/v1/files`: where the next one begins, percent-encoded; absent on the last. */
+export const nextStartAfterHeader = 'x-alluxio-next-start-after';
+
+/** A file or directory. Of Alluxio's fields those that are used here; others may be there. */
+export const fileObjectSchema = z.object({
+  mType: z.enum(['file', 'directory']),
+  mName: z.string(),
+  /** In Alluxio's namespace. */
+  mPath: z.string(),
+  mUfsPath: z.string(),
+  mLastModificationTimeMs: z.number(),
+  mCreationTimeMs: z.number(),
+  mLastAccessTimeMs: z.number(),
+  mLength: z.int(),
+  mOwner: z.string(),
+  mGroup: z.string(),
+  mMode: z.int(),
+  mInAlluxioPercentage: z.number(),
+  mInAlluxioBytes: z.int().optional(),
+});
+
+export type FileInfo = z.infer<typeof fileObjectSchema>;
+
+export const fileObjectsSchema = z.array(fileObjectSchema);

@@ -1,0 +1,527 @@
+/* IMPORTANT
+ * This snapshot file is auto-generated, but designed for humans.
+ * It should be checked into source control and tracked carefully.
+ * Re-generate by setting TAP_SNAPSHOT=1 and running tests.
+ * Make sure to inspect the output below.  Do not ignore changes!
+ */
+'use strict'
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio --help 1`] = `
+Usage: alluxio [options] [command]
+
+Distributed read cache between compute and storage.
+
+Options:
+  -h, --help            display help for command
+
+Commands:
+  standalone [options]  Runs coordinator and worker in one process, on 127.0.0.1 unless configured
+                        otherwise.
+  mount                 Binds paths of the namespace to under storages.
+  fs                    Looks at files and reads them through the cache. A path is one of the
+                        namespace (/s3/dir/a) or of the under storage (s3://bucket/dir/a).
+  cache                 Empties caches. What is in the under storage stays as it is.
+  conf                  Shows the configuration.
+  info                  Shows facts about this installation and its cluster.
+  help [command]        display help for command
+
+Anywhere on the line:
+  -Dname=value        sets an option; "alluxio conf get --source" lists them all
+
+Exit code: 0, or 1 for any failure, whose reason is one line on standard error.
+
+Examples:
+  alluxio mount add --path /s3 --ufs-uri s3://bucket/dir --option alluxio.underfs.s3.region=us-east-1
+  alluxio mount list
+  alluxio fs ls -R /s3/dir
+  alluxio fs cat /s3/dir/file.csv
+  alluxio cache free --path /s3/dir
+  alluxio info report
+  alluxio -Dalluxio.coordinator.hostname=cache-1 mount list
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio cache --help 1`] = `
+Usage: alluxio cache [options] [command]
+
+Empties caches. What is in the under storage stays as it is.
+
+Options:
+  -h, --help      display help for command
+
+Commands:
+  free [options]  Drops what is cached below a path, or everything that one worker has cached.
+  format          Drops everything that any worker has cached: all pages and all that is known of
+                  files.
+  help [command]  display help for command
+
+Examples:
+  alluxio cache free --path /s3/dir
+  alluxio cache format
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio cache format --help 1`] = `
+Usage: alluxio cache format [options]
+
+Drops everything that any worker has cached: all pages and all that is known of files.
+
+Options:
+  -h, --help  display help for command
+
+Asks nothing and needs the admin token (alluxio.security.admin.token.file).
+
+Examples:
+  alluxio cache format
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio cache free --help 1`] = `
+Usage: alluxio cache free [options]
+
+Drops what is cached below a path, or everything that one worker has cached.
+
+Options:
+  --path <path>      a path of the namespace or of the under storage, on every worker
+  --worker <worker>  the id, the host, or host:port of a worker
+  -h, --help         display help for command
+
+Needs the admin token (alluxio.security.admin.token.file).
+
+Examples:
+  alluxio cache free --path /s3/dir
+  alluxio cache free --path s3://bucket/dir/file.csv
+  alluxio cache free --worker cache-1
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio conf --help 1`] = `
+Usage: alluxio conf [options] [command]
+
+Shows the configuration.
+
+Options:
+  -h, --help            display help for command
+
+Commands:
+  get [options] [name]  Prints the value of an option, or all of them; secrets as xxx.
+  help [command]        display help for command
+
+Examples:
+  alluxio conf get
+  alluxio conf get alluxio.worker.page.store.page.size --source
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio conf get --help 1`] = `
+Usage: alluxio conf get [options] [name]
+
+Prints the value of an option, or all of them; secrets as xxx.
+
+Arguments:
+  name        the option
+
+Options:
+  --source    print where a value comes from
+  -h, --help  display help for command
+
+Examples:
+  alluxio conf get
+  alluxio conf get alluxio.worker.page.store.page.size --source
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio fs --help 1`] = `
+Usage: alluxio fs [options] [command]
+
+Looks at files and reads them through the cache. A path is one of the namespace (/s3/dir/a) or of
+the under storage (s3://bucket/dir/a).
+
+Options:
+  -h, --help                      display help for command
+
+Commands:
+  ls [options] <path>             Lists what lies in a directory: mode, size, time (UTC), kind,
+                                  path.
+  stat [options] [path]           Shows what is known of a file or directory.
+  cat <path>                      Writes a file to standard output.
+  head [options] <path>           Writes the first bytes of a file to standard output.
+  tail [options] <path>           Writes the last bytes of a file to standard output.
+  cp [options] <source> <target>  Copies a file of the namespace to a local file or directory.
+                                  Writing to the namespace is not offered.
+  test [options] <path>           Tells by the exit code whether a path is what the flags say: 0
+                                  when all of them hold, else 1.
+  location <path>                 Shows which worker owns a file, as host:port of its REST API.
+  check-cached [options] <path>   Shows how much of the files below a path is cached.
+  help [command]                  display help for command
+
+Examples:
+  alluxio fs ls /s3
+  alluxio fs cat /s3/dir/a.csv
+  alluxio fs stat s3://bucket/dir/a.csv
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio fs cat --help 1`] = `
+Usage: alluxio fs cat [options] <path>
+
+Writes a file to standard output.
+
+Arguments:
+  path        the file
+
+Options:
+  -h, --help  display help for command
+
+Examples:
+  alluxio fs cat /s3/dir/a.csv
+  alluxio fs cat s3://bucket/dir/a.tar | tar -t
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio fs check-cached --help 1`] = `
+Usage: alluxio fs check-cached [options] <path>
+
+Shows how much of the files below a path is cached.
+
+Arguments:
+  path          the file or directory
+
+Options:
+  --sample <n>  look at one file in n (default: 1)
+  --limit <n>   look at so many files at most (default: 1000)
+  -h, --help    display help for command
+
+Examples:
+  alluxio fs check-cached /s3/dir
+  alluxio fs check-cached --sample 10 --limit 100 s3://bucket/dir
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio fs cp --help 1`] = `
+Usage: alluxio fs cp [options] <source> <target>
+
+Copies a file of the namespace to a local file or directory. Writing to the namespace is not
+offered.
+
+Arguments:
+  source           a path of the namespace or of the under storage
+  target           a local path, or file:///path
+
+Options:
+  -R, --recursive  a directory with everything below
+  -p, --preserve   keep the times of the files
+  --thread <n>     files copied at once (default: 4)
+  -h, --help       display help for command
+
+Examples:
+  alluxio fs cp /s3/dir/a.csv .
+  alluxio fs cp /s3/dir/a.csv file:///tmp/b.csv
+  alluxio fs cp -R --thread 8 s3://bucket/dir /tmp/dir
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio fs head --help 1`] = `
+Usage: alluxio fs head [options] <path>
+
+Writes the first bytes of a file to standard output.
+
+Arguments:
+  path                the file
+
+Options:
+  -c, --bytes <size>  how many (default: 1024)
+  -h, --help          display help for command
+
+Examples:
+  alluxio fs head /s3/dir/a.csv
+  alluxio fs head -c 64KB /s3/dir/a.csv
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio fs location --help 1`] = `
+Usage: alluxio fs location [options] <path>
+
+Shows which worker owns a file, as host:port of its REST API.
+
+Arguments:
+  path        the file
+
+Options:
+  -h, --help  display help for command
+
+Examples:
+  alluxio fs location /s3/dir/a.csv
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio fs ls --help 1`] = `
+Usage: alluxio fs ls [options] <path>
+
+Lists what lies in a directory: mode, size, time (UTC), kind, path.
+
+Arguments:
+  path                  the directory or file
+
+Options:
+  -d                    the directory itself
+  -h, --human-readable  sizes as 75.72KB
+  -R, --recursive       everything below
+  -r, --reverse         in reverse order
+  --sort <field>        in the order of (choices: "creationTime", "inMemoryPercentage",
+                        "lastAccessTime", "lastModificationTime", "name", "path", "size")
+  --timestamp <which>   the time to show (choices: "createdTime", "lastAccessTime",
+                        "lastModifiedTime", default: "lastModifiedTime")
+  --help                display help for command
+
+Examples:
+  alluxio fs ls /s3/dir
+  alluxio fs ls -R -h s3://bucket/dir
+  alluxio fs ls --sort size -r /s3/dir
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio fs stat --help 1`] = `
+Usage: alluxio fs stat [options] [path]
+
+Shows what is known of a file or directory.
+
+Arguments:
+  path                   the file or directory
+
+Options:
+  --path <path>          the same
+  -f, --format <format>  what to print, made of %N name, %z size, %u owner, %g group, %i file id, %y
+                         time, %Y time in ms, %b pages
+  -h, --help             display help for command
+
+Examples:
+  alluxio fs stat /s3/dir/a.csv
+  alluxio fs stat -f "%N %z %u %g %i %y %Y %b" /s3/dir/a.csv
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio fs tail --help 1`] = `
+Usage: alluxio fs tail [options] <path>
+
+Writes the last bytes of a file to standard output.
+
+Arguments:
+  path                the file
+
+Options:
+  -c, --bytes <size>  how many (default: 1024)
+  -h, --help          display help for command
+
+Examples:
+  alluxio fs tail /s3/dir/a.csv
+  alluxio fs tail -c 64KB /s3/dir/a.csv
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio fs test --help 1`] = `
+Usage: alluxio fs test [options] <path>
+
+Tells by the exit code whether a path is what the flags say: 0 when all of them hold, else 1.
+
+Arguments:
+  path        the file or directory
+
+Options:
+  -d          it is a directory
+  -e          it exists
+  -f          it is a file
+  -s          it is a directory, or a file that is not empty
+  -z          it is an empty file
+  -h, --help  display help for command
+
+Examples:
+  alluxio fs test -e /s3/dir/_SUCCESS && echo done
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio info --help 1`] = `
+Usage: alluxio info [options] [command]
+
+Shows facts about this installation and its cluster.
+
+Options:
+  -h, --help               display help for command
+
+Commands:
+  version                  Prints the version of this command.
+  nodes                    Shows the workers and whether they are there.
+  report [options] [kind]  Shows the state of the cluster: a summary, its metrics, or its under
+                           storages.
+  help [command]           display help for command
+
+Examples:
+  alluxio info version
+  alluxio info nodes
+  alluxio info report
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio info nodes --help 1`] = `
+Usage: alluxio info nodes [options]
+
+Shows the workers and whether they are there.
+
+Options:
+  -h, --help  display help for command
+
+The address is that of the worker's REST API; tabs part the columns.
+
+Examples:
+  alluxio info nodes
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio info report --help 1`] = `
+Usage: alluxio info report [options] [kind]
+
+Shows the state of the cluster: a summary, its metrics, or its under storages.
+
+Arguments:
+  kind               of what (choices: "summary", "metrics", "ufs", default: "summary")
+
+Options:
+  --format <format>  for programs (choices: "json", "yaml")
+  -h, --help         display help for command
+
+Examples:
+  alluxio info report
+  alluxio info report --format json
+  alluxio info report metrics
+  alluxio info report ufs --format yaml
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio info version --help 1`] = `
+Usage: alluxio info version [options]
+
+Prints the version of this command.
+
+Options:
+  -h, --help  display help for command
+
+Examples:
+  alluxio info version
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio mount --help 1`] = `
+Usage: alluxio mount [options] [command]
+
+Binds paths of the namespace to under storages.
+
+Options:
+  -h, --help        display help for command
+
+Commands:
+  add [options]     Mounts an under storage at a direct child of the root.
+  list [options]    Shows all mounts; secrets as xxx.
+  remove [options]  Removes a mount. What is in the under storage stays as it is.
+  help [command]    display help for command
+
+Examples:
+  alluxio mount add --path /data --ufs-uri file:///mnt/nas/data
+  alluxio mount list
+  alluxio mount remove --path /data
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio mount add --help 1`] = `
+Usage: alluxio mount add [options]
+
+Mounts an under storage at a direct child of the root.
+
+Options:
+  --path <path>          where in the namespace, such as /s3
+  --ufs-uri <uri>        what is mounted: s3://bucket/dir, file:///dir or /dir
+  --option <name=value>  an option of the under storage; may be repeated (default: [])
+  --no-check             mount without asking the under storage first
+  -h, --help             display help for command
+
+A value may be @file (the text of that file) or env:NAME (that environment variable), which keeps secrets
+off the command line; one that begins so itself must be given in one of these ways.
+
+Examples:
+  alluxio mount add --path /data --ufs-uri file:///mnt/nas/data
+  alluxio mount add --path /s3/ --ufs-uri s3://bucket/ --option s3a.accessKeyId=<ID> --option s3a.secretKey=<KEY>
+  alluxio mount add --path /s3 --ufs-uri s3://bucket/ --option s3a.accessKeyId=env:KEY_ID --option s3a.secretKey=@key.txt
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio mount list --help 1`] = `
+Usage: alluxio mount list [options]
+
+Shows all mounts; secrets as xxx.
+
+Options:
+  --json      as JSON
+  -h, --help  display help for command
+
+Examples:
+  alluxio mount list
+  alluxio mount list --json
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio mount remove --help 1`] = `
+Usage: alluxio mount remove [options]
+
+Removes a mount. What is in the under storage stays as it is.
+
+Options:
+  --path <path>  the path as it was mounted
+  -h, --help     display help for command
+
+Examples:
+  alluxio mount remove --path /s3
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio standalone --help 1`] = `
+Usage: alluxio standalone [options]
+
+Runs coordinator and worker in one process, on 127.0.0.1 unless configured otherwise.
+
+Options:
+  --mount <path=uri>     mount an under storage at start; may be repeated
+  --option <name=value>  an option of the mount before it; may be repeated
+  -h, --help             display help for command
+
+A value may be @file (the text of that file) or env:NAME (that environment variable), which keeps secrets
+off the command line; one that begins so itself must be given in one of these ways.
+
+Examples:
+  alluxio standalone --mount /data=/mnt/nas/data
+  alluxio standalone --mount /s3=s3://bucket/ --option alluxio.underfs.s3.region=us-east-1
+  alluxio standalone -Dalluxio.worker.page.store.sizes=100GB
+
+
+`
