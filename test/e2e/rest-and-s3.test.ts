@@ -66,7 +66,7 @@ t.test('files and info, by UFS path raw and encoded, and by Alluxio path', async
     mHumanReadableFileSize: '1B',
   });
   const fields =
-    'mType mName mPath mUfsPath mLastModificationTimeMs mLength mHumanReadableFileSize mCompleted mOwner mGroup mMode mCreationTimeMs mLastAccessTimeMs mPersisted mInAlluxioPercentage mContentHash';
+    'mType mName mPath mUfsPath mLastModificationTimeMs mLength mHumanReadableFileSize mCompleted mOwner mGroup mMode mCreationTimeMs mLastAccessTimeMs mPersisted mInAlluxioPercentage mInAlluxioBytes mContentHash';
   t.strictSame(
     Object.keys(file ?? {}).toSorted(),
     fields.split(' ').toSorted(),
