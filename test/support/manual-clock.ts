@@ -43,19 +43,20 @@ export class ManualClock implements Clock {
     return promise;
   }
 
-  /** Moves both times on and wakes whoever slept until then. */
+  /** Moves both times on at once, as when the process stood still, and wakes whoever slept until then, in their order. */
   advance(ms: number): void {
     this.#monotonicMs += ms;
     this.#wallMs += ms;
-    for (const sleeper of this.#sleepers) {
-      if (sleeper.wakeAtMs > this.#monotonicMs) continue;
+    const due = [...this.#sleepers].filter((sleeper) => sleeper.wakeAtMs <= this.#monotonicMs);
+    for (const sleeper of due.toSorted((one, other) => one.wakeAtMs - other.wakeAtMs)) {
       this.#sleepers.delete(sleeper);
       sleeper.wake();
     }
   }
 
-  /** Sets the wall clock alone, as a jump of the system's time does. */
-  jump(ms: number): void {
-    this.#wallMs += ms;
+  /** The same, and lets whoever woke run. */
+  async pass(ms: number): Promise<void> {
+    this.advance(ms);
+    await new Promise((resolve) => setImmediate(resolve));
   }
 }

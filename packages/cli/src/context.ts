@@ -14,6 +14,8 @@ export interface MainOptions {
   readonly workingDir: string;
   readonly stdout: Output;
   readonly stderr: Output;
+  /** Whether a person reads stderr. */
+  readonly isTerminal: boolean;
   /** The same standard output for what may be long: resolves when it was taken, so that a slow reader holds back the command. */
   writeOut(chunk: string | Uint8Array): Promise<void>;
   /** Resolves with the name of the signal that asks the process to stop; called by commands that must not end in the middle. */

@@ -36,6 +36,7 @@ export async function runProcess(process: NodeJS.Process): Promise<void> {
     workingDir: process.cwd(),
     stdout: process.stdout,
     stderr: process.stderr,
+    isTerminal: process.stderr.isTTY,
     writeOut: (chunk) => writeTaken(process.stdout, chunk),
     stopSignal: () => firstStopSignal(process),
   });

@@ -1,7 +1,8 @@
 /** `alluxio standalone`: starts everything, says where it is, and runs until a signal drains it. */
 
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
-import { createLogger } from '@alluxio-ts/common/logger';
+import { createLogger, type LoggerOptions } from '@alluxio-ts/common/logger';
+import type { Options } from '@alluxio-ts/common/options';
 import { optionsOf, type ProgramOptions } from './context.ts';
 import { samplePath, type Standalone, startStandalone } from './standalone.ts';
 import type { StandaloneArguments } from './standalone-arguments.ts';
@@ -14,7 +15,7 @@ export async function runStandalone(context: ProgramOptions, standalone: Standal
   for (const notice of options.notices) context.stderr.write(`alluxio: ${notice}\n`);
   const logger = createLogger({
     process: 'standalone',
-    level: options.get('alluxio.log.level'),
+    level: logLevelOf(options, context),
     destination: context.stderr,
   });
   const running = await startStandalone({
@@ -30,6 +31,12 @@ export async function runStandalone(context: ProgramOptions, standalone: Standal
   context.stdout.write(`${signal}: finishing what is under way (again to stop at once)\n`);
   await running.close({ deadlineMs: drainDeadlineMs });
   context.stdout.write('stopped\n');
+}
+
+/** A person at a terminal reads the banner; the log's lines are for them only when something is wrong, unless they ask for more. */
+function logLevelOf(options: Options, context: ProgramOptions): LoggerOptions['level'] {
+  const isChosen = options.entryOf('alluxio.log.level').source.kind !== 'DEFAULT';
+  return context.isTerminal && !isChosen ? 'warn' : options.get('alluxio.log.level');
 }
 
 function banner(running: Standalone, bindHost: string): string {

@@ -3,7 +3,7 @@
  * `npm start`.
  */
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
@@ -19,6 +19,7 @@ import { readOrCreateSecretFile } from '@alluxio-ts/common/secret-file';
 import { openEmbeddedKvStore } from '@alluxio-ts/common/state/embedded-kv-store';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
+import { formatSize } from '@alluxio-ts/common/units';
 import type { MountControl, MountProbe } from '@alluxio-ts/coordinator/control/mount-control';
 import { type Coordinator, startCoordinator } from '@alluxio-ts/coordinator/coordinator';
 import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
@@ -184,6 +185,7 @@ async function openPageStore(
     await mkdir(dir, { recursive: true });
     const lock: DirectoryLock = lockDirectory(dir);
     closers.push(() => lock.release());
+    await warnOfFullDisk(dir, sizes[index] ?? 0, logger);
     stores.push(
       await DiskPageStore.open({
         dir,
@@ -197,6 +199,29 @@ async function openPageStore(
     );
   }
   return new SpreadPageStore(stores);
+}
+
+/** A cache that cannot grow to its size still works, but not as its owner expects. */
+async function warnOfFullDisk(dir: string, sizeBytes: number, logger: Logger): Promise<void> {
+  const { bavail, bsize } = await statfs(dir);
+  const freeBytes = bavail * bsize;
+  const usedBytes = await sizeOfFiles(join(dir, 'segments'));
+  if (freeBytes + usedBytes >= sizeBytes) return;
+  logger.warn(
+    {
+      dir,
+      size: formatSize(sizeBytes),
+      free: formatSize(freeBytes),
+      option: 'alluxio.worker.page.store.sizes',
+    },
+    'cache-larger-than-disk',
+  );
+}
+
+async function sizeOfFiles(dir: string): Promise<number> {
+  const names = await readdir(dir).catch(() => []);
+  const files = await Promise.all(names.map((name) => stat(join(dir, name))));
+  return files.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** Adds those that are not there yet, and replaces those whose options changed. A path that is mounted on something else is an error that says so. */

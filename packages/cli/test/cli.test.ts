@@ -36,6 +36,7 @@ async function run(argv: readonly string[], environment: Record<string, string> 
     writeOut: async (chunk) => {
       stdout.push(chunk.toString());
     },
+    isTerminal: false,
     stopSignal: async () => 'SIGTERM',
   });
   return { code, stdout: stdout.join(''), stderr: stderr.join('') };
@@ -209,6 +210,7 @@ await t.test('every command has a help with an example', async (t) => {
     stdout: { write: () => undefined },
     stderr: { write: () => undefined },
     writeOut: async () => undefined,
+    isTerminal: false,
     stopSignal: async () => 'SIGTERM',
   };
   const namesOf = (command: Command, names: readonly string[]): readonly (readonly string[])[] => [

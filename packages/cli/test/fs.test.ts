@@ -91,6 +91,7 @@ async function run(...argv: readonly string[]): Promise<Outcome> {
     writeOut: async (chunk) => {
       stdout.push(Buffer.from(chunk));
     },
+    isTerminal: false,
     stopSignal: () => new Promise(() => undefined),
   });
   return { code, stdout: Buffer.concat(stdout).toString('latin1'), stderr: stderr.join('') };

@@ -76,7 +76,7 @@ export const optionsTable = [
     type: 'enum',
     values: ['debug', 'info', 'warn', 'error', 'silent'],
     default: 'info',
-    help: 'The least serious events that are logged.',
+    help: 'The least serious events that are logged. On a terminal, standalone starts from `warn` unless this is set.',
     readBy: ['coordinator', 'worker'],
   },
   {

@@ -7,6 +7,7 @@ import { Agent, request } from 'undici';
 import type { z } from 'zod';
 import { AlluxioError, type ErrorCode, errnoOf, errorCodes } from '../errors.ts';
 import { errorBodySchema } from '../protocol/coordinator-api.ts';
+import { parseJson } from '../parse-json.ts';
 
 export interface RemoteProcessOptions {
   /** For errors: `coordinator`, `worker`. */
@@ -194,12 +195,4 @@ function reasonOf(thrown: unknown): string {
 
 function isErrorCode(code: string): code is ErrorCode {
   return (errorCodes as readonly string[]).includes(code);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { AlluxioError } from '../errors.ts';
+import { parseJson } from '../parse-json.ts';
 
 /** Under this prefix lies one entry a mount, named by its path without the slash. */
 export function mountsPrefixOf(clusterName: string): string {
@@ -38,12 +39,4 @@ export function decodeMount(key: string, value: string): Mount {
     });
   }
   return parsed.data;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

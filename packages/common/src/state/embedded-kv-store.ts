@@ -21,6 +21,7 @@ import type { KvStore } from './kv-store.ts';
 import { type KvChange, KvTable, type StoredEntry } from './kv-table.ts';
 import { type KvJournal, MemoryKvStore } from './memory-kv-store.ts';
 import { encodeRecord, scanRecords } from './record-file.ts';
+import { parseJson } from '../parse-json.ts';
 
 export interface EmbeddedKvStoreOptions {
   /** Made when it is missing; nobody else may hold it. */
@@ -240,14 +241,6 @@ function decodeRecord<Schema extends z.ZodType>(
   const parsed = schema.safeParse(parseJson(payload));
   if (!parsed.success) throw damaged(file, 'a record has a form that this version does not know');
   return parsed.data;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function damaged(file: string, reason: string): AlluxioError {

@@ -8,6 +8,7 @@
  */
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
+import { parseJson } from '@alluxio-ts/common/parse-json';
 import { parseDuration } from '@alluxio-ts/common/units';
 import { z } from 'zod';
 
@@ -49,7 +50,9 @@ interface Part {
 
 /** Reads the text of a rules file. Throws InvalidOptions that names the file and what is wrong in it. */
 export function parseCacheRules(text: string, fileName: string): CacheRules {
-  const parsed = fileSchema.safeParse(parseJson(text, fileName));
+  const value = parseJson(text);
+  if (value === undefined) throw invalid(fileName, 'not JSON');
+  const parsed = fileSchema.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw invalid(fileName, `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not a rules file'}`);
@@ -91,14 +94,6 @@ function compile(text: string, fileName: string): RegExp {
     return new RegExp(`^(?:${text})$`, 'u');
   } catch (thrown) {
     throw invalid(fileName, `"${text}" is not a regular expression`, thrown);
-  }
-}
-
-function parseJson(text: string, fileName: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (thrown) {
-    throw invalid(fileName, 'not JSON', thrown);
   }
 }
 

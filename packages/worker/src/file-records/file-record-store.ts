@@ -11,6 +11,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { StatementSync } from 'node:sqlite';
 import type { Clock } from '@alluxio-ts/common/clock';
 import type { Logger } from '@alluxio-ts/common/logger';
+import { parseJson } from '@alluxio-ts/common/parse-json';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { z } from 'zod';
 
@@ -249,13 +250,10 @@ function prepare(database: DatabaseSync): Statements {
 }
 
 function parseStatus(text: unknown): FileStatus | undefined {
-  if (typeof text !== 'string') return undefined;
-  try {
-    const status = statusSchema.parse(JSON.parse(text));
-    return { ...status, version: status.version, etag: status.etag, isPartial: false } as FileStatus;
-  } catch {
-    return undefined;
-  }
+  const parsed = statusSchema.safeParse(typeof text === 'string' ? parseJson(text) : undefined);
+  if (!parsed.success) return undefined;
+  const { version, etag, ...status } = parsed.data;
+  return { ...status, version, etag, isPartial: false } as FileStatus;
 }
 
 function numberOf(row: Readonly<Record<string, unknown>> | undefined, column: string): number {

@@ -1,8 +1,7 @@
 /** The REST API of a worker (`/v1/…`), read calls of both generations of Alluxio's Python client, as a function from request to response. */
 
 import { emptyBody, textBody } from '@alluxio-ts/common/body';
-import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
-import { loggableTarget } from '@alluxio-ts/common/loggable-target';
+import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import { nextStartAfterHeader } from '@alluxio-ts/common/protocol/worker-api';
@@ -14,8 +13,8 @@ import type {
 import type { FileCache } from '../cache/file-cache.ts';
 import type { FileName, MountTable, ServedMount } from '../cache/mount-table.ts';
 import type { Placement } from '../cache/placement.ts';
-import { retryAfterHeaders } from '../http/error-headers.ts';
 import { outcomeHeader, withFoundFile } from '../http/file-answer.ts';
+import { createSurface, type ErrorDescription } from '../http/surface.ts';
 import { filesLimitMax, listFiles, statPath } from './file-listing.ts';
 import { countParameter, parseRestTarget, requiredParameter } from './rest-target.ts';
 import type { RestTarget } from './rest-target.ts';
@@ -34,15 +33,12 @@ export interface RestSurfaceOptions {
 const headTailDefaultBytes = 1024;
 
 export function createRestSurface(options: RestSurfaceOptions): RequestHandler {
-  return async (request) => {
-    let response: TransportResponse;
-    try {
-      response = await answer(request, options);
-    } catch (thrown) {
-      response = errorResponse(request, toAlluxioError(thrown), options.logger);
-    }
-    return { ...response, headers: [...response.headers, ['x-request-id', request.requestId]] };
-  };
+  return createSurface({
+    idHeader: 'x-request-id',
+    logger: options.logger,
+    answer: (request) => answer(request, options),
+    describe: describeError,
+  });
 }
 
 async function answer(request: TransportRequest, options: RestSurfaceOptions): Promise<TransportResponse> {
@@ -218,15 +214,7 @@ function jsonResponse(value: unknown): TransportResponse {
   };
 }
 
-function errorResponse(request: TransportRequest, error: AlluxioError, logger: Logger): TransportResponse {
-  if (error.code === 'Internal') {
-    logger.error(
-      { requestId: request.requestId, target: loggableTarget(request.target), error },
-      'request-failed',
-    );
-  }
-  const message = error.code === 'Internal' ? 'internal error; the log has the request id' : error.message;
-  const headers = [['content-type', 'application/json'] as const, ...retryAfterHeaders(error)];
+function describeError(request: TransportRequest, error: AlluxioError, message: string): ErrorDescription {
   const body = textBody(JSON.stringify({ code: error.code, message, requestId: request.requestId }));
-  return { status: error.httpStatus, headers, body };
+  return { headers: [['content-type', 'application/json']], body };
 }

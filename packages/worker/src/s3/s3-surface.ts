@@ -1,8 +1,7 @@
 /** The S3 API of a worker as a function from request to response: what is asked (`s3-target`), which operation it is, and its answer or error document. */
 
 import { emptyBody, textBody } from '@alluxio-ts/common/body';
-import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
-import { loggableTarget } from '@alluxio-ts/common/loggable-target';
+import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type {
   RequestHandler,
@@ -12,8 +11,8 @@ import type {
 import type { FileCache } from '../cache/file-cache.ts';
 import type { MountTable, ServedMount } from '../cache/mount-table.ts';
 import { fileNameOf } from '../cache/mount-table.ts';
-import { retryAfterHeaders } from '../http/error-headers.ts';
 import { answerFile } from '../http/file-answer.ts';
+import { createSurface, type ErrorDescription } from '../http/surface.ts';
 import { listObjects } from './list-objects.ts';
 import type { S3Target } from './s3-target.ts';
 import { parseS3Target } from './s3-target.ts';
@@ -73,15 +72,12 @@ const subresources = [
 ] as const;
 
 export function createS3Surface(options: S3SurfaceOptions): RequestHandler {
-  return async (request) => {
-    let response: TransportResponse;
-    try {
-      response = await answer(request, options);
-    } catch (thrown) {
-      response = errorResponse(request, toAlluxioError(thrown), options.logger);
-    }
-    return { ...response, headers: [...response.headers, ['x-amz-request-id', request.requestId]] };
-  };
+  return createSurface({
+    idHeader: 'x-amz-request-id',
+    logger: options.logger,
+    answer: (request) => answer(request, options),
+    describe: describeError,
+  });
 }
 
 async function answer(request: TransportRequest, options: S3SurfaceOptions): Promise<TransportResponse> {
@@ -208,31 +204,20 @@ function xmlResponse(document: string): TransportResponse {
   return { status: 200, headers: [['content-type', 'application/xml']], body: textBody(document) };
 }
 
-function errorResponse(request: TransportRequest, error: AlluxioError, logger: Logger): TransportResponse {
-  if (error.code === 'Internal') {
-    logger.error(
-      { requestId: request.requestId, target: loggableTarget(request.target), error },
-      'request-failed',
-    );
-  }
-  const headers: [string, string][] = [...retryAfterHeaders(error)];
+function describeError(request: TransportRequest, error: AlluxioError, message: string): ErrorDescription {
+  const headers: [string, string][] = [['content-type', 'application/xml']];
   const sizeBytes = error.context['sizeBytes'];
-  if (error.code === 'InvalidRange' && sizeBytes !== undefined)
+  if (error.code === 'InvalidRange' && sizeBytes !== undefined) {
     headers.push(['content-range', `bytes */${sizeBytes}`]);
-  if (request.method === 'HEAD')
-    return { status: error.httpStatus, headers: [...headers, ['content-length', '0']], body: emptyBody };
+  }
   const document = xmlDocument([
     'Error',
     [
       ['Code', error.s3Code],
-      ['Message', error.code === 'Internal' ? 'internal error; the log has the request id' : error.message],
+      ['Message', message],
       ['Resource', request.target.split('?', 1)[0] ?? '/'],
       ['RequestId', request.requestId],
     ],
   ]);
-  return {
-    status: error.httpStatus,
-    headers: [...headers, ['content-type', 'application/xml']],
-    body: textBody(document),
-  };
+  return { headers, body: textBody(document) };
 }

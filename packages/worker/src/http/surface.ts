@@ -1,0 +1,61 @@
+/** What every surface does around its calls: a request id on each answer, and failures as answers, by the catalogue alone. */
+
+import { type Body, emptyBody } from '@alluxio-ts/common/body';
+import { type AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import { loggableTarget } from '@alluxio-ts/common/loggable-target';
+import type { Logger } from '@alluxio-ts/common/logger';
+import type {
+  RequestHandler,
+  TransportRequest,
+  TransportResponse,
+} from '@alluxio-ts/transport/page-transport';
+
+export interface SurfaceOptions {
+  /** The header that carries the request id. */
+  readonly idHeader: string;
+  readonly logger: Logger;
+  /** Fails with an AlluxioError for what cannot be answered. */
+  answer(request: TransportRequest): Promise<TransportResponse>;
+  /** The error as this surface's clients read it. `message` may be shown: what is internal stays in the log. */
+  describe(request: TransportRequest, error: AlluxioError, message: string): ErrorDescription;
+}
+
+export interface ErrorDescription {
+  readonly headers: TransportResponse['headers'];
+  readonly body: Body;
+}
+
+export function createSurface(options: SurfaceOptions): RequestHandler {
+  return async (request) => {
+    let response: TransportResponse;
+    try {
+      response = await options.answer(request);
+    } catch (thrown) {
+      response = errorResponse(request, toAlluxioError(thrown), options);
+    }
+    return { ...response, headers: [...response.headers, [options.idHeader, request.requestId]] };
+  };
+}
+
+function errorResponse(
+  request: TransportRequest,
+  error: AlluxioError,
+  options: SurfaceOptions,
+): TransportResponse {
+  const isInternal = error.code === 'Internal';
+  if (isInternal) {
+    const target = loggableTarget(request.target);
+    options.logger.error({ requestId: request.requestId, target, error }, 'request-failed');
+  }
+  const message = isInternal ? 'internal error; the log has the request id' : error.message;
+  const { headers, body } = options.describe(request, error, message);
+  const all = [...headers, ...retryAfterHeaders(error)];
+  if (request.method !== 'HEAD') return { status: error.httpStatus, headers: all, body };
+  return { status: error.httpStatus, headers: [...all, ['content-length', '0']], body: emptyBody };
+}
+
+/** Every 503 says when to ask again: as long as the failing side wished, else a second. */
+function retryAfterHeaders(error: AlluxioError): readonly [name: string, value: string][] {
+  if (error.httpStatus !== 503) return [];
+  return [['retry-after', String(Math.ceil((error.retryAfterMs ?? 1000) / 1000))]];
+}
