@@ -164,13 +164,13 @@ void t.test('a read that a disk keeps waiting goes to the storage, as do those a
     t.ok(Buffer.from(contentOf(0, fileBytes)).equals(bytes), 'the bytes of the read that hung');
     t.match(store.health(), { canRead: false, canWrite: false, failedReadCount: 1 });
     t.same(await readAll(), everyFile('bypass-disk'));
-    // The disk answers again: the opening that hung gets a pipe, all later ones the segment.
+    // The disk answers again: the opening that hung gets a pipe, all later ones the segment. The pipe is held to the end.
     const pipe = openSync(path, 'r+');
+    process.once('exit', () => closeSync(pipe));
     renameSync(`${path}.aside`, path);
     clock.advance(coolDownMs + 1);
     await readAll();
     t.same(await readAll(), everyFile('hit'));
     t.equal(store.stats().corruptCount, 0);
-    closeSync(pipe);
   });
 });
