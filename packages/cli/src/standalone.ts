@@ -22,6 +22,7 @@ import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { formatSize } from '@alluxio-ts/common/units';
 import type { MountControl, MountProbe } from '@alluxio-ts/coordinator/control/mount-control';
 import { type Coordinator, startCoordinator } from '@alluxio-ts/coordinator/coordinator';
+import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import { DiskPageStore } from '@alluxio-ts/worker/page-store/disk-page-store';
@@ -78,18 +79,15 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
     const workerId = await loadOrCreateWorkerId(join(workDir, 'worker.id'), random);
     const metrics = new Metrics();
     metrics.set('alluxio_version_info', { version }, 1);
-    const registry = createUfsRegistry({
-      clock,
-      random,
-      environment: parts.environment,
-      metrics: (scheme) => ufsMetrics(metrics, scheme),
-      localAllowedRoots: [
-        sampleDir,
-        ...options.get('alluxio.ufs.local.allowed.roots'),
-        ...localRootsOf(parts.mounts.map((mount) => mount.ufsUri)),
-        ...localRootsOf(stored.map((mount) => mount.ufsUri)),
-      ],
-    });
+    const { environment } = parts;
+    const metricsOf = (scheme: string): UfsMetrics => ufsMetrics(metrics, scheme);
+    const localAllowedRoots = [
+      sampleDir,
+      ...options.get('alluxio.ufs.local.allowed.roots'),
+      ...localRootsOf(parts.mounts.map((mount) => mount.ufsUri)),
+      ...localRootsOf(stored.map((mount) => mount.ufsUri)),
+    ];
+    const registry = createUfsRegistry({ clock, random, environment, metrics: metricsOf, localAllowedRoots });
     const pageStore = await openPageStore(parts, closers);
     const worker = await startWorker(
       {
@@ -101,6 +99,7 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
         metastoreDir: options.get('alluxio.dora.worker.metastore.rocksdb.dir'),
         pageSizeBytes: options.get('alluxio.worker.page.store.page.size'),
         directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
+        fillThreadCount: options.get('alluxio.worker.fill.threads'),
         maxAgeMs: options.get('alluxio.worker.metadata.default.max.age'),
         staleIfErrorMaxMs: options.get('alluxio.worker.metadata.stale.if.error.max'),
         exposesCredentials: options.get('alluxio.worker.ufs.info.credentials.enabled'),
@@ -116,6 +115,7 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
         pageStore,
         decodeMount: (entry) => unsealMount(decodeMount(entry.key, entry.value), box),
         openUfs: (uri, mountOptions) => registry.open(uri, mountOptions, { check: false }),
+        ufsOfThreads: { schemes: registry.schemes, localAllowedRoots, environment, metricsOf },
       },
     );
     let deadlineMs = 0;
@@ -285,10 +285,7 @@ function rulesFileOf(options: Options): { readonly rulesFile?: { path: string; c
   };
 }
 
-function ufsMetrics(
-  metrics: Metrics,
-  scheme: string,
-): ReturnType<NonNullable<Parameters<typeof createUfsRegistry>[0]['metrics']>> {
+function ufsMetrics(metrics: Metrics, scheme: string): UfsMetrics {
   return {
     calls: (operation, outcome) => {
       metrics.add('alluxio_ufs_total', { method: operation, ufs_type: scheme }, 1);

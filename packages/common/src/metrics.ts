@@ -53,6 +53,11 @@ const table = {
     labels: [],
   },
   alluxio_fills_running: { kind: 'gauge', help: 'Pages being fetched now.', labels: [] },
+  alluxio_fill_threads_restarted_total: {
+    kind: 'counter',
+    help: 'Threads for fetching pages that died and were replaced; their fills failed and may be asked for again.',
+    labels: [],
+  },
   alluxio_direct_memory_used_bytes: {
     kind: 'gauge',
     help: 'Memory of the slots that fills and their readers hold.',

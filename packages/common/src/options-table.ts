@@ -160,6 +160,15 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.fill.threads',
+    type: 'integer',
+    default: '1',
+    min: '0',
+    max: '64',
+    help: 'Threads that fetch pages from under storages, so that reads of cached pages do not wait behind them; 0 fetches in the main thread.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.metadata.default.max.age',
     type: 'duration',
     default: '60s',

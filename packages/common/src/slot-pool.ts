@@ -12,7 +12,7 @@
  * has gone; the generation, which grows with each use, tells a late reader that the bytes are no longer its page's. Readers copy out,
  * then check the generation: nothing is ever sent from a slot directly.
  *
- * One thread (that of the pool's owner) takes and frees slots; fill threads touch only watermarks, state and error.
+ * One thread (that of the pool's owner) takes and frees slots and ends fills; fill threads have a `SlotWriter`, which can only bring bytes.
  */
 
 const headerWords = 8;
@@ -42,7 +42,22 @@ export interface SlotLease {
   readonly generation: number;
 }
 
-export class SlotPool {
+/** What another thread needs to write into slots that it is told of: plain data, of which a copy shares the memory. */
+export interface SharedSlots extends SlotPoolOptions {
+  readonly buffer: SharedArrayBuffer;
+}
+
+/** What a fill does with its slot, in whichever thread. */
+export interface SlotWriter {
+  /** The slot's memory: only its fill writes here. */
+  bytesOf(slot: number): Uint8Array<SharedArrayBuffer>;
+  /** Says that bytes [split, split + count) are there. */
+  advanceTail(slot: number, count: number): void;
+  /** Says that bytes [0, count) are there. */
+  advanceHead(slot: number, count: number): void;
+}
+
+export class SlotPool implements SlotWriter {
   readonly slotSizeBytes: number;
   readonly slotCount: number;
   readonly buffer: SharedArrayBuffer;
@@ -52,16 +67,30 @@ export class SlotPool {
   /** Holds on each slot: one of the fill, one a reader. */
   readonly #holds: Uint32Array;
 
-  constructor(options: SlotPoolOptions) {
+  /** The other side of a pool, for a thread that was given its memory. */
+  static attach(shared: SharedSlots): SlotWriter {
+    const pool = new SlotPool(shared);
+    // Slots are taken where the pool was made.
+    pool.#free.length = 0;
+    return pool;
+  }
+
+  constructor(options: SlotPoolOptions & { readonly buffer?: SharedArrayBuffer }) {
     const headerBytes = options.slotCount * headerWords * 4;
     const dataOffset = Math.ceil(headerBytes / 4096) * 4096;
     this.slotSizeBytes = options.slotSizeBytes;
     this.slotCount = options.slotCount;
-    this.buffer = new SharedArrayBuffer(dataOffset + options.slotCount * options.slotSizeBytes);
+    this.buffer =
+      options.buffer ?? new SharedArrayBuffer(dataOffset + options.slotCount * options.slotSizeBytes);
     this.#header = new Int32Array(this.buffer, 0, options.slotCount * headerWords);
     this.#bytes = new Uint8Array(this.buffer, dataOffset);
     this.#holds = new Uint32Array(options.slotCount);
     for (let slot = options.slotCount - 1; slot >= 0; slot--) this.#free.push(slot);
+  }
+
+  get shared(): SharedSlots {
+    const { buffer, slotCount, slotSizeBytes } = this;
+    return { buffer, slotCount, slotSizeBytes };
   }
 
   get freeCount(): number {
@@ -97,17 +126,14 @@ export class SlotPool {
     this.#free.push(slot);
   }
 
-  /** The slot's memory: only its fill writes here. */
   bytesOf(slot: number): Uint8Array<SharedArrayBuffer> {
     return this.#bytes.subarray(slot * this.slotSizeBytes, (slot + 1) * this.slotSizeBytes);
   }
 
-  /** Says that bytes [split, split + count) are there. */
   advanceTail(slot: number, count: number): void {
     this.#publish(slot, tailWord, count);
   }
 
-  /** Says that bytes [0, count) are there. */
   advanceHead(slot: number, count: number): void {
     this.#publish(slot, headWord, count);
   }

@@ -48,6 +48,8 @@ export interface UfsRegistryOptions {
   readonly metrics?: (scheme: string) => UfsMetrics;
   /** Of the process: defaults of some adapters. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The part of a mount's requests that this registry's storages may have under way, where several share them: 1 is all. */
+  readonly concurrencyShare?: number;
   /** Further kinds of storage; one with the name of a built-in takes its place. */
   readonly extraSchemes?: readonly UfsScheme[];
 }
@@ -103,10 +105,11 @@ export function createUfsRegistry(options: UfsRegistryOptions): UfsRegistry {
 
 /** metrics › retry › limit › adapter: a pause between tries takes no place, and what is counted is what the caller saw. */
 function decorate(opened: OpenedUfs, uri: MountUri, options: UfsRegistryOptions): Ufs {
-  const { clock, random, metrics } = options;
+  const { clock, random, metrics, concurrencyShare = 1 } = options;
+  const concurrencyMax = Math.ceil(opened.concurrencyMax * concurrencyShare);
   const limited = withLimit(opened.ufs, {
-    concurrencyMax: opened.concurrencyMax,
-    queueMax: opened.concurrencyMax * queuedPerSlotMax,
+    concurrencyMax,
+    queueMax: concurrencyMax * queuedPerSlotMax,
     name: uri.text,
   });
   const retried = withRetry(limited, {

@@ -1,7 +1,8 @@
 /** The composition of a worker: everything that one is made of is built here, and closed here in the order of who needs whom. */
 
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
@@ -13,16 +14,19 @@ import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
 import type { MountUri } from '@alluxio-ts/common/ufs-path';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
+import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import { CacheControl } from './cache/cache-control.ts';
 import { CacheRulesFile } from './cache/cache-rules-file.ts';
 import { defaultRules } from './cache/cache-rules.ts';
 import { FileCache } from './cache/file-cache.ts';
 import { FileTable, fileTableDefaults } from './cache/file-table.ts';
+import { type FillRunner, LocalFillRunner } from './cache/fill-runner.ts';
 import type { ServedMount } from './cache/mount-table.ts';
 import { MountTable } from './cache/mount-table.ts';
 import { PageFiller } from './cache/page-filler.ts';
 import { SelfPlacement } from './cache/placement.ts';
+import { ThreadFillRunner } from './cache/thread-fill-runner.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
 import { FileRecordStore, fileRecordStoreDefaults } from './file-records/file-record-store.ts';
 import type { PageStore } from './page-store/page-store.ts';
@@ -40,6 +44,8 @@ export interface WorkerOptions {
   readonly metastoreDir: string;
   readonly pageSizeBytes: number;
   readonly directMemoryBytes: number;
+  /** 0 fetches pages in this thread. */
+  readonly fillThreadCount: number;
   readonly maxAgeMs: number;
   readonly staleIfErrorMaxMs: number;
   /** Without one, every file is kept and re-checked after `maxAgeMs`. */
@@ -61,6 +67,14 @@ export interface WorkerParts {
   readonly pageStore: PageStore;
   readonly decodeMount: (entry: KvEntry) => Mount;
   readonly openUfs: (uri: MountUri, options: Readonly<Record<string, string>>) => Ufs;
+  /** What fill threads need to open the same storages for themselves. */
+  readonly ufsOfThreads: {
+    /** Mounts of other schemes are read in this thread. */
+    readonly schemes: readonly string[];
+    readonly localAllowedRoots: readonly string[];
+    readonly environment: Readonly<Record<string, string | undefined>>;
+    readonly metricsOf: (scheme: string) => UfsMetrics;
+  };
 }
 
 /** As the coordinator tells of a worker. */
@@ -120,7 +134,18 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       staleIfErrorMaxMs: options.staleIfErrorMaxMs,
       records,
     });
-    const filler = new PageFiller({ store: pageStore, slots, pageSizeBytes: options.pageSizeBytes, logger });
+    const mountOptions = new WeakMap<ServedMount, Readonly<Record<string, string>>>();
+    const runner = createFillRunner(options.fillThreadCount, parts, slots, (mount) =>
+      mountOptions.get(mount),
+    );
+    closers.push(() => runner.close());
+    const filler = new PageFiller({
+      store: pageStore,
+      slots,
+      runner,
+      pageSizeBytes: options.pageSizeBytes,
+      logger,
+    });
     closers.push(() => filler.idle());
     const cache = new FileCache({
       store: pageStore,
@@ -133,7 +158,6 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
 
     const mounts = new MountTable();
-    const mountOptions = new WeakMap<ServedMount, Readonly<Record<string, string>>>();
     const watcher = new MountWatcher({
       store: parts.store,
       clusterName: options.clusterName,
@@ -143,7 +167,10 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       decode: parts.decodeMount,
       openUfs: parts.openUfs,
       onServed: (mount, given) => mountOptions.set(mount, given),
-      onGone: (mount) => files.forgetBelow(`${mount.uri.text}/`),
+      onGone: (mount) => {
+        files.forgetBelow(`${mount.uri.text}/`);
+        runner.mountGone(mount);
+      },
     });
     await watcher.start();
     closers.push(() => watcher.close());
@@ -228,6 +255,28 @@ function statsOf(pageStore: PageStore, metrics: Metrics, pageSizeBytes: number):
     hitBytes: metrics.totalOf('alluxio_cached_data_read_bytes_total'),
     missBytes: metrics.totalOf('alluxio_missed_data_read_bytes_total'),
   };
+}
+
+function createFillRunner(
+  threadCount: number,
+  parts: WorkerParts,
+  slots: SlotPool,
+  optionsOf: (mount: ServedMount) => Readonly<Record<string, string>> | undefined,
+): FillRunner {
+  if (threadCount === 0) return new LocalFillRunner(slots);
+  const { environment, localAllowedRoots, metricsOf, schemes } = parts.ufsOfThreads;
+  return new ThreadFillRunner({
+    slots,
+    threadCount,
+    threadFile: fileURLToPath(new URL(`fill-thread${extname(import.meta.url)}`, import.meta.url)),
+    localAllowedRoots,
+    environment,
+    id: parts.random.uuid(),
+    optionsOf: (mount) => (schemes.includes(mount.uri.scheme) ? optionsOf(mount) : undefined),
+    metricsOf,
+    onRestart: () => parts.metrics.add('alluxio_fill_threads_restarted_total', {}, 1),
+    logger: parts.logger,
+  });
 }
 
 function cacheEvents(metrics: Metrics): ConstructorParameters<typeof FileCache>[0]['events'] {

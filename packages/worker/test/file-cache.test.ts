@@ -144,6 +144,24 @@ t.test('a storage that fails before the first byte fails the read with its own c
   });
 });
 
+t.test('a reader that joined a fill which then failed asks once for itself', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    const content = contentOf(21, 1000);
+    await rig.memory.write('a', content);
+    await rig.cache.lookup(rig.file('a'));
+    const gate = rig.ufs.hold({ operation: 'read', key: 'a' });
+    rig.ufs.shorten('a', 0);
+    const first = t.rejects(rig.read('a'), { code: 'UfsBadResponse' });
+    await gate.reached;
+    const joined = rig.read('a');
+    await rig.cache.lookup(rig.file('a'));
+    gate.open();
+    await first;
+    t.ok(Buffer.from(content).equals((await joined).bytes));
+    t.equal(rig.ufs.callCount('read', 'a'), 2);
+  });
+});
+
 t.test(
   'without a free slot, room in the store, a version or a rule for it, bytes go past the cache',
   async (t) => {

@@ -182,6 +182,13 @@ interface ReaderOptions {
   readonly to: number;
 }
 
+interface AskedByte {
+  readonly page: PageId;
+  readonly offset: number;
+  readonly outcome: Outcome;
+  readonly signal: AbortSignal;
+}
+
 /** One answer: bytes [from, to) of one version. */
 class FileReader {
   readonly #cache: FileCacheOptions;
@@ -246,26 +253,37 @@ class FileReader {
       const range = this.#rangeInPage(offset, index);
       return this.#resolved(index, { kind: 'extent', handle, ...range }, this.#hitOutcome(index));
     }
+    const joinedOutcome = this.#fetchedAhead.has(index) ? 'miss' : 'miss-joined';
+    const running = filler.running(page);
+    if (running) {
+      this.#fetchAhead(index);
+      const joined = await this.#join(running, { page, offset, outcome: joinedOutcome, signal });
+      if (joined) return joined;
+    }
     const askedOffset = offset - index * pageSizeBytes;
-    let fill: Fill | 'no-slot' | 'no-room' | undefined = filler.running(page);
-    const outcome = fill && !this.#fetchedAhead.has(index) ? 'miss-joined' : 'miss';
-    fill ??= filler.start({ file: this.#options.file, record, page, askedOffset });
+    const other = filler.running(page);
+    const fill = other ?? filler.start({ file: this.#options.file, record, page, askedOffset });
     if (fill === 'no-slot') return this.#bypass(offset, 'bypass-quota', signal);
     if (fill === 'no-room') return this.#bypass(offset, 'bypass-disk', signal);
     this.#fetchAhead(index);
-    return this.#follow(fill, { page, offset, outcome, signal });
+    return this.#follow(fill, { page, offset, outcome: other ? joinedOutcome : 'miss', signal });
+  }
+
+  /**
+   * Follows a fill that was under way already. Undefined when the storage failed it in a way that may pass: it may have been asked long ago, for somebody
+   * else or ahead of need, so whoever needs the byte now asks once more.
+   */
+  async #join(fill: Fill, asked: AskedByte): Promise<Resolved | undefined> {
+    try {
+      return await this.#follow(fill, asked);
+    } catch (thrown) {
+      if (hasErrorCode(thrown, 'UfsUnavailable', 'UfsTimeout', 'UfsBadResponse')) return undefined;
+      throw thrown;
+    }
   }
 
   /** Waits for the asked byte of a fill, so that its failure is known before anything is promised. */
-  async #follow(
-    fill: Fill,
-    asked: {
-      readonly page: PageId;
-      readonly offset: number;
-      readonly outcome: Outcome;
-      readonly signal: AbortSignal;
-    },
-  ): Promise<Resolved> {
+  async #follow(fill: Fill, asked: AskedByte): Promise<Resolved> {
     const { slots } = this.#cache;
     const { slot, generation } = fill.lease;
     const range = this.#rangeInPage(asked.offset, asked.page.index);

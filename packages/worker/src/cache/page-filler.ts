@@ -1,18 +1,19 @@
 /**
  * Fetches pages from the under storage, each once however many readers wait for it, and keeps them.
  *
- * A fill receives into a slot, where readers follow it while it runs; when all of it is there and its length is right, it is written to the
+ * A fill receives into a slot (by a `FillRunner`, here or in another thread), where readers follow it while it runs; when all of it is there and its length is right, it is written to the
  * store in one go, and only then does the slot say `done`. One request a page, or two when the byte that was asked for lies far into it: then
  * [asked, end) comes first and [0, asked) after, so that the asker does not wait for bytes that it did not ask for.
  */
 
-import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import { type AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { PageId } from '@alluxio-ts/common/page';
 import { blockSizeBytes, pageLengthOf } from '@alluxio-ts/common/page';
 import type { SlotLease, SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { PageStore, PageWriter } from '../page-store/page-store.ts';
 import type { FileRecord } from './file-table.ts';
+import type { FillRunner } from './fill-runner.ts';
 import type { FileName } from './mount-table.ts';
 
 /** An asked byte further into the page than this is fetched before what lies ahead of it. */
@@ -21,6 +22,7 @@ const tailFirstMinBytes = 256 * 1024;
 export interface PageFillerOptions {
   readonly store: PageStore;
   readonly slots: SlotPool;
+  readonly runner: FillRunner;
   readonly pageSizeBytes: number;
   readonly logger: Logger;
 }
@@ -83,7 +85,7 @@ export class PageFiller {
     const fill: Fill = {
       lease,
       failure: undefined,
-      over: this.#run(request, { lease, split, lengthBytes, pageSizeBytes, version, writer }).then(
+      over: this.#run(request, { lease, split, lengthBytes, version, writer }).then(
         () => {
           this.#running.delete(name);
           slots.finish(lease.slot);
@@ -107,23 +109,25 @@ export class PageFiller {
   }
 
   async #run(request: FillRequest, fill: FillPlan): Promise<void> {
-    const { slots } = this.#options;
+    const { pageSizeBytes, runner, slots } = this.#options;
+    const { file, page } = request;
+    const { lengthBytes, split, version } = fill;
     const { slot } = fill.lease;
-    const bytes = slots.bytesOf(slot);
     try {
-      await receive(request, fill, { from: fill.split, to: fill.lengthBytes }, bytes, (count) =>
-        slots.advanceTail(slot, count),
-      );
-      if (fill.split > 0) {
-        await receive(request, fill, { from: 0, to: fill.split }, bytes, (count) =>
-          slots.advanceHead(slot, count),
-        );
-      }
+      await runner.run(file.mount, {
+        slot,
+        split,
+        lengthBytes,
+        key: file.key,
+        ufsPath: file.ufsPath,
+        version,
+        offset: page.index * pageSizeBytes,
+      });
     } catch (thrown) {
       fill.writer.abort();
       throw thrown;
     }
-    await this.#keep(request, fill, bytes.subarray(0, fill.lengthBytes));
+    await this.#keep(request, fill, slots.bytesOf(slot).subarray(0, lengthBytes));
   }
 
   /** A page that cannot be written is still a page that was read: its readers go on, and the next one asks the under storage. */
@@ -145,40 +149,8 @@ interface FillPlan {
   readonly lease: SlotLease;
   readonly split: number;
   readonly lengthBytes: number;
-  readonly pageSizeBytes: number;
   readonly version: string;
   readonly writer: PageWriter;
-}
-
-async function receive(
-  request: FillRequest,
-  fill: FillPlan,
-  range: { readonly from: number; readonly to: number },
-  bytes: Uint8Array,
-  advance: (count: number) => void,
-): Promise<void> {
-  const { file, page } = request;
-  const read = await file.mount.ufs.read(file.key, {
-    version: fill.version,
-    offset: page.index * fill.pageSizeBytes + range.from,
-    lengthBytes: range.to - range.from,
-  });
-  let at = range.from;
-  for await (const chunk of read.body) {
-    if (at + chunk.length > range.to)
-      throw wrongLength(file, range.to - range.from, at + chunk.length - range.from);
-    bytes.set(chunk, at);
-    at += chunk.length;
-    advance(at - range.from);
-  }
-  if (at !== range.to) throw wrongLength(file, range.to - range.from, at - range.from);
-}
-
-function wrongLength(file: FileName, asked: number, given: number): AlluxioError {
-  return new AlluxioError(
-    'UfsBadResponse',
-    `${file.ufsPath}: asked for ${asked} bytes, the under storage gave ${given > asked ? 'more' : given}; nothing of it is cached`,
-  );
 }
 
 function nameOf(page: PageId): string {

@@ -158,7 +158,7 @@ export class DiskPageStore implements PageStore {
       logger,
       onSegmentRetired: options.onSegmentRetired ?? (() => undefined),
       onSpaceChanged: () => this.#reclaimer.kick(),
-      onDiskFull: () => this.#reclaimer.force(),
+      onDiskFull: () => this.#reclaimer.force(place.segmentSizeBytes),
     });
     this.#shelf = new PageShelf({ table, log: this.#log, reads: this.#reads, health });
     // A directory of few segments cannot keep two of them empty.

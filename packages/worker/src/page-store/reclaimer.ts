@@ -36,8 +36,8 @@ export class Reclaimer {
   readonly #options: ReclaimerOptions;
   #running: Promise<void> | undefined;
   #isStopped = false;
-  /** Whether one segment is to go although the bound does not ask for it: the disk itself is full. */
-  #isForced = false;
+  /** Bytes still to be given up although the bound does not ask for them: the disk itself is full. */
+  #owedBytes = 0;
 
   constructor(options: ReclaimerOptions) {
     this.#options = options;
@@ -51,9 +51,12 @@ export class Reclaimer {
     });
   }
 
-  /** Gives up one segment whatever the bound says. */
-  force(): void {
-    this.#isForced = true;
+  /**
+   * Gives up segments of this size together, whatever the bound says. By size, not by count: the first to go are those without pages, and what is
+   * left of a segment that the full disk broke off may be less than the next page needs.
+   */
+  force(sizeBytes: number): void {
+    this.#owedBytes = Math.max(this.#owedBytes, sizeBytes);
     this.kick();
   }
 
@@ -84,7 +87,7 @@ export class Reclaimer {
   }
 
   #isNeeded(): boolean {
-    return this.#isForced || this.#options.log.freeBytes < this.#options.targetBytes;
+    return this.#owedBytes > 0 || this.#options.log.freeBytes < this.#options.targetBytes;
   }
 
   async #makeRoom(): Promise<void> {
@@ -92,10 +95,11 @@ export class Reclaimer {
       while (!this.#isStopped && this.#isNeeded()) {
         const victim = this.#chooseSegment();
         if (!victim) return;
-        if (!this.#isForced && this.#options.health.canWrite) await this.#copyForward(victim);
-        this.#isForced = false;
+        if (this.#owedBytes === 0 && this.#options.health.canWrite) await this.#copyForward(victim);
+        const { usedBytes } = victim;
         this.#options.shelf.removeAllOf(victim, 'evicted');
         await this.#options.log.retire(victim);
+        this.#owedBytes = Math.max(0, this.#owedBytes - usedBytes);
       }
     } catch (thrown) {
       // Whoever needs room next starts another round; the segment, now without pages, is the first choice then.

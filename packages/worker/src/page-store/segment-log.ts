@@ -182,7 +182,8 @@ export class SegmentLog {
       segment.isBroken = true;
       this.seal(segment);
       this.#options.health.writeFailed(thrown);
-      if (errnoOf(thrown) === 'ENOSPC') this.#options.onDiskFull();
+      const errno = errnoOf(thrown);
+      if (errno === 'ENOSPC' || errno === 'EDQUOT') this.#options.onDiskFull();
       throw this.#unavailable('cannot write to', segment, thrown);
     }
   }

@@ -14,6 +14,7 @@ import { defaultRules } from '../../src/cache/cache-rules.ts';
 import type { OpenedFile } from '../../src/cache/file-cache.ts';
 import { FileCache } from '../../src/cache/file-cache.ts';
 import { FileTable } from '../../src/cache/file-table.ts';
+import { LocalFillRunner } from '../../src/cache/fill-runner.ts';
 import type { FileName } from '../../src/cache/mount-table.ts';
 import { fileNameOf } from '../../src/cache/mount-table.ts';
 import { PageFiller } from '../../src/cache/page-filler.ts';
@@ -79,6 +80,7 @@ export class CacheRig {
     this.filler = new PageFiller({
       store: this.store,
       slots: this.slots,
+      runner: new LocalFillRunner(this.slots),
       pageSizeBytes,
       logger: silentLogger,
     });

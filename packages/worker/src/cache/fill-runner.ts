@@ -1,0 +1,90 @@
+/**
+ * The seam to where the bytes of a fill are received: in this thread, or in threads of their own (`thread-fill-runner.ts`), so that reads of what
+ * is cached do not wait behind the under storage's bytes.
+ */
+
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import type { SlotWriter } from '@alluxio-ts/common/slot-pool';
+import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
+import type { ServedMount } from './mount-table.ts';
+
+/** One page to receive. Plain data: it crosses to other threads. */
+export interface FillJob {
+  readonly slot: number;
+  /** [split, length) is received first, then [0, split). */
+  readonly split: number;
+  readonly lengthBytes: number;
+  readonly key: string;
+  /** For messages. */
+  readonly ufsPath: string;
+  readonly version: string;
+  /** Where in the file the page begins. */
+  readonly offset: number;
+}
+
+export interface FillRunner {
+  /**
+   * Receives the page into its slot and moves the slot's watermarks as bytes come; resolves when all are there. Never writes to the slot after it
+   * has settled. Rejects with what the storage failed with, and with UfsUnavailable when the thread was lost. A fill is not cancelled: others may wait for it.
+   */
+  run(mount: ServedMount, job: FillJob): Promise<void>;
+  /** The mount is not served any more: whatever is kept for it may go. */
+  mountGone(mount: ServedMount): void;
+  /** No run may be under way or follow. */
+  close(): Promise<void>;
+}
+
+/** Receives in this thread, from the mount's own storage. */
+export class LocalFillRunner implements FillRunner {
+  readonly #slots: SlotWriter;
+
+  constructor(slots: SlotWriter) {
+    this.#slots = slots;
+  }
+
+  run(mount: ServedMount, job: FillJob): Promise<void> {
+    return receivePage(mount.ufs, job, this.#slots);
+  }
+
+  mountGone(): void {}
+
+  async close(): Promise<void> {}
+}
+
+/** Fetches a page of one version into its slot. */
+export async function receivePage(ufs: Ufs, job: FillJob, slots: SlotWriter): Promise<void> {
+  const { lengthBytes, slot, split } = job;
+  const bytes = slots.bytesOf(slot);
+  await receive(ufs, job, { from: split, to: lengthBytes, bytes }, (count) => slots.advanceTail(slot, count));
+  if (split === 0) return;
+  await receive(ufs, job, { from: 0, to: split, bytes }, (count) => slots.advanceHead(slot, count));
+}
+
+async function receive(
+  ufs: Ufs,
+  job: FillJob,
+  range: { readonly from: number; readonly to: number; readonly bytes: Uint8Array },
+  advance: (count: number) => void,
+): Promise<void> {
+  const { bytes, from, to } = range;
+  const read = await ufs.read(job.key, {
+    version: job.version,
+    offset: job.offset + from,
+    lengthBytes: to - from,
+  });
+  let at = from;
+  for await (const chunk of read.body) {
+    if (at + chunk.length > to) throw wrongLength(job, to - from, at + chunk.length - from);
+    bytes.set(chunk, at);
+    at += chunk.length;
+    advance(at - from);
+  }
+  if (at !== to) throw wrongLength(job, to - from, at - from);
+}
+
+function wrongLength(job: FillJob, asked: number, given: number): AlluxioError {
+  return new AlluxioError(
+    'UfsBadResponse',
+    `${job.ufsPath}: asked for ${asked} bytes, the under storage gave ${given > asked ? 'more' : given}; nothing of it is cached`,
+  );
+}

@@ -1,0 +1,156 @@
+/**
+ * Receives fills in threads. Each thread opens the storages of mounts for itself from plain data and writes into the pool's slots, whose memory it
+ * shares; only the job, its answer and what was counted pass as messages. A thread that dies (out of memory, a crash) fails the fills that it had, and another
+ * one takes its place. When none can be started, fills run in this thread from then on.
+ */
+
+import { setMaxListeners } from 'node:events';
+import { BroadcastChannel } from 'node:worker_threads';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import { describeError, type Logger } from '@alluxio-ts/common/logger';
+import type { SlotPool } from '@alluxio-ts/common/slot-pool';
+import { MIB } from '@alluxio-ts/common/units';
+import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
+import { Piscina } from 'piscina';
+import {
+  errorOfPlain,
+  type FillAnswer,
+  type FillTask,
+  type FillThreadData,
+  type FillThreadMount,
+  replayCounts,
+} from './fill-message.ts';
+import { type FillJob, type FillRunner, LocalFillRunner } from './fill-runner.ts';
+import type { ServedMount } from './mount-table.ts';
+
+export interface ThreadFillRunnerOptions {
+  readonly slots: SlotPool;
+  readonly threadCount: number;
+  /** The file that the threads run; it exports `fill`. */
+  readonly threadFile: string;
+  readonly localAllowedRoots: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Tells this runner's threads from those of another one in the process. */
+  readonly id: string;
+  /** The mount's options, secrets opened; undefined for a mount whose storage lives in this thread only: it is read here. */
+  readonly optionsOf: (mount: ServedMount) => Readonly<Record<string, string>> | undefined;
+  readonly metricsOf: (scheme: string) => UfsMetrics;
+  /** Told of each thread that took the place of one that died. */
+  readonly onRestart: () => void;
+  /** What the heap of a thread may grow to; 256 MiB unless given. A thread that needs more ends, and with it only its fills. */
+  readonly heapMaxBytes?: number;
+  readonly logger: Logger;
+}
+
+/** It holds connections and chunks, never a page. */
+const heapMaxDefaultBytes = 256 * MIB;
+
+export class ThreadFillRunner implements FillRunner {
+  readonly #options: ThreadFillRunnerOptions;
+  readonly #local: LocalFillRunner;
+  readonly #pool: Piscina<FillTask, FillAnswer>;
+  readonly #gone: BroadcastChannel;
+  /** Aborted when there is no thread any more, and none will come. */
+  readonly #lost = new AbortController();
+  readonly #mounts = new WeakMap<ServedMount, FillThreadMount>();
+  #mountIdNext = 1;
+
+  constructor(options: ThreadFillRunnerOptions) {
+    const { environment, id, localAllowedRoots, slots, threadCount } = options;
+    this.#options = options;
+    this.#local = new LocalFillRunner(slots);
+    const goneChannel = `alluxio-fill-${id}`;
+    this.#gone = new BroadcastChannel(goneChannel);
+    this.#gone.unref();
+    const workerData: FillThreadData = {
+      slots: slots.shared,
+      localAllowedRoots,
+      environment: { ...environment },
+      threadCount,
+      goneChannel,
+    };
+    this.#pool = new Piscina<FillTask, FillAnswer>({
+      filename: options.threadFile,
+      name: 'fill',
+      workerData,
+      minThreads: threadCount,
+      maxThreads: threadCount,
+      // No more fills are ever under way than there are slots, so none waits for a thread.
+      concurrentTasksPerWorker: slots.slotCount,
+      maxQueue: slots.slotCount,
+      resourceLimits: {
+        maxOldGenerationSizeMb: Math.ceil((options.heapMaxBytes ?? heapMaxDefaultBytes) / MIB),
+      },
+      // A thread has sockets to look after while it has no job.
+      atomics: 'disabled',
+      recordTiming: false,
+    });
+    setMaxListeners(slots.slotCount, this.#lost.signal);
+    this.#watch();
+  }
+
+  async run(mount: ServedMount, job: FillJob): Promise<void> {
+    const known = this.#mounts.get(mount) ?? this.#know(mount);
+    if (!known) return this.#local.run(mount, job);
+    const { signal } = this.#lost;
+    if (signal.aborted) return this.#local.run(mount, job);
+    let answer: FillAnswer;
+    try {
+      answer = await this.#pool.run({ mount: known, job }, { signal });
+    } catch (cause) {
+      // It still waited for a thread to start.
+      if (signal.aborted) return this.#local.run(mount, job);
+      throw new AlluxioError(
+        'UfsUnavailable',
+        `${job.ufsPath}: the thread that fetched it ended; ask again`,
+        {
+          cause,
+        },
+      );
+    }
+    replayCounts(answer.counts, this.#options.metricsOf);
+    if (answer.error) throw errorOfPlain(answer.error);
+  }
+
+  mountGone(mount: ServedMount): void {
+    const known = this.#mounts.get(mount);
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel between threads has none
+    if (known) this.#gone.postMessage(known.id);
+  }
+
+  async close(): Promise<void> {
+    this.#pool.removeAllListeners('workerCreate');
+    await this.#pool.destroy();
+    this.#gone.close();
+  }
+
+  #know(mount: ServedMount): FillThreadMount | undefined {
+    const options = this.#options.optionsOf(mount);
+    if (!options) return undefined;
+    const known = { id: this.#mountIdNext++, uri: mount.uri.text, options };
+    this.#mounts.set(mount, known);
+    return known;
+  }
+
+  /** The pool gives up when a new thread dies before it is ready; whatever it still has queued would wait for ever. */
+  #loseThreads(): void {
+    if (this.#pool.threads.length > 0 || this.#lost.signal.aborted) return;
+    this.#options.logger.error({}, 'fill-threads-lost');
+    this.#lost.abort(new Error('there are no fill threads'));
+  }
+
+  #watch(): void {
+    const { logger, onRestart, threadCount } = this.#options;
+    let createdCount = 0;
+    this.#pool.on('workerCreate', () => {
+      if (++createdCount <= threadCount) return;
+      logger.error({}, 'fill-thread-restarted');
+      onRestart();
+    });
+    // A thread that had no fill; one that had says it by failing them.
+    this.#pool.on('error', (thrown: unknown) => {
+      logger.error({ error: describeError(thrown) }, 'fill-thread-ended');
+      this.#loseThreads();
+    });
+  }
+}

@@ -1,0 +1,49 @@
+/** What runs in a fill thread: opens the storages of mounts for itself, and receives pages into the slots that it is told. */
+
+import { BroadcastChannel, workerData } from 'node:worker_threads';
+import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
+import { SlotPool } from '@alluxio-ts/common/slot-pool';
+import { parseMountUri } from '@alluxio-ts/common/ufs-path';
+import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
+import {
+  CarriedUfsMetrics,
+  type FillAnswer,
+  type FillTask,
+  type FillThreadData,
+  plainErrorOf,
+} from './cache/fill-message.ts';
+import { receivePage } from './cache/fill-runner.ts';
+import { ThreadStorages } from './cache/thread-storages.ts';
+
+const openStoragesMax = 64;
+
+// Only ThreadFillRunner starts this file, and this is what it gives.
+const data = workerData as FillThreadData;
+const slots = SlotPool.attach(data.slots);
+const metrics = new CarriedUfsMetrics();
+const registry = createUfsRegistry({
+  clock: systemClock,
+  random: systemRandom,
+  environment: data.environment,
+  localAllowedRoots: data.localAllowedRoots,
+  metrics: (scheme) => metrics.of(scheme),
+  concurrencyShare: 1 / data.threadCount,
+});
+const storages = new ThreadStorages({
+  openMax: openStoragesMax,
+  open: ({ options, uri }) => registry.open(parseMountUri(uri), options, { check: false }),
+});
+
+const goneMounts = new BroadcastChannel(data.goneChannel);
+goneMounts.addEventListener('message', (message) =>
+  storages.gone((message as { readonly data: number }).data),
+);
+
+export async function fill({ job, mount }: FillTask): Promise<FillAnswer> {
+  try {
+    await storages.use(mount, (ufs) => receivePage(ufs, job, slots));
+    return { error: undefined, counts: metrics.take() };
+  } catch (thrown) {
+    return { error: plainErrorOf(thrown), counts: metrics.take() };
+  }
+}

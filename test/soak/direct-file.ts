@@ -1,0 +1,71 @@
+/**
+ * Files changed behind the back of the kernel's cache: written to the device with O_DIRECT, which also drops what the cache had of them. Dropping
+ * caches alone leaves folios that somebody uses; this way, and asked with `fincore` afterwards, a later read is known to come from the device.
+ */
+
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+
+/** Addresses, offsets and lengths of direct I/O are multiples of it. */
+const alignmentBytes = 4096;
+const wasmPageBytes = 65_536;
+
+/** The library of the types for `esnext` leaves it out. */
+declare const WebAssembly: {
+  readonly Memory: new (size: { readonly initial: number }) => { readonly buffer: ArrayBuffer };
+};
+
+export interface BitFlip {
+  readonly offset: number;
+  /** 0 to 7. */
+  readonly bit: number;
+}
+
+/** Where direct writes end: the unaligned rest of a file stays as it is. */
+export function directEndOf(sizeBytes: number): number {
+  return Math.floor(sizeBytes / alignmentBytes) * alignmentBytes;
+}
+
+/** Flips bits of a file on the device and writes all of its aligned part anew. Throws when the cache still holds any of it. */
+export function flipOnDevice(path: string, flips: readonly BitFlip[]): void {
+  const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_DIRECT);
+  try {
+    const endBytes = directEndOf(fs.fstatSync(fd).size);
+    const bytes = alignedBytes(endBytes);
+    transfer(endBytes, (done) => fs.readSync(fd, bytes, done, endBytes - done, done));
+    for (const { bit, offset } of flips) {
+      if (offset >= endBytes) throw new Error(`${path}: byte ${offset} cannot be written directly`);
+      bytes[offset] = (bytes[offset] ?? 0) ^ (1 << bit);
+    }
+    transfer(endBytes, (done) => fs.writeSync(fd, bytes, done, endBytes - done, done));
+  } finally {
+    fs.closeSync(fd);
+  }
+  const residentBytes = residentBytesOf(path);
+  if (residentBytes > alignmentBytes) {
+    throw new Error(
+      `${path}: ${residentBytes} bytes are still in memory; a read would not come from the device`,
+    );
+  }
+}
+
+/** The one memory that JavaScript can have on a page boundary. */
+function alignedBytes(count: number): Uint8Array {
+  const memory = new WebAssembly.Memory({ initial: Math.max(1, Math.ceil(count / wasmPageBytes)) });
+  return new Uint8Array(memory.buffer, 0, count);
+}
+
+function transfer(count: number, step: (done: number) => number): void {
+  for (let done = 0; done < count; ) {
+    const moved = step(done);
+    if (moved === 0) throw new Error('the file ended early');
+    done += moved;
+  }
+}
+
+function residentBytesOf(path: string): number {
+  const text = execFileSync('fincore', ['--bytes', '--noheadings', '--output', 'RES', path], {
+    encoding: 'utf8',
+  });
+  return Number(text.trim());
+}

@@ -1,0 +1,112 @@
+/**
+ * The long versions of the fault tests: `npm run soak -- [--only damage,kill] [--seed 7] [--scale 0.1] [--dir /var/tmp]`. Writes lines of
+ * progress and a summary; the exit code is 1 when anything failed. The directory of a failed run is kept, and its name said.
+ */
+
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { systemClock } from '@alluxio-ts/common/clock';
+import { damageStore } from '../../packages/worker/test/page-store-damage.ts';
+import { killSizeBytes, killStore } from '../../packages/worker/test/page-store-kill.ts';
+import { flipDirectly } from './direct-flips.ts';
+import { readThroughFullDisk } from './full-disk.ts';
+
+interface SoakContext {
+  readonly dir: string;
+  readonly seed: number;
+  /** A count, made smaller or larger as the command line says. */
+  readonly scaled: (count: number) => number;
+  readonly report: (line: string) => void;
+}
+
+/** Each resolves with what to say in the summary, and rejects when anything went wrong. */
+const scenarios: Readonly<Record<string, (context: SoakContext) => Promise<string>>> = {
+  kill,
+  damage,
+  'direct-flips': (context) => flipDirectly({ ...context, count: context.scaled(10_000) }),
+  'full-disk': (context) => readThroughFullDisk(context.dir),
+};
+
+const killCount = 120;
+const killBatch = 10;
+const damageCount = 10_000;
+const damageBatch = 500;
+
+/** kill -9 at random moments while a process fills and evicts. */
+async function kill({ dir, report, scaled, seed }: SoakContext): Promise<string> {
+  const count = scaled(killCount);
+  let right = 0;
+  let evictedCount = 0;
+  for (let done = 0; done < count; done += killBatch) {
+    const counts = await killStore({ dir, seed: seed + done, count: Math.min(killBatch, count - done) });
+    if (counts.wrong + counts.corrupt > 0) throw new Error(`after a kill: ${JSON.stringify(counts)}`);
+    if (counts.usedMaxBytes > killSizeBytes) throw new Error(`the bound was passed: ${counts.usedMaxBytes}`);
+    right += counts.right;
+    evictedCount += counts.evictedCount;
+    report(`${Math.min(count, done + killBatch)} of ${count} kills`);
+  }
+  if (right === 0 || evictedCount === 0) throw new Error('nothing was found again, or nothing evicted');
+  return `${count} kills, ${right} pages found again, ${evictedCount} evicted meanwhile, 0 torn or wrong`;
+}
+
+/** Flips, cuts, swaps and more, in turn while the store is closed and while it runs. */
+async function damage({ dir, report, scaled, seed }: SoakContext): Promise<string> {
+  const count = scaled(damageCount);
+  const totals = { right: 0, miss: 0, corrupt: 0 };
+  for (let done = 0; done < count; done += damageBatch) {
+    const batchDir = join(dir, String(done));
+    mkdirSync(batchDir);
+    const batch = {
+      dir: batchDir,
+      seed: seed + done,
+      count: Math.min(damageBatch, count - done),
+      pageCount: 30,
+    };
+    const counts = await damageStore(batch);
+    for (const finding of ['right', 'miss', 'corrupt'] as const) totals[finding] += counts[finding];
+    rmSync(batchDir, { recursive: true, force: true });
+    report(`${done + batch.count} of ${count} damages`);
+  }
+  return `${count} damages, pages read after each: ${JSON.stringify(totals)}, 0 wrong`;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', default: Object.keys(scenarios).join(',') },
+      seed: { type: 'string', default: '20260' },
+      scale: { type: 'string', default: '1' },
+      dir: { type: 'string', default: '/var/tmp' },
+    },
+  });
+  const seed = Number(values.seed);
+  const scale = Number(values.scale);
+  const summary: string[] = [];
+  let failedCount = 0;
+  for (const name of values.only.split(',')) {
+    const run = scenarios[name];
+    if (!run) throw new Error(`no scenario ${name}; there are ${Object.keys(scenarios).join(', ')}`);
+    const dir = mkdtempSync(join(values.dir, `alluxio-soak-${name}-`));
+    const startedMs = systemClock.monotonic();
+    const elapsed = (): string => `${((systemClock.monotonic() - startedMs) / 1000).toFixed(1)} s`;
+    try {
+      const said = await run({
+        dir,
+        seed,
+        scaled: (count) => Math.max(1, Math.round(count * scale)),
+        report: (line) => console.log(`${name}: ${line} (${elapsed()})`),
+      });
+      summary.push(`ok      ${name}: ${said} (${elapsed()})`);
+      rmSync(dir, { recursive: true, force: true });
+    } catch (thrown) {
+      failedCount++;
+      console.error(thrown);
+      summary.push(`FAILED  ${name}, seed ${seed}, files in ${dir}: ${String(thrown)}`);
+    }
+  }
+  console.log(`\n${summary.join('\n')}\n${summary.length - failedCount} passed, ${failedCount} failed`);
+  return failedCount === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();
