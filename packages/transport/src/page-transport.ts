@@ -15,6 +15,8 @@ export interface TransportRequest {
   readonly headers: ReadonlyMap<string, string>;
   /** The body, at most once. Each chunk is valid until the next one is asked for. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** Another worker of the cluster sent it on: answered here as the owner's, and sent no further. */
+  readonly isRelayed?: boolean;
   /** Unique in this process; goes into the response, the log and every call that the request causes. */
   readonly requestId: string;
   /** Address of the client, for the access log. */

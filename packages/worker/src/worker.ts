@@ -25,10 +25,12 @@ import { type FillRunner, LocalFillRunner } from './cache/fill-runner.ts';
 import type { ServedMount } from './cache/mount-table.ts';
 import { MountTable } from './cache/mount-table.ts';
 import { PageFiller } from './cache/page-filler.ts';
-import { SelfPlacement } from './cache/placement.ts';
+import { type Placement, SelfPlacement } from './cache/placement.ts';
 import { ThreadFillRunner } from './cache/thread-fill-runner.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
+import { ownEverything, PeerRelay } from './cluster/peer-relay.ts';
 import { FileRecordStore, fileRecordStoreDefaults } from './file-records/file-record-store.ts';
+import { withPeerEntry } from './http/peer-entry.ts';
 import type { PageStore } from './page-store/page-store.ts';
 import { createRestSurface } from './rest/rest-surface.ts';
 import { createS3Surface, operationOf } from './s3/s3-surface.ts';
@@ -38,6 +40,8 @@ import { startWorkerWeb } from './web/worker-web.ts';
 export interface WorkerOptions {
   readonly clusterName: string;
   readonly bindHost: string;
+  /** Where others reach this worker; the bind address unless given. */
+  readonly hostname?: string;
   readonly s3Port: number;
   readonly restPort: number;
   readonly webPort: number;
@@ -67,6 +71,8 @@ export interface WorkerParts {
   readonly pageStore: PageStore;
   readonly decodeMount: (entry: KvEntry) => Mount;
   readonly openUfs: (uri: MountUri, options: Readonly<Record<string, string>>) => Ufs;
+  /** Without it the worker owns every file. */
+  readonly cluster?: ClusterParts;
   /** What fill threads need to open the same storages for themselves. */
   readonly ufsOfThreads: {
     /** Mounts of other schemes are read in this thread. */
@@ -75,6 +81,13 @@ export interface WorkerParts {
     readonly environment: Readonly<Record<string, string | undefined>>;
     readonly metricsOf: (scheme: string) => UfsMetrics;
   };
+}
+
+/** What makes a worker one of several. */
+export interface ClusterParts {
+  readonly placement: Placement;
+  /** Shared by the workers of the cluster: by it they know each other's requests. */
+  readonly secret: string;
 }
 
 /** As the coordinator tells of a worker. */
@@ -194,38 +207,52 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     let deadlineMs = 0;
     closers.push(() => transport.close({ deadlineMs }));
+    let restPort = options.restPort;
+    let s3Port = options.s3Port;
+    const addressOf = (): WorkerNetAddress =>
+      workerNetAddress({
+        host: options.hostname ?? options.bindHost,
+        httpServerPort: restPort,
+        webPort: web.port,
+        s3Port,
+      });
+    const placement = parts.cluster?.placement ?? new SelfPlacement(addressOf);
+    const relay = parts.cluster && createRelay(parts.cluster, addressOf, parts);
+    if (relay) closers.push(() => relay.close());
+    const router = relay ?? ownEverything;
+    const s3Surface = createS3Surface({ cache, mounts, router, logger });
     const s3 = await transport.listen({
       host: options.bindHost,
       port: options.s3Port,
       name: 's3',
-      handler: createS3Surface({ cache, mounts, logger }),
+      handler: s3Surface,
     });
-    let restPort = options.restPort;
-    const addressOf = (): WorkerNetAddress =>
-      workerNetAddress({
-        host: options.bindHost,
-        httpServerPort: restPort,
-        webPort: web.port,
-        s3Port: s3.port,
-      });
-    const placement = new SelfPlacement(addressOf);
+    s3Port = s3.port;
+    const restSurface = createRestSurface({
+      cache,
+      mounts,
+      placement,
+      router,
+      pageSizeBytes: options.pageSizeBytes,
+      logger,
+      ufsInfoOf: (mount) => (options.exposesCredentials ? credentialsOf(mountOptions.get(mount)) : {}),
+    });
     const rest = await transport.listen({
       host: options.bindHost,
       port: options.restPort,
       name: 'rest',
-      handler: createRestSurface({
-        cache,
-        mounts,
-        placement,
-        pageSizeBytes: options.pageSizeBytes,
-        logger,
-        ufsInfoOf: (mount) => (options.exposesCredentials ? credentialsOf(mountOptions.get(mount)) : {}),
-      }),
+      handler: parts.cluster
+        ? withPeerEntry(restSurface, {
+            secret: parts.cluster.secret,
+            clock,
+            surfaces: { s3: s3Surface, rest: restSurface },
+          })
+        : restSurface,
     });
     restPort = rest.port;
     metrics.onScrape(() => readGauges(metrics, { pageStore, slots, filler }));
     return {
-      s3Port: s3.port,
+      s3Port,
       restPort,
       webPort: web.port,
       cache,
@@ -243,6 +270,14 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     await closeAll();
     throw thrown;
   }
+}
+
+/** Connections to each peer. */
+const peerConnectionsMax = 64;
+
+function createRelay(cluster: ClusterParts, self: () => WorkerNetAddress, parts: WorkerParts): PeerRelay {
+  const { clock, logger } = parts;
+  return new PeerRelay({ ...cluster, self, clock, logger, connectionsMax: peerConnectionsMax });
 }
 
 function statsOf(pageStore: PageStore, metrics: Metrics, pageSizeBytes: number): WorkerStats {

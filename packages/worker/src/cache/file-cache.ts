@@ -14,7 +14,7 @@ import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { FileStatus, ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore } from '../page-store/page-store.ts';
 import type { CacheRules } from './cache-rules.ts';
-import type { FileRecord, FileTable, FoundFile } from './file-table.ts';
+import type { BypassOutcome, FileRecord, FileTable, FoundFile } from './file-table.ts';
 import type { FileName, ServedMount } from './mount-table.ts';
 import { fileNameOf } from './mount-table.ts';
 import type { Fill, PageFiller } from './page-filler.ts';
@@ -43,6 +43,13 @@ export interface FileCacheEvents {
   looked(wasChecked: boolean): void;
 }
 
+export interface LookupOptions {
+  /** Asks the under storage whatever is known. */
+  readonly mustCheck?: boolean;
+  /** The file is not this worker's to cache: it is read past the cache, for this reason. */
+  readonly bypass?: BypassOutcome;
+}
+
 export interface OpenOptions {
   /** The first byte, and the one after the last; `0 ≤ from ≤ to ≤ size`. */
   readonly from: number;
@@ -68,11 +75,11 @@ export class FileCache {
     return this.#options.files;
   }
 
-  async lookup(
-    file: FileName,
-    options: { readonly mustCheck?: boolean } = {},
-  ): Promise<FoundFile | undefined> {
-    const found = await this.#options.files.lookup(file, options);
+  async lookup(file: FileName, options: LookupOptions = {}): Promise<FoundFile | undefined> {
+    const { files } = this.#options;
+    const found = await (options.bypass
+      ? files.lookupPast(file, options.bypass)
+      : files.lookup(file, options));
     this.#options.events.looked(found?.wasChecked ?? true);
     return found;
   }
@@ -239,7 +246,8 @@ class FileReader {
   }
 
   async #resolve(offset: number, signal: AbortSignal): Promise<Resolved> {
-    const { record } = this.#options.found;
+    const { record, bypass } = this.#options.found;
+    if (bypass) return this.#bypass(offset, bypass, signal);
     if (!this.#cache.rules.ruleOf(this.#options.file.ufsPath).isKept) {
       return this.#bypass(offset, 'bypass-filter', signal);
     }

@@ -6,6 +6,7 @@
 
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
+import type { Outcome } from '@alluxio-ts/common/outcome';
 import type { FileKey } from '@alluxio-ts/common/page';
 import { fileKeyOf } from '@alluxio-ts/common/page';
 import { SingleFlight } from '@alluxio-ts/common/single-flight';
@@ -30,7 +31,12 @@ export interface FoundFile {
   readonly isStale: boolean;
   /** The under storage was asked for this lookup. */
   readonly wasChecked: boolean;
+  /** Why nothing of it is to be kept here, or taken from what is kept; undefined when it may be. */
+  readonly bypass?: BypassOutcome;
 }
+
+/** Outcomes of reads that go past the cache. */
+export type BypassOutcome = Extract<Outcome, `bypass-${string}`>;
 
 export interface FileTableOptions {
   readonly clock: Clock;
@@ -59,6 +65,7 @@ export class FileTable {
   readonly #options: FileTableOptions;
   readonly #known: LRUCache<string, Known>;
   readonly #failedAtMs = new WeakMap<ServedMount, number>();
+  readonly #passing = new SingleFlight<string, FileStatus | undefined>();
   readonly #checks = new SingleFlight<string, FileRecord | undefined>();
 
   constructor(options: FileTableOptions) {
@@ -101,6 +108,17 @@ export class FileTable {
       if (standIn) return { record: standIn, isStale: true, wasChecked: true };
       throw thrown;
     }
+  }
+
+  /**
+   * The file as the under storage has it now, for a reader that is not its owner: nothing is remembered, and whoever asks meanwhile gets the same
+   * answer.
+   */
+  async lookupPast(file: FileName, bypass: BypassOutcome): Promise<FoundFile | undefined> {
+    const status = await this.#passing.run(file.ufsPath, () => file.mount.ufs.stat(file.key));
+    if (!status) return undefined;
+    const record = { status, fileKey: undefined, checkedAtMs: this.#options.clock.monotonic() };
+    return { record, isStale: false, wasChecked: true, bypass };
   }
 
   /** The record as it is known now, without asking anyone. */

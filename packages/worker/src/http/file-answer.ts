@@ -5,7 +5,7 @@ import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Outcome } from '@alluxio-ts/common/outcome';
 import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/page-transport';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
-import type { FileCache } from '../cache/file-cache.ts';
+import type { FileCache, LookupOptions } from '../cache/file-cache.ts';
 import { fileNotFound } from '../cache/file-table.ts';
 import type { FoundFile } from '../cache/file-table.ts';
 import type { FileName } from '../cache/mount-table.ts';
@@ -27,10 +27,15 @@ export async function answerFile(
   cache: FileCache,
   options: AnswerOptions = {},
 ): Promise<TransportResponse> {
-  return withFoundFile(cache, file, (found) => answerFound(request, file, found, { cache, ...options }));
+  return withFoundFile(
+    cache,
+    file,
+    (found) => answerFound(request, file, found, { cache, ...options }),
+    options,
+  );
 }
 
-export interface AnswerOptions {
+export interface AnswerOptions extends Pick<LookupOptions, 'bypass'> {
   /** Headers that the request asks to be other than the file's own; their names in lower case. */
   readonly overrides?: ReadonlyMap<string, string>;
   /** Stands in for the Range header. */
@@ -45,14 +50,15 @@ export async function withFoundFile<T>(
   cache: FileCache,
   file: FileName,
   answer: (found: FoundFile) => Promise<T>,
+  options: Pick<LookupOptions, 'bypass'> = {},
 ): Promise<T> {
-  const known = await cache.lookup(file);
+  const known = await cache.lookup(file, options);
   if (!known) throw fileNotFound(file);
   try {
     return await answer(known);
   } catch (thrown) {
     if (!hasErrorCode(thrown, 'VersionChanged')) throw thrown;
-    const found = await cache.lookup(file, { mustCheck: true });
+    const found = await cache.lookup(file, { ...options, mustCheck: true });
     if (!found) throw fileNotFound(file);
     return answer(found);
   }

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { FileStatus, ListEntry } from '@alluxio-ts/ufs-adapters/ufs';
 import { findPath } from '../cache/cache-control.ts';
-import type { FileCache } from '../cache/file-cache.ts';
+import type { FileCache, LookupOptions } from '../cache/file-cache.ts';
 import type { MountTable, ServedMount } from '../cache/mount-table.ts';
 import { fileNameOf } from '../cache/mount-table.ts';
 import type { CachedShare, FileObject } from './file-object.ts';
@@ -85,10 +85,14 @@ export async function listFiles(
 }
 
 /** The file or directory; FileNotFound when it is neither. */
-export async function statPath(path: string, options: ListingOptions, call: Call): Promise<FileObject> {
+export async function statPath(
+  path: string,
+  options: ListingOptions,
+  call: Call & Pick<LookupOptions, 'bypass'>,
+): Promise<FileObject> {
   const { mount, key } = findPath(path, options.mounts);
   if (key === '') return directoryObject(mount, '');
-  const found = await options.cache.lookup(fileNameOf(mount, key));
+  const found = await options.cache.lookup(fileNameOf(mount, key), call);
   if (found) {
     const { status } = found.record;
     return fileObject(mount, status, cachedShareOf(mount, status, options));

@@ -10,10 +10,15 @@ import type {
   TransportRequest,
   TransportResponse,
 } from '@alluxio-ts/transport/page-transport';
+import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+import { findPath } from '../cache/cache-control.ts';
 import type { FileCache } from '../cache/file-cache.ts';
+import type { FoundFile } from '../cache/file-table.ts';
 import type { FileName, MountTable, ServedMount } from '../cache/mount-table.ts';
 import type { Placement } from '../cache/placement.ts';
+import type { FileRouter } from '../cluster/peer-relay.ts';
 import { outcomeHeader, withFoundFile } from '../http/file-answer.ts';
+import { answerRouted } from '../http/routed.ts';
 import { createSurface, type ErrorDescription } from '../http/surface.ts';
 import { filesLimitMax, listFiles, statPath } from './file-listing.ts';
 import { countParameter, parseRestTarget, requiredParameter } from './rest-target.ts';
@@ -23,6 +28,7 @@ export interface RestSurfaceOptions {
   readonly cache: FileCache;
   readonly mounts: MountTable;
   readonly placement: Placement;
+  readonly router: FileRouter;
   readonly pageSizeBytes: number;
   readonly logger: Logger;
   /** What `/v1/ufsInfo` tells of a mount beside its path: credentials only where the operator allows it. */
@@ -55,15 +61,13 @@ async function answer(request: TransportRequest, options: RestSurfaceOptions): P
     case 'health':
       return { status: 200, headers: [['content-type', 'text/plain']], body: textBody('worker is active') };
     case 'node':
-      return jsonResponse(options.placement.ownersOf(requiredParameter(target, 'path'))[0]);
+      return jsonResponse(ownerOf(requiredParameter(target, 'path'), options));
     case 'ufsInfo':
       return jsonResponse(ufsInfo(options));
     case 'files':
       return answerFiles(target, options, request.signal);
     case 'info':
-      return jsonResponse([
-        await statPath(requiredParameter(target, 'path'), options, { signal: request.signal }),
-      ]);
+      return answerInfo(request, requiredParameter(target, 'path'), options);
     case 'chunk':
       return answerBytes(request, fileOf(target, id, options), options, (size) => ({ from: 0, to: size }));
     case 'range': {
@@ -115,6 +119,24 @@ async function answerFiles(
   return { ...response, headers: [...response.headers, [nextStartAfterHeader, next]] };
 }
 
+/** Where a client should read a path: of a mounted one by its canonical name, whichever spelling the client used. */
+function ownerOf(path: string, options: RestSurfaceOptions): WorkerNetAddress | undefined {
+  const file = options.mounts.findByUfsPath(path);
+  return options.placement.ownersOf(file?.ufsPath ?? path)[0];
+}
+
+/** The owner alone says what a file is. */
+function answerInfo(
+  request: TransportRequest,
+  path: string,
+  options: RestSurfaceOptions,
+): Promise<TransportResponse> {
+  const file = findPath(path, options.mounts);
+  return answerRouted({ request, api: 'rest', file }, options.router, async (how) =>
+    jsonResponse([await statPath(path, options, { signal: request.signal, ...how })]),
+  );
+}
+
 /** `/v1/file/<id>/page/<index>?offset=&length=`: a part of one page; shorter than asked means that the file ends there. */
 function answerPage(
   request: TransportRequest,
@@ -146,14 +168,18 @@ function cut(
   return { from, to: length === undefined ? size : Math.min(size, from + length) };
 }
 
-async function answerBytes(
+function answerBytes(
   request: TransportRequest,
   file: FileName,
   options: RestSurfaceOptions,
   rangeOf: (sizeBytes: number) => { readonly from: number; readonly to: number },
 ): Promise<TransportResponse> {
-  const { cache } = options;
-  return withFoundFile(cache, file, async (found) => {
+  const { cache, router } = options;
+  return answerRouted({ request, api: 'rest', file }, router, (how) =>
+    withFoundFile(cache, file, (found) => answerFound(found), how),
+  );
+
+  async function answerFound(found: FoundFile): Promise<TransportResponse> {
     const { status } = found.record;
     const { from, to } = rangeOf(status.sizeBytes);
     const headers: [string, string][] = [
@@ -165,7 +191,7 @@ async function answerBytes(
     if (request.method === 'HEAD') return { status: 200, headers, body: emptyBody };
     const opened = await cache.open(file, found, { from, to, signal: request.signal });
     return { status: 200, headers: [...headers, [outcomeHeader, opened.outcome]], body: opened.body };
-  });
+  }
 }
 
 /** The file that `ufsFullPath` names, or else the one that this worker knows by the id. */

@@ -11,7 +11,9 @@ import type {
 import type { FileCache } from '../cache/file-cache.ts';
 import type { MountTable, ServedMount } from '../cache/mount-table.ts';
 import { fileNameOf } from '../cache/mount-table.ts';
+import type { FileRouter } from '../cluster/peer-relay.ts';
 import { answerFile } from '../http/file-answer.ts';
+import { answerRouted } from '../http/routed.ts';
 import { createSurface, type ErrorDescription } from '../http/surface.ts';
 import { listObjects } from './list-objects.ts';
 import type { S3Target } from './s3-target.ts';
@@ -22,6 +24,7 @@ import { s3Namespace, xmlDocument } from './s3-xml.ts';
 export interface S3SurfaceOptions {
   readonly cache: FileCache;
   readonly mounts: MountTable;
+  readonly router: FileRouter;
   readonly logger: Logger;
 }
 
@@ -102,15 +105,24 @@ async function answer(request: TransportRequest, options: S3SurfaceOptions): Pro
     }
     case 'HeadObject':
     case 'GetObject':
-      return answerFile(request, fileNameOf(mountOf(target, options.mounts), target.key), options.cache, {
-        overrides: headerOverrides(target),
-        ...partRange(target, request),
-      });
+      return answerObject(request, target, options);
     case 'Unsupported':
       throw refusalOf(request.method, target);
     default:
       return operation satisfies never;
   }
+}
+
+function answerObject(
+  request: TransportRequest,
+  target: S3Target,
+  options: S3SurfaceOptions,
+): Promise<TransportResponse> {
+  const file = fileNameOf(mountOf(target, options.mounts), target.key);
+  const how = { overrides: headerOverrides(target), ...partRange(target, request) };
+  return answerRouted({ request, api: 's3', file }, options.router, (where) =>
+    answerFile(request, file, options.cache, { ...how, ...where }),
+  );
 }
 
 export function operationOf(method: string, target: S3Target): S3Operation {

@@ -1,0 +1,39 @@
+/**
+ * The mark that one worker puts on a request which it relays to another: it says that a worker of this cluster sent it, so that the receiver
+ * answers as the owner and sends it no further. It is an HMAC over method, target and time under the cluster's secret; the secret itself never travels. A
+ * mark is good for five minutes: what it allows is a read that anybody may make.
+ */
+
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '@alluxio-ts/common/clock';
+
+export const peerMarkHeader = 'x-alluxio-peer';
+
+/** Clocks of workers may differ by as much. */
+const ageMaxMs = 300_000;
+
+export interface MarkedRequest {
+  readonly method: string;
+  readonly target: string;
+}
+
+export function makePeerMark(request: MarkedRequest, secret: string, clock: Clock): string {
+  const timeMs = String(clock.now());
+  return `1 ${timeMs} ${digestOf(request, timeMs, secret).toString('hex')}`;
+}
+
+export function isPeerMark(
+  mark: string | undefined,
+  request: MarkedRequest,
+  secret: string,
+  clock: Clock,
+): boolean {
+  const match = /^1 (\d{1,16}) ([0-9a-f]{64})$/.exec(mark ?? '');
+  const [, timeMs = '', hex = ''] = match ?? [];
+  if (!match || Math.abs(clock.now() - Number(timeMs)) > ageMaxMs) return false;
+  return timingSafeEqual(Buffer.from(hex, 'hex'), digestOf(request, timeMs, secret));
+}
+
+function digestOf(request: MarkedRequest, timeMs: string, secret: string): Buffer {
+  return createHmac('sha256', secret).update(`${request.method}\n${request.target}\n${timeMs}`).digest();
+}

@@ -1,0 +1,227 @@
+/**
+ * Sends a read that came to the wrong worker on to the owner of its file, and the owner's answer back, byte for byte. Only owners cache; when none of
+ * them can be reached, whoever asked reads past the cache.
+ */
+
+import type { Body } from '@alluxio-ts/common/body';
+import type { Clock } from '@alluxio-ts/common/clock';
+import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
+import type { Logger } from '@alluxio-ts/common/logger';
+import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/page-transport';
+import { Agent, type Dispatcher } from 'undici';
+import type { FileName } from '../cache/mount-table.ts';
+import type { Placement } from '../cache/placement.ts';
+import { makePeerMark, peerMarkHeader } from './peer-mark.ts';
+
+/** The surface whose request is relayed: the owner answers with the same one. */
+export type PeerApi = 's3' | 'rest';
+
+/** Where a request of a worker's peers begins: `/internal/peer/s3/bucket/key`. */
+export function peerTargetOf(api: PeerApi, target: string): string {
+  return `/internal/peer/${api}${target}`;
+}
+
+export function parsePeerTarget(
+  target: string,
+): { readonly api: PeerApi; readonly target: string } | undefined {
+  const match = /^\/internal\/peer\/(s3|rest)(\/.*)$/.exec(target);
+  const api = match?.[1];
+  return match?.[2] !== undefined && (api === 's3' || api === 'rest') ? { api, target: match[2] } : undefined;
+}
+
+/** What to do with a read of a file. */
+export type Route =
+  /** This worker owns the file. */
+  | { readonly kind: 'own' }
+  | { readonly kind: 'relayed'; readonly response: TransportResponse }
+  /** No owner can be reached: read past the cache. */
+  | { readonly kind: 'bypass' };
+
+export interface FileRouter {
+  route(request: TransportRequest, api: PeerApi, file: FileName): Promise<Route>;
+}
+
+/** Alone, a worker owns everything. */
+export const ownEverything: FileRouter = { route: async () => ({ kind: 'own' }) };
+
+export interface PeerRelayOptions {
+  readonly placement: Placement;
+  readonly self: () => WorkerNetAddress;
+  readonly secret: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Connections to each peer. */
+  readonly connectionsMax: number;
+}
+
+/** A peer that does not take a connection in this time counts as gone. */
+const connectTimeoutMs = 500;
+/** A peer that was gone is left alone for so long. */
+const skipMs = 5000;
+/** Until the head of the owner's answer: the owner's own deadlines towards the under storage are shorter. */
+const headTimeoutMs = 120_000;
+const bodyTimeoutMs = 60_000;
+
+/** What of a request means something to the owner. */
+const forwardedHeaders = [
+  'range',
+  'if-match',
+  'if-none-match',
+  'if-modified-since',
+  'if-unmodified-since',
+  'if-range',
+] as const;
+
+/** What belongs to one connection and not to the answer. */
+const hopHeaders = new Set([
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'date',
+  'x-amz-request-id',
+  'x-request-id',
+]);
+
+export class PeerRelay implements FileRouter {
+  readonly #options: PeerRelayOptions;
+  readonly #agent: Agent;
+  /** On the monotonic clock, by `host:port`: until when a peer is left alone. Bounded by the number of peers. */
+  readonly #skippedUntilMs = new Map<string, number>();
+
+  constructor(options: PeerRelayOptions) {
+    this.#options = options;
+    this.#agent = new Agent({
+      connections: options.connectionsMax,
+      pipelining: 1,
+      connect: { timeout: connectTimeoutMs },
+      headersTimeout: headTimeoutMs,
+      bodyTimeout: bodyTimeoutMs,
+    });
+  }
+
+  /** Fails with what a reachable owner fails with in mid-answer; an owner's error answers are passed on as they are. */
+  async route(request: TransportRequest, api: PeerApi, file: FileName): Promise<Route> {
+    if (request.isRelayed) return { kind: 'own' };
+    const owners = this.#options.placement.ownersOf(file.ufsPath);
+    const self = nameOf(this.#options.self());
+    if (owners.length === 0) return { kind: 'own' };
+    for (const owner of owners) {
+      const name = nameOf(owner);
+      // Nobody before this worker in the list can be reached: as a replica it is next.
+      if (name === self) return { kind: 'own' };
+      if (this.#isSkipped(name)) continue;
+      const response = await this.#ask(owner, request, api);
+      if (response) return { kind: 'relayed', response };
+    }
+    return { kind: 'bypass' };
+  }
+
+  close(): Promise<void> {
+    return this.#agent.close();
+  }
+
+  #isSkipped(name: string): boolean {
+    const untilMs = this.#skippedUntilMs.get(name);
+    if (untilMs === undefined) return false;
+    if (this.#options.clock.monotonic() < untilMs) return true;
+    this.#skippedUntilMs.delete(name);
+    return false;
+  }
+
+  /** Undefined when the peer takes no connection, or resets it before the head of an answer. */
+  async #ask(
+    owner: WorkerNetAddress,
+    request: TransportRequest,
+    api: PeerApi,
+  ): Promise<TransportResponse | undefined> {
+    const { clock, logger, secret } = this.#options;
+    const target = peerTargetOf(api, request.target);
+    const headers: Record<string, string> = {
+      [peerMarkHeader]: makePeerMark({ method: request.method, target }, secret, clock),
+      'x-alluxio-request-id': request.requestId,
+    };
+    for (const name of forwardedHeaders) {
+      const value = request.headers.get(name);
+      if (value !== undefined) headers[name] = value;
+    }
+    try {
+      const response = await this.#agent.request({
+        origin: `http://${owner.Host}:${owner.HttpServerPort}`,
+        path: target,
+        method: request.method === 'HEAD' ? 'HEAD' : 'GET',
+        headers,
+        signal: request.signal,
+      });
+      return answerOf(request, response);
+    } catch (thrown) {
+      if (!isUnreachable(thrown)) throw asPeerError(owner, thrown, request.signal);
+      this.#skippedUntilMs.set(nameOf(owner), clock.monotonic() + skipMs);
+      logger.warn({ peer: nameOf(owner), requestId: request.requestId, error: thrown }, 'peer-skipped');
+      return undefined;
+    }
+  }
+}
+
+function answerOf(request: TransportRequest, response: Dispatcher.ResponseData): TransportResponse {
+  const headers: [string, string][] = [];
+  for (const [name, value] of Object.entries(response.headers)) {
+    if (value === undefined || hopHeaders.has(name)) continue;
+    for (const each of Array.isArray(value) ? value : [value]) headers.push([name, outcomeHere(name, each)]);
+  }
+  return { status: response.statusCode, headers, body: bodyOf(request, response) };
+}
+
+/** What the owner had is a hit at a peer; what it had to fetch stays what it was. */
+function outcomeHere(name: string, value: string): string {
+  return name === 'x-alluxio-cache' && value === 'hit' ? 'hit-peer' : value;
+}
+
+function bodyOf(request: TransportRequest, response: Dispatcher.ResponseData): Body {
+  const lengthBytes = Number(response.headers['content-length'] ?? 0);
+  if (request.method === 'HEAD' || lengthBytes === 0) {
+    response.body.on('error', () => undefined).resume();
+    return { kind: 'bytes', bytes: new Uint8Array(0) };
+  }
+  let isTaken = false;
+  return {
+    kind: 'parts',
+    lengthBytes,
+    next: async (offset) => {
+      // The owner's answer is one version from its first byte to its last; there is no second half to be had elsewhere.
+      if (isTaken)
+        throw new AlluxioError('UfsUnavailable', `the owner's answer broke off at ${offset}`, {
+          retry: 'never',
+        });
+      isTaken = true;
+      return { kind: 'stream', stream: response.body, lengthBytes };
+    },
+    close: () => {
+      response.body.on('error', () => undefined);
+      if (!response.body.readableEnded) response.body.destroy();
+    },
+  };
+}
+
+function isUnreachable(thrown: unknown): boolean {
+  const code = errnoOf(thrown) ?? '';
+  return [
+    'ECONNREFUSED',
+    'ECONNRESET',
+    'EHOSTUNREACH',
+    'ENETUNREACH',
+    'ENOTFOUND',
+    'EPIPE',
+    'UND_ERR_CONNECT_TIMEOUT',
+    'UND_ERR_SOCKET',
+  ].includes(code);
+}
+
+function asPeerError(owner: WorkerNetAddress, thrown: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted) return thrown;
+  return new AlluxioError('UfsTimeout', `the owner ${nameOf(owner)} did not answer`, { cause: thrown });
+}
+
+function nameOf(address: WorkerNetAddress): string {
+  return `${address.Host}:${address.HttpServerPort}`;
+}

@@ -1,0 +1,281 @@
+/** Three workers over one storage: whichever is asked, the owner caches, and nobody who dies takes a read with it. */
+
+import { join } from 'node:path';
+import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
+import { silentLogger } from '@alluxio-ts/common/logger';
+import { Metrics } from '@alluxio-ts/common/metrics';
+import { decodeMount, encodeMount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
+import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
+import { KIB, MIB } from '@alluxio-ts/common/units';
+import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
+import type { Test } from 'tap';
+import t from 'tap';
+import { FaultyUfs } from '../../../test/support/faulty-ufs.ts';
+import type { Placement } from '../src/cache/placement.ts';
+import { isPeerMark, makePeerMark } from '../src/cluster/peer-mark.ts';
+import { MemoryPageStore } from '../src/page-store/memory-page-store.ts';
+import { startWorker, type Worker } from '../src/worker.ts';
+import { contentOf } from './support/cache-rig.ts';
+
+const pageSizeBytes = 512 * KIB;
+const secret = 'the secret of the cluster';
+
+class Trio {
+  readonly memory = new MemoryUfs({ clock: systemClock });
+  readonly ufs = new FaultyUfs(this.memory);
+  readonly workers: Worker[] = [];
+  readonly #store = new MemoryKvStore({ clock: systemClock, random: systemRandom });
+  /** Names owners by index, the first one first; the same for every file of that first letter. */
+  owners: (ufsPath: string) => readonly number[] = () => [0];
+
+  async start(t: Test, secrets: readonly string[] = [secret, secret, secret]): Promise<void> {
+    const placement: Placement = {
+      ownersOf: (ufsPath) => this.owners(ufsPath).map((index) => this.#addressOf(index)),
+    };
+    const mount = { schema: 1 as const, path: '/m', ufsUri: 'mem://bucket', options: {} };
+    await this.#store.txn({ put: [{ key: `${mountsPrefixOf('c')}m`, value: encodeMount(mount) }] });
+    for (const [index, each] of secrets.entries()) {
+      this.workers.push(
+        await startWorker(
+          {
+            clusterName: 'c',
+            bindHost: '127.0.0.1',
+            s3Port: 0,
+            restPort: 0,
+            webPort: 0,
+            metastoreDir: join(t.testdirName, String(index)),
+            pageSizeBytes,
+            directMemoryBytes: 16 * pageSizeBytes,
+            fillThreadCount: 0,
+            maxAgeMs: 3_600_000,
+            staleIfErrorMaxMs: 0,
+            exposesCredentials: false,
+            logsAccess: false,
+          },
+          {
+            clock: systemClock,
+            random: systemRandom,
+            logger: silentLogger,
+            metrics: new Metrics(),
+            store: this.#store,
+            pageStore: new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes }),
+            decodeMount: (entry) => decodeMount(entry.key, entry.value),
+            openUfs: () => this.ufs,
+            ufsOfThreads: {
+              schemes: [],
+              localAllowedRoots: [],
+              environment: {},
+              metricsOf: () => ({
+                calls: () => undefined,
+                bytes: () => undefined,
+                latencyMs: () => undefined,
+              }),
+            },
+            cluster: { placement, secret: each },
+          },
+        ),
+      );
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.close({ deadlineMs: 0 })));
+  }
+
+  worker(index: number): Worker {
+    const worker = this.workers[index];
+    if (!worker) throw new Error(`no worker ${index}`);
+    return worker;
+  }
+
+  s3(index: number, path: string): string {
+    return `http://127.0.0.1:${this.worker(index).s3Port}${path}`;
+  }
+
+  rest(index: number, path: string): string {
+    return `http://127.0.0.1:${this.worker(index).restPort}${path}`;
+  }
+
+  #addressOf(index: number): WorkerNetAddress {
+    return this.worker(index).address;
+  }
+}
+
+async function withTrio(
+  t: Test,
+  use: (trio: Trio) => Promise<void>,
+  secrets?: readonly string[],
+): Promise<void> {
+  t.testdir({ 0: {}, 1: {}, 2: {} });
+  const trio = new Trio();
+  await trio.start(t, secrets);
+  try {
+    await use(trio);
+  } finally {
+    await trio.stop();
+  }
+}
+
+async function get(url: string, init: RequestInit = {}) {
+  const response = await fetch(url, init);
+  const bytes = Buffer.from(await response.arrayBuffer());
+  return {
+    status: response.status,
+    headers: response.headers,
+    bytes,
+    cache: response.headers.get('x-alluxio-cache'),
+  };
+}
+
+t.test('any worker gives the same bytes, and only the owner fetches them', async (t) => {
+  await withTrio(t, async (trio) => {
+    const content = contentOf(1, 3 * pageSizeBytes + 11);
+    await trio.memory.write('a', content, {});
+    trio.owners = () => [1];
+    const first = await get(trio.s3(0, '/m/a'));
+    t.ok(first.bytes.equals(content));
+    t.equal(first.cache, 'miss');
+    t.equal((await get(trio.s3(0, '/m/a'))).cache, 'hit-peer');
+    t.equal((await get(trio.s3(1, '/m/a'))).cache, 'hit');
+    for (const index of [0, 1, 2]) {
+      const { bytes } = await get(trio.s3(index, '/m/a'));
+      t.ok(bytes.equals(content), `through worker ${index}`);
+      const range = await get(
+        trio.rest(index, '/v1/range/x?ufsFullPath=mem://bucket/a&offset=500000&length=100000'),
+      );
+      t.ok(range.bytes.equals(content.subarray(500_000, 600_000)));
+    }
+    t.equal(trio.ufs.byteCount('a'), content.length, 'each byte once');
+    t.equal(trio.ufs.callCount('stat', 'a'), 1, 'the owner alone asked for the version');
+    t.strictSame(
+      trio.workers.map((worker) => worker.stats().pageCount),
+      [0, 4, 0],
+    );
+  });
+});
+
+t.test('an answer comes through as the owner gave it: ranges, conditions, HEAD, errors', async (t) => {
+  await withTrio(t, async (trio) => {
+    const content = contentOf(2, 1000);
+    await trio.memory.write('a b', content, {});
+    trio.owners = () => [2];
+    const comparable = async (index: number, init: RequestInit, path = '/m/a%20b') => {
+      const { status, headers, bytes } = await get(trio.s3(index, path), init);
+      const own = new Set(['date', 'x-amz-request-id', 'x-alluxio-cache', 'connection', 'keep-alive']);
+      const rest = [...headers].filter(([name]) => !own.has(name));
+      const text = bytes.toString('latin1').replace(/<RequestId>.*<\/RequestId>/, '');
+      return { status, headers: rest.toSorted(([one], [other]) => (one < other ? -1 : 1)), text };
+    };
+    const etag = (await get(trio.s3(2, '/m/a%20b'))).headers.get('etag') ?? '';
+    for (const init of [
+      {},
+      { headers: { range: 'bytes=10-19' } },
+      { headers: { range: 'bytes=2000-' } },
+      { headers: { 'if-none-match': etag } },
+      { headers: { 'if-match': '"other"' } },
+      { method: 'HEAD' },
+    ]) {
+      t.strictSame(await comparable(0, init), await comparable(2, init), JSON.stringify(init));
+    }
+    t.strictSame(await comparable(0, {}, '/m/nope'), await comparable(2, {}, '/m/nope'));
+    const node = JSON.parse(
+      (await get(trio.rest(0, '/v1/node?path=mem://bucket/a%20b'))).bytes.toString(),
+    ) as WorkerNetAddress;
+    t.equal(node.HttpServerPort, trio.worker(2).restPort);
+  });
+});
+
+t.test('with the owner gone a replica answers, and without one the read goes past the cache', async (t) => {
+  await withTrio(t, async (trio) => {
+    const content = contentOf(3, pageSizeBytes);
+    await trio.memory.write('a', content, {});
+    trio.owners = () => [1, 2];
+    await trio.worker(1).close({ deadlineMs: 0 });
+    const replica = await get(trio.s3(0, '/m/a'));
+    t.ok(replica.bytes.equals(content));
+    t.equal(replica.cache, 'miss', 'fetched and kept by the replica');
+    trio.owners = () => [1, 0, 2];
+    await trio.memory.write('b', content, {});
+    t.equal((await get(trio.s3(0, '/m/b'))).cache, 'miss', 'a replica that is asked itself answers as one');
+    t.equal(trio.worker(0).stats().pageCount, 1);
+    trio.owners = () => [1];
+    const past = await get(trio.s3(0, '/m/a'));
+    t.ok(past.bytes.equals(content));
+    t.equal(past.cache, 'bypass-owner-down');
+    t.equal((await get(trio.s3(0, '/m/a'))).cache, 'bypass-owner-down');
+    t.equal(trio.worker(0).stats().pageCount, 1, 'nothing more is kept by who does not own it');
+    t.equal((await get(trio.s3(0, '/m/nope'))).status, 404);
+    t.equal((await get(trio.rest(0, '/v1/info?path=mem://bucket/a'))).status, 200);
+  });
+});
+
+t.test('an error of the owner is passed on and is no reason to go elsewhere', async (t) => {
+  await withTrio(t, async (trio) => {
+    await trio.memory.write('a', contentOf(4, 100), {});
+    trio.owners = () => [1];
+    const { AlluxioError } = await import('@alluxio-ts/common/errors');
+    trio.ufs.fail(new AlluxioError('UfsThrottled', 'slow down', { retry: 'never', retryAfterMs: 7000 }), {
+      operation: 'stat',
+    });
+    const throttled = await get(trio.s3(0, '/m/a'));
+    t.equal(throttled.status, 503);
+    t.equal(throttled.headers.get('retry-after'), '7');
+    t.equal(trio.ufs.callCount('stat'), 1);
+  });
+});
+
+t.test(
+  'an owner that dies in mid-answer ends the answer, which is never completed by other bytes',
+  async (t) => {
+    await withTrio(t, async (trio) => {
+      await trio.memory.write('a', contentOf(5, 3 * pageSizeBytes), {});
+      trio.owners = () => [1];
+      const gate = trio.ufs.holdBody('a', 1000);
+      const response = await fetch(trio.s3(0, '/m/a'));
+      await gate.reached;
+      const closed = trio.worker(1).close({ deadlineMs: 0 });
+      await t.rejects(response.arrayBuffer());
+      gate.open();
+      await closed;
+    });
+  },
+);
+
+t.test('a relayed request is answered where it arrives, even when the rings differ', async (t) => {
+  await withTrio(t, async (trio) => {
+    await trio.memory.write('a', contentOf(6, 100), {});
+    let askedCount = 0;
+    // Each worker that looks finds somebody else: without the mark this would go round for ever.
+    trio.owners = () => [(askedCount++ % 2) + 1];
+    t.equal((await get(trio.s3(0, '/m/a'))).status, 200);
+    t.equal(askedCount, 1);
+  });
+});
+
+t.test('without the right secret nobody gets in by the way of peers', async (t) => {
+  await withTrio(
+    t,
+    async (trio) => {
+      await trio.memory.write('a', contentOf(7, 100), {});
+      trio.owners = () => [1];
+      t.equal((await get(trio.s3(0, '/m/a'))).status, 403);
+      t.equal((await get(trio.rest(1, '/internal/peer/s3/m/a'))).status, 403);
+      t.equal((await get(trio.s3(2, '/m/a'))).status, 200, 'who has it gets in');
+    },
+    ['another secret', secret, secret],
+  );
+});
+
+t.test('a mark holds for its request, its secret and its time', async (t) => {
+  const request = { method: 'GET', target: '/internal/peer/s3/m/a' };
+  const mark = makePeerMark(request, secret, systemClock);
+  t.ok(isPeerMark(mark, request, secret, systemClock));
+  t.notOk(isPeerMark(mark, { ...request, method: 'HEAD' }, secret, systemClock));
+  t.notOk(isPeerMark(mark, { ...request, target: '/internal/peer/s3/m/b' }, secret, systemClock));
+  t.notOk(isPeerMark(mark, request, 'other', systemClock));
+  t.notOk(isPeerMark(undefined, request, secret, systemClock));
+  t.notOk(isPeerMark('1 0 zz', request, secret, systemClock));
+  const later = { ...systemClock, now: () => systemClock.now() + 301_000 };
+  t.notOk(isPeerMark(mark, request, secret, later));
+});
