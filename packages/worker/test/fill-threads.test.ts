@@ -167,6 +167,17 @@ for (const fillThreadCount of [0, 2]) {
       );
     });
 
+    await t.test('storage that keeps some fills waiting holds up no other', async (t) => {
+      const keys = ['slow1', 'slow2', 'slow3'];
+      const content = Buffer.from(contentOf(7, 1000));
+      for (const key of [...keys, 'quick']) origin.put(key, content);
+      const gates = keys.map((key) => origin.hold(key, 10));
+      const slow = keys.map((key) => bytesOf(`/s3/${key}`));
+      t.ok(content.equals(await bytesOf('/s3/quick')));
+      for (const open of gates) open();
+      for (const read of slow) t.ok(content.equals(await read));
+    });
+
     await t.test('a connection that breaks in mid-body costs no byte', async (t) => {
       const content = Buffer.from(contentOf(4, 2 * pageSizeBytes));
       origin.put('cut', content);
