@@ -44,6 +44,15 @@ export interface ThreadFillRunnerOptions {
 /** It holds connections and chunks, never a page. */
 const heapMaxDefaultBytes = 256 * MIB;
 
+/**
+ * How many threads a setting means; -1 leaves it to the number of processors. One is enough: it fetches as many bytes as the main thread can send. On
+ * two processors it takes half of the main thread's work, 1.1 for 2.2 CPU-s a GiB, but what it takes it needs itself, and warm reads wait no less.
+ */
+export function fillThreadCountOf(setting: number, processorCount: number): number {
+  if (setting >= 0) return setting;
+  return processorCount > 2 ? 1 : 0;
+}
+
 export class ThreadFillRunner implements FillRunner {
   readonly #options: ThreadFillRunnerOptions;
   readonly #local: LocalFillRunner;
