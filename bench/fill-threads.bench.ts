@@ -1,10 +1,10 @@
 /**
  * What fill threads cost and bring: `node bench/fill-threads.bench.ts [directory] [threads,threads…]`. A standalone process reads through an S3 mount
- * that nginx (on PATH) serves from files; for each number of threads: one cold GiB in sequence, 2,000 cold objects of 100 KiB 32 at a time, and the
+ * that nginx (on PATH, as curl is) serves from files; for each number of threads: one cold GiB in sequence, 2,000 cold objects of 100 KiB 32 at a time, and the
  * latency of warm objects of 100 KiB alone and while two more cold GiB are read, from a storage slow enough to leave the processor some idle time. CPU is that of the standalone process. Needs 8 GiB below the directory.
  */
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -12,6 +12,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { systemClock } from '@alluxio-ts/common/clock';
 import { GIB, KIB } from '@alluxio-ts/common/units';
 
@@ -96,14 +97,14 @@ async function measure(threadCount: string, origin: string): Promise<Record<stri
   const { pid } = child;
   if (pid === undefined) throw new Error('alluxio did not start');
   for (let number = 0; number < warmCount; number++) await get(`${s3}/s3/warm${number}`);
-  const big = await spent(pid, () => get(`${s3}/s3/big0`));
+  const big = await spent(pid, () => curl(`${s3}/s3/big0`));
   const small = await spent(pid, () =>
     inParallel(smallCount, 32, (number) => get(`${s3}/s3/small${number}`)),
   );
   const alone = await warmLatencies(s3, () => systemClock.sleep(3000));
   let meanwhile: readonly number[] = [];
   const both = await spent(pid, async () => {
-    meanwhile = await warmLatencies(s3, () => Promise.all([get(`${s3}/s3/big1`), get(`${s3}/s3/big2`)]));
+    meanwhile = await warmLatencies(s3, () => Promise.all([curl(`${s3}/s3/big1`), curl(`${s3}/s3/big2`)]));
   });
   const memory = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0';
   child.kill('SIGTERM');
@@ -130,6 +131,11 @@ async function bannerOf(child: ChildProcess): Promise<{ readonly s3: string; rea
   }
   child.stdout.resume();
   return { s3: found['S3 API'] ?? '', coordinator: new URL(found['Coordinator'] ?? '').port };
+}
+
+/** In a process of its own: this one measures latencies. */
+function curl(url: string): Promise<unknown> {
+  return promisify(execFile)('curl', ['--silent', '--fail', '--output', '/dev/null', url]);
 }
 
 function get(url: string): Promise<number> {

@@ -4,6 +4,7 @@
  */
 
 import { mkdir, readdir, stat, statfs } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
@@ -25,6 +26,7 @@ import { type Coordinator, startCoordinator } from '@alluxio-ts/coordinator/coor
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
+import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
 import { DiskPageStore } from '@alluxio-ts/worker/page-store/disk-page-store';
 import { lruPolicy } from '@alluxio-ts/worker/page-store/lru-policy';
 import type { PageStore } from '@alluxio-ts/worker/page-store/page-store';
@@ -99,7 +101,10 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
         metastoreDir: options.get('alluxio.dora.worker.metastore.rocksdb.dir'),
         pageSizeBytes: options.get('alluxio.worker.page.store.page.size'),
         directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
-        fillThreadCount: options.get('alluxio.worker.fill.threads'),
+        fillThreadCount: fillThreadCountOf(
+          options.get('alluxio.worker.fill.threads'),
+          availableParallelism(),
+        ),
         maxAgeMs: options.get('alluxio.worker.metadata.default.max.age'),
         staleIfErrorMaxMs: options.get('alluxio.worker.metadata.stale.if.error.max'),
         exposesCredentials: options.get('alluxio.worker.ufs.info.credentials.enabled'),

@@ -162,10 +162,10 @@ export const optionsTable = [
   {
     name: 'alluxio.worker.fill.threads',
     type: 'integer',
-    default: '1',
-    min: '0',
+    default: '-1',
+    min: '-1',
     max: '64',
-    help: 'Threads that fetch pages from under storages, so that reads of cached pages do not wait behind them; 0 fetches in the main thread.',
+    help: 'Threads that fetch pages from under storages and leave the main thread to readers; 0 fetches in the main thread, -1 takes one where there are more than two processors.',
     readBy: ['worker'],
   },
   {

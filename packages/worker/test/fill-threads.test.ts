@@ -21,7 +21,7 @@ import type { UfsCount } from '../src/cache/fill-message.ts';
 import { errorOfPlain, plainErrorOf } from '../src/cache/fill-message.ts';
 import { type FileName, fileNameOf, type ServedMount } from '../src/cache/mount-table.ts';
 import { type Fill, PageFiller } from '../src/cache/page-filler.ts';
-import { ThreadFillRunner } from '../src/cache/thread-fill-runner.ts';
+import { fillThreadCountOf, ThreadFillRunner } from '../src/cache/thread-fill-runner.ts';
 import { ThreadStorages } from '../src/cache/thread-storages.ts';
 import { MemoryPageStore } from '../src/page-store/memory-page-store.ts';
 import { startWorker } from '../src/worker.ts';
@@ -168,6 +168,17 @@ for (const fillThreadCount of [0, 2]) {
       );
     });
 
+    await t.test('storage that keeps some fills waiting holds up no other', async (t) => {
+      const keys = ['slow1', 'slow2', 'slow3'];
+      const content = Buffer.from(contentOf(7, 1000));
+      for (const key of [...keys, 'quick']) origin.put(key, content);
+      const gates = keys.map((key) => origin.hold(key, 10));
+      const slow = keys.map((key) => bytesOf(`/s3/${key}`));
+      t.ok(content.equals(await bytesOf('/s3/quick')));
+      for (const open of gates) open();
+      for (const read of slow) t.ok(content.equals(await read));
+    });
+
     await t.test('a connection that breaks in mid-body costs no byte', async (t) => {
       const content = Buffer.from(contentOf(4, 2 * pageSizeBytes));
       origin.put('cut', content);
@@ -291,6 +302,12 @@ void t.test('when threads cannot start at all, pages are fetched without them', 
     await fill(local, 'sound');
     t.equal((await fill(local, 'sound')).failure, undefined);
   });
+});
+
+void t.test('a setting of -1 means one thread where it has a processor to itself', async (t) => {
+  const counts = [1, 2, 3, 64].map((processors) => fillThreadCountOf(-1, processors));
+  t.same(counts, [0, 0, 1, 1]);
+  t.same([fillThreadCountOf(0, 64), fillThreadCountOf(5, 1)], [0, 5]);
 });
 
 void t.test('an error crosses with all that callers decide by', async (t) => {
