@@ -9,6 +9,7 @@ import { availableParallelism, cpus, loadavg, release, tmpdir, totalmem } from '
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { GIB } from '@alluxio-ts/common/units';
+import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
 import { LoadGenerator } from './load-generator.ts';
 import { machineBusySeconds, treeCpuSeconds } from './process-cpu.ts';
 import { type Measurement, median, workloadTable } from './results.ts';
@@ -19,6 +20,7 @@ const help = `npm run bench [-- options]
 
   --quick               short rounds, in under three minutes; prints, writes nothing
   --only w1,w3          these workloads only; prints, writes nothing
+  --transport plain     this worker with this transport only (plain, hotpath); prints, writes nothing
   --dir <directory>     where the objects and the cache go (1.2 GiB, removed at the end); the system's temporary directory
 `;
 
@@ -27,6 +29,7 @@ const resultsFile = join(import.meta.dirname, 'RESULTS.md');
 
 interface Plan {
   readonly workloads: readonly Workload[];
+  readonly transports: readonly string[];
   readonly rounds: number;
   readonly ms: number;
   readonly warmMs: number;
@@ -40,6 +43,7 @@ function planOf(args: readonly string[]): Plan | undefined {
     options: {
       quick: { type: 'boolean', default: false },
       only: { type: 'string' },
+      transport: { type: 'string' },
       dir: { type: 'string', default: tmpdir() },
       help: { type: 'boolean', default: false },
     },
@@ -51,8 +55,9 @@ function planOf(args: readonly string[]): Plan | undefined {
     throw new Error(`--only takes ${workloads.map(({ name }) => name).join(',')}`);
   return {
     workloads: chosen,
+    transports: values.transport?.split(',') ?? ['plain', ...(isHotpathBuilt() ? ['hotpath'] : [])],
     ...(values.quick ? { rounds: 3, ms: 1000, warmMs: 500 } : { rounds: 5, ms: 3000, warmMs: 2000 }),
-    writesResults: !values.quick && values.only === undefined,
+    writesResults: !values.quick && values.only === undefined && values.transport === undefined,
     parentDir: values.dir,
   };
 }
@@ -77,7 +82,7 @@ async function main(): Promise<void> {
     const contentDir = join(dir, 'content');
     mkdirSync(contentDir);
     for (const objects of objectSets) load.makeObjects(contentDir, objects);
-    await startServers(dir, contentDir, servers);
+    await startServers(dir, plan.transports, contentDir, servers);
     const measured = await measureAll(plan, servers, load, stopped.signal);
     report(plan, measured, { ...tools, loadBefore });
   } finally {
@@ -114,22 +119,29 @@ function versionOf(command: string, args: readonly string[], howToInstall: strin
   }
 }
 
-async function startServers(dir: string, contentDir: string, servers: BenchServer[]): Promise<void> {
+async function startServers(
+  dir: string,
+  transports: readonly string[],
+  contentDir: string,
+  servers: BenchServer[],
+): Promise<void> {
   for (const [name, isNopushOn] of [
     ['nginx', true],
     ['nginx, tcp_nopush off', false],
   ] as const) {
     servers.push(await startNginx({ name, dir: join(dir, `nginx-${isNopushOn}`), contentDir, isNopushOn }));
   }
-  servers.push(
-    await startWorker({
-      name: 'alluxio-ts, plain',
-      dir: join(dir, 'plain'),
-      contentDir,
-      repositoryDir,
-      definitions: [],
-    }),
-  );
+  for (const transport of transports) {
+    servers.push(
+      await startWorker({
+        name: `alluxio-ts, ${transport}`,
+        dir: join(dir, transport),
+        contentDir,
+        repositoryDir,
+        definitions: [`alluxio.worker.transport=${transport}`],
+      }),
+    );
+  }
 }
 
 async function measureAll(

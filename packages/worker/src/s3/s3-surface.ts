@@ -71,9 +71,11 @@ const subresources = [
   'website',
 ] as const;
 
+const requestIdHeader = 'x-amz-request-id';
+
 export function createS3Surface(options: S3SurfaceOptions): RequestHandler {
   return createSurface({
-    idHeader: 'x-amz-request-id',
+    idHeader: requestIdHeader,
     logger: options.logger,
     answer: (request) => answer(request, options),
     describe: describeError,
@@ -103,6 +105,7 @@ async function answer(request: TransportRequest, options: S3SurfaceOptions): Pro
     case 'HeadObject':
     case 'GetObject':
       return answerFile(request, fileNameOf(mountOf(target, options.mounts), target.key), options.cache, {
+        requestIdHeader,
         overrides: headerOverrides(target),
         ...partRange(target, request),
       });
