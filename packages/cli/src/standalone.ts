@@ -29,6 +29,7 @@ import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/uf
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
 import { DiskPageStore } from '@alluxio-ts/worker/page-store/disk-page-store';
 import { lruPolicy } from '@alluxio-ts/worker/page-store/lru-policy';
+import { PageEvents } from '@alluxio-ts/worker/page-store/page-events';
 import type { PageStore } from '@alluxio-ts/worker/page-store/page-store';
 import { SpreadPageStore } from '@alluxio-ts/worker/page-store/spread-page-store';
 import { startWorker, type Worker } from '@alluxio-ts/worker/worker';
@@ -90,10 +91,12 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
       ...localRootsOf(stored.map((mount) => mount.ufsUri)),
     ];
     const registry = createUfsRegistry({ clock, random, environment, metrics: metricsOf, localAllowedRoots });
-    const pageStore = await openPageStore(parts, closers);
+    const pageEvents = new PageEvents();
+    const pageStore = await openPageStore(parts, pageEvents, closers);
     const worker = await startWorker(
       {
         clusterName,
+        transport: options.get('alluxio.worker.transport'),
         bindHost: options.get('alluxio.bind.host'),
         s3Port: options.get('alluxio.worker.rest.port'),
         restPort: options.get('alluxio.worker.http.server.port'),
@@ -118,6 +121,7 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
         metrics,
         store,
         pageStore,
+        pageEvents,
         decodeMount: (entry) => unsealMount(decodeMount(entry.key, entry.value), box),
         openUfs: (uri, mountOptions) => registry.open(uri, mountOptions, { check: false }),
         ufsOfThreads: { schemes: registry.schemes, localAllowedRoots, environment, metricsOf },
@@ -180,6 +184,7 @@ async function loadOrCreateWorkerId(file: string, random: Random): Promise<strin
 /** One store a directory, each under its lock. */
 async function openPageStore(
   parts: StandaloneParts,
+  events: PageEvents,
   closers: (() => Promise<void> | void)[],
 ): Promise<PageStore> {
   const { options, clock, random, logger } = parts;
@@ -200,6 +205,8 @@ async function openPageStore(
         random,
         logger,
         policy: lruPolicy,
+        onPageRemoved: (page) => events.pageRemoved(page),
+        onSegmentRetired: (_, path) => events.segmentRetired(path),
       }),
     );
   }

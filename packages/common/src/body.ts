@@ -17,9 +17,17 @@ export interface PageHandle {
    * taken the page out, so asking again resolves it anew.
    */
   read(from: number, to: number): Promise<Uint8Array>;
-  /** Where the bytes lie, for a transport that sends from the file itself. */
-  readonly native?: { readonly segmentId: number; readonly offset: number; readonly lengthBytes: number };
+  /** Where the bytes lie, for a transport that sends from the file itself; undefined once the store no longer has the page there. */
+  readonly native?: NativePlace | undefined;
   release(): void;
+}
+
+export interface NativePlace {
+  readonly segmentId: number;
+  /** Of the segment file. The name of one that went is never used again. */
+  readonly path: string;
+  readonly offset: number;
+  readonly lengthBytes: number;
 }
 
 /** A piece of an answer. `from` and `to` count bytes within the page, the slot, or nothing (a stream is the piece itself). */

@@ -90,6 +90,11 @@ const table = {
     labels: ['method', 'success', 'status'],
     buckets: latencyBucketsMs,
   },
+  alluxio_hotpath_answers_total: {
+    kind: 'counter',
+    help: 'Answers that the native hot path gave from its table, by interface and kind (get, head, not-modified). They are in no latency and in no count of pages.',
+    labels: ['destination', 'kind'],
+  },
   alluxio_ufs_total: {
     kind: 'counter',
     help: 'Calls to under storages.',

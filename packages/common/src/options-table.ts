@@ -119,6 +119,14 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.transport',
+    type: 'enum',
+    values: ['plain', 'hotpath'],
+    default: 'plain',
+    help: 'What answers reads. `plain` is TypeScript and checks every byte that comes from a disk. `hotpath` is native and faster, and **experimental**: Linux only, needs Rust at `npm ci`, and a page that it read and checked once is not checked again after it left the memory of the kernel.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.page.store.dirs',
     type: 'path-list',
     default: '${alluxio.work.dir}/pages',

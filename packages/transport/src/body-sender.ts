@@ -22,7 +22,11 @@ export interface BodySink {
 export interface SendOptions {
   readonly slots: SlotPool;
   readonly signal: AbortSignal;
+  /** Called when all of an extent was read, checked and handed to the sink, before its handle is released. `offset` is that of the body. */
+  readonly onExtentSent?: (extent: ExtentPart, offset: number) => Promise<void>;
 }
+
+export type ExtentPart = Extract<Part, { readonly kind: 'extent' }>;
 
 type PartsBody = Extract<Body, { readonly kind: 'parts' }>;
 
@@ -32,7 +36,7 @@ export async function sendBody(body: PartsBody, sink: BodySink, options: SendOpt
   let barrenParts = 0;
   while (offset < body.lengthBytes) {
     const part = await body.next(offset, { signal: options.signal });
-    const sent = await sendPart(part, body.lengthBytes - offset, sink, options);
+    const sent = await sendPart(part, { offset, lengthMax: body.lengthBytes - offset }, sink, options);
     barrenParts = sent === 0 ? barrenParts + 1 : 0;
     if (barrenParts > barrenPartsMax) {
       throw new AlluxioError('Internal', `no part gave a byte at offset ${offset} in ${barrenParts} tries`);
@@ -44,24 +48,25 @@ export async function sendBody(body: PartsBody, sink: BodySink, options: SendOpt
 /** Bytes sent of this part. A part that may be asked for anew ends early instead of failing. */
 async function sendPart(
   part: Part,
-  lengthMax: number,
+  place: { readonly offset: number; readonly lengthMax: number },
   sink: BodySink,
   options: SendOptions,
 ): Promise<number> {
   switch (part.kind) {
     case 'extent':
-      return sendExtent(part, sink, options);
+      return sendExtent(part, place.offset, sink, options);
     case 'slot':
       return sendSlot(part, sink, options);
     case 'stream':
-      return sendStream(part, lengthMax, sink, options);
+      return sendStream(part, place.lengthMax, sink, options);
     default:
       return part satisfies never;
   }
 }
 
 async function sendExtent(
-  part: Extract<Part, { readonly kind: 'extent' }>,
+  part: ExtentPart,
+  offset: number,
   sink: BodySink,
   options: SendOptions,
 ): Promise<number> {
@@ -73,6 +78,7 @@ async function sendExtent(
       options.signal.throwIfAborted();
       if (!sink.write(bytes)) await sink.drained(options.signal);
     }
+    await options.onExtentSent?.(part, offset);
   } catch (thrown) {
     if (!hasErrorCode(thrown, 'PageCorrupt', 'PageStoreUnavailable')) throw thrown;
   } finally {

@@ -5,6 +5,7 @@
  */
 
 import type { Body } from '@alluxio-ts/common/body';
+import type { FileKey } from '@alluxio-ts/common/page';
 
 /** One request. Nothing of it is decoded: what the client sent is what the surface sees. */
 export interface TransportRequest {
@@ -28,9 +29,41 @@ export interface TransportRequest {
 export interface TransportResponse {
   readonly status: number;
   /** Sent in this order. `content-length` is set by the transport from the body, unless the surface set it (an answer to HEAD). */
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly headers: HeaderList;
   readonly body: Body;
+  /**
+   * Asked once the body was sent: what further requests for the same target may be answered with, by a transport that remembers answers.
+   * Undefined when that no longer holds; what holds is true until `PageTransport.drop` says otherwise.
+   */
+  readonly reusable?: () => ReusableAnswer | undefined;
 }
+
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
+/** An answer to GET of a file, so described that any range of the file can be answered by whoever has its pages. */
+export interface ReusableAnswer {
+  /** Names the version: pages of two versions never meet in one answer. */
+  readonly fileKey: FileKey;
+  readonly sizeBytes: number;
+  readonly pageSizeBytes: number;
+  /** Where in the file this answer's body begins. */
+  readonly bodyFrom: number;
+  /** On the monotonic clock. */
+  readonly freshUntilMs: number;
+  readonly etag: string | undefined;
+  /** Of every answer about the file, those to HEAD and 304 among them; without length and range, which follow from the request. */
+  readonly headers: HeaderList;
+  /** Only with a body. */
+  readonly bodyHeaders: HeaderList;
+  /** The header that carries the request's id. */
+  readonly requestIdHeader: string;
+}
+
+/** What is no longer true, or no longer there. */
+export type Dropped =
+  | { readonly kind: 'file'; readonly fileKey: FileKey }
+  | { readonly kind: 'segment'; readonly path: string }
+  | { readonly kind: 'all' };
 
 /** Never throws: a surface turns its failures into answers. What escapes all the same is answered 500 and logged. */
 export type RequestHandler = (request: TransportRequest) => Promise<TransportResponse>;
@@ -71,6 +104,8 @@ export interface Listener {
 export interface PageTransport {
   /** Fails with PortTaken naming the port, or InvalidOptions when the address is not one of this machine. */
   listen(options: ListenOptions): Promise<Listener>;
+  /** No answer that begins after this returns is made of what is dropped without asking the surface. */
+  drop(dropped: Dropped): void;
   /** Stops accepting, lets answers in flight finish until the deadline, then resets the rest. */
   close(options: { readonly deadlineMs: number }): Promise<void>;
 }

@@ -8,10 +8,11 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { bodyLengthOf } from '@alluxio-ts/common/body';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
-import { AlluxioError, errnoOf, toAlluxioError } from '@alluxio-ts/common/errors';
+import { type AlluxioError, errnoOf, toAlluxioError } from '@alluxio-ts/common/errors';
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
+import { bindError } from './bind-error.ts';
 import { sendBody } from './body-sender.ts';
 import type { BodySink } from './body-sender.ts';
 import type {
@@ -80,6 +81,9 @@ export class PlainTransport implements PageTransport {
     if (address === null || typeof address === 'string') throw new Error('a TCP listener has an address');
     return { host: address.address, port: address.port };
   }
+
+  /** Every answer is made anew here. */
+  drop(): void {}
 
   async close(options: { readonly deadlineMs: number }): Promise<void> {
     this.#closing = true;
@@ -198,27 +202,9 @@ export class PlainTransport implements PageTransport {
 
 async function bind(server: Server, options: ListenOptions): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(bindError(error, options)));
+    server.once('error', (error) => reject(bindError(error, errnoOf(error), options)));
     server.listen({ host: options.host, port: options.port }, () => resolve());
   });
-}
-
-function bindError(error: Error, options: ListenOptions): AlluxioError {
-  const address = `${options.host}:${options.port}`;
-  if (errnoOf(error) === 'EADDRINUSE') {
-    return new AlluxioError(
-      'PortTaken',
-      `port ${options.port} on ${options.host} is taken by another process; stop it or choose another port for ${options.name}`,
-      { cause: error },
-    );
-  }
-  return new AlluxioError(
-    'InvalidOptions',
-    `cannot listen on ${address} for ${options.name}: ${error.message}`,
-    {
-      cause: error,
-    },
-  );
 }
 
 /** A request that could not be parsed: answered by its status and closed, as the smuggling rules want it. */

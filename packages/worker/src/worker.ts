@@ -12,6 +12,11 @@ import { type WorkerNetAddress, workerNetAddress } from '@alluxio-ts/common/prot
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
 import type { MountUri } from '@alluxio-ts/common/ufs-path';
+import {
+  HotpathTransport,
+  hotpathTransportDefaults,
+  type TableAnswers,
+} from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
@@ -31,13 +36,18 @@ import { MountWatcher } from './cluster/mount-watcher.ts';
 import { ownEverything, PeerRelay } from './cluster/peer-relay.ts';
 import { FileRecordStore, fileRecordStoreDefaults } from './file-records/file-record-store.ts';
 import { withPeerEntry } from './http/peer-entry.ts';
+import type { PageEvents } from './page-store/page-events.ts';
 import type { PageStore } from './page-store/page-store.ts';
 import { createRestSurface } from './rest/rest-surface.ts';
 import { createS3Surface, operationOf } from './s3/s3-surface.ts';
 import { parseS3Target } from './s3/s3-target.ts';
 import { startWorkerWeb } from './web/worker-web.ts';
 
+export type TransportKind = 'plain' | 'hotpath';
+
 export interface WorkerOptions {
+  /** `plain` unless given. */
+  readonly transport?: TransportKind;
   readonly clusterName: string;
   readonly bindHost: string;
   /** Where others reach this worker; the bind address unless given. */
@@ -69,6 +79,8 @@ export interface WorkerParts {
   readonly store: KvStore;
   /** The worker's from now on: it closes it. */
   readonly pageStore: PageStore;
+  /** Of that store, where its pages have places on disk. The worker listens to them from its start on. */
+  readonly pageEvents?: PageEvents;
   readonly decodeMount: (entry: KvEntry) => Mount;
   readonly openUfs: (uri: MountUri, options: Readonly<Record<string, string>>) => Ufs;
   /** Without it the worker owns every file. */
@@ -115,7 +127,7 @@ export interface Worker {
 }
 
 export async function startWorker(options: WorkerOptions, parts: WorkerParts): Promise<Worker> {
-  const { clock, random, logger, metrics, pageStore } = parts;
+  const { clock, logger, metrics, pageStore } = parts;
   const closers: (() => Promise<void>)[] = [() => pageStore.close()];
   const closeAll = async (): Promise<void> => {
     for (const close of closers.splice(0).toReversed()) await close();
@@ -134,8 +146,22 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       slotCount: Math.floor(options.directMemoryBytes / options.pageSizeBytes),
       slotSizeBytes: options.pageSizeBytes,
     });
+    const transport = createTransport(options.transport ?? 'plain', {
+      ...parts,
+      slots,
+      logsAccess: options.logsAccess,
+    });
+    parts.pageEvents?.listen({
+      pageRemoved: ({ file }) => transport.drop({ kind: 'file', fileKey: file }),
+      segmentRetired: (path) => transport.drop({ kind: 'segment', path }),
+    });
     const rules = options.rulesFile
-      ? await CacheRulesFile.open({ ...options.rulesFile, clock, logger, onChange: () => undefined })
+      ? await CacheRulesFile.open({
+          ...options.rulesFile,
+          clock,
+          logger,
+          onChange: () => transport.drop({ kind: 'all' }),
+        })
       : defaultRules(options.maxAgeMs);
     if (rules instanceof CacheRulesFile) closers.push(() => rules.close());
 
@@ -146,6 +172,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       rules,
       staleIfErrorMaxMs: options.staleIfErrorMaxMs,
       records,
+      onForgotten: (fileKey) => transport.drop({ kind: 'file', fileKey }),
     });
     const mountOptions = new WeakMap<ServedMount, Readonly<Record<string, string>>>();
     const runner = createFillRunner(options.fillThreadCount, parts, slots, (mount) =>
@@ -179,10 +206,14 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       logger,
       decode: parts.decodeMount,
       openUfs: parts.openUfs,
-      onServed: (mount, given) => mountOptions.set(mount, given),
+      onServed: (mount, given) => {
+        mountOptions.set(mount, given);
+        transport.drop({ kind: 'all' });
+      },
       onGone: (mount) => {
         files.forgetBelow(`${mount.uri.text}/`);
         runner.mountGone(mount);
+        transport.drop({ kind: 'all' });
       },
     });
     await watcher.start();
@@ -197,14 +228,6 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     closers.push(() => web.close());
 
-    const transport = new PlainTransport({
-      ...plainTransportDefaults,
-      clock,
-      random,
-      logger,
-      slots,
-      onAnswered: (answered) => recordAnswer(answered, { metrics, logger, logsAccess: options.logsAccess }),
-    });
     let deadlineMs = 0;
     closers.push(() => transport.close({ deadlineMs }));
     let restPort = options.restPort;
@@ -250,7 +273,10 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
         : restSurface,
     });
     restPort = rest.port;
-    metrics.onScrape(() => readGauges(metrics, { pageStore, slots, filler }));
+    metrics.onScrape(() => {
+      readGauges(metrics, { pageStore, slots, filler });
+      if (transport instanceof HotpathTransport) recordTableAnswers(transport.takeTableAnswers(), metrics);
+    });
     return {
       s3Port,
       restPort,
@@ -333,6 +359,39 @@ function cacheEvents(metrics: Metrics): ConstructorParameters<typeof FileCache>[
       );
     },
   };
+}
+
+function createTransport(
+  kind: TransportKind,
+  parts: WorkerParts & { readonly slots: SlotPool; readonly logsAccess: boolean },
+): PlainTransport | HotpathTransport {
+  const { clock, logger, random, slots } = parts;
+  const options = {
+    ...plainTransportDefaults,
+    clock,
+    random,
+    logger,
+    slots,
+    onAnswered: (answered: AnsweredRequest) => recordAnswer(answered, parts),
+  };
+  if (kind === 'plain') return new PlainTransport(options);
+  return new HotpathTransport({ ...options, ...hotpathTransportDefaults });
+}
+
+/** The table tells counts only: its answers are in no latency and in no access log. */
+function recordTableAnswers(answers: readonly TableAnswers[], metrics: Metrics): void {
+  for (const { bodyBytes, getCount, headCount, listener, notModifiedCount } of answers) {
+    metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind: 'get' }, getCount);
+    metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind: 'head' }, headCount);
+    metrics.add(
+      'alluxio_hotpath_answers_total',
+      { destination: listener, kind: 'not-modified' },
+      notModifiedCount,
+    );
+    metrics.add('alluxio_cached_data_read_bytes_total', {}, bodyBytes);
+    metrics.add('alluxio_data_throughput_bytes_total', { method: 'read', destination: listener }, bodyBytes);
+    metrics.add('alluxio_metadata_cache_hit_calls_total', {}, getCount + headCount + notModifiedCount);
+  }
 }
 
 function recordAnswer(

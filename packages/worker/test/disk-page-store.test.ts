@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   openSync,
   closeSync,
@@ -14,7 +15,7 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import type { PageHandle } from '@alluxio-ts/common/body';
 import type { Clock } from '@alluxio-ts/common/clock';
-import { fileKeyOf } from '@alluxio-ts/common/page';
+import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
 import { MIB } from '@alluxio-ts/common/units';
 import { lruPolicy } from '../src/page-store/lru-policy.ts';
 import type { DiskPageStore } from '../src/page-store/disk-page-store.ts';
@@ -248,6 +249,32 @@ void t.test('pinned segments are kept readable, count as used and do not stop th
     t.ok(areEqual(await handle.read(0, page.lengthBytes), contentsOf(page)), `page ${at} under its handle`);
     handle.release();
   }
+  await store.close();
+});
+
+void t.test('who keeps the places of pages is told when they no longer hold', async (t) => {
+  const dir = t.testdir();
+  const removed: PageId[] = [];
+  const retired: string[] = [];
+  const store = await openTestStore(dir, {
+    onPageRemoved: (page) => removed.push(page),
+    onSegmentRetired: (_, path) => {
+      t.ok(existsSync(path), 'told while the file is there');
+      retired.push(path);
+    },
+  });
+  const page = mixedPage(6);
+  await putPatiently(store, page);
+  const handle = store.get(page.id);
+  const path = handle?.native?.path ?? '';
+  t.ok(existsSync(path));
+  store.remove(page.id, 'freed');
+  t.strictSame(removed, [page.id]);
+  t.equal(handle?.native, undefined, 'a page that went has no place');
+  handle?.release();
+  for (let number = 0; retired.length === 0 && number < 2000; number++)
+    await putPatiently(store, mixedPage(number));
+  t.equal(retired[0], path);
   await store.close();
 });
 

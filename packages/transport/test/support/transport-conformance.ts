@@ -222,7 +222,7 @@ export function describeTransport(t: Test, factory: TransportFactory): void {
         }),
       }),
       async ({ port }) => {
-        await t.rejects(fetchFrom(port), /aborted|reset|hang up/);
+        await t.rejects(fetchFrom(port), /aborted|reset|hang up|ECONNRESET/);
       },
     );
     t.equal(askedCount, 2);
@@ -359,6 +359,95 @@ export function describeTransport(t: Test, factory: TransportFactory): void {
       },
     );
     t.strictSame(targets, []);
+  });
+
+  t.test('a large body comes to the surface in pieces, whole', async (t) => {
+    const whole = Buffer.from(pattern(pageBytes));
+    await withTransport(
+      factory,
+      () => async (request) => {
+        const pieces: Buffer[] = [];
+        for await (const piece of request.body) pieces.push(Buffer.from(piece));
+        const isSame = pieces.length > 1 && Buffer.concat(pieces).equals(whole);
+        return { status: 200, headers: [], body: textBody(`same: ${isSame}`) };
+      },
+      async ({ port }) => {
+        const client = new RawClient(port);
+        client.send(`PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: ${whole.length}\r\n\r\n`);
+        client.socket.write(whole);
+        await client.until((text) => text.endsWith('same: true'));
+        client.send('GET / HTTP/1.1\r\nhost: h\r\n\r\n');
+        t.match(
+          await client.until((text) => text.endsWith('same: false')),
+          /200 .*200 /s,
+          'and then the next',
+        );
+        client.close();
+      },
+    );
+  });
+
+  t.test('a client that goes ends its request', async (t) => {
+    const gone = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    let closedCount = 0;
+    await withTransport(
+      factory,
+      () => async (request) => {
+        request.signal.addEventListener('abort', () => gone.resolve(), { once: true });
+        return {
+          status: 200,
+          headers: [],
+          body: partsBody(
+            100,
+            async () => {
+              arrived.resolve();
+              await gone.promise;
+              throw request.signal.reason;
+            },
+            () => closedCount++,
+          ),
+        };
+      },
+      async ({ port }) => {
+        const client = new RawClient(port);
+        client.send('GET / HTTP/1.1\r\nhost: h\r\n\r\n');
+        await arrived.promise;
+        client.close();
+        await gone.promise;
+      },
+    );
+    t.equal(closedCount, 1);
+  });
+
+  t.test('a client that wants the connection closed is told so, and it is', async (t) => {
+    await withTransport(
+      factory,
+      () => async () => ({ status: 200, headers: [], body: textBody('bye') }),
+      async ({ port }) => {
+        for (const ask of [
+          'GET / HTTP/1.1\r\nhost: h\r\nConnection: Close\r\n\r\n',
+          'GET / HTTP/1.0\r\n\r\n',
+        ]) {
+          const client = new RawClient(port);
+          client.send(ask);
+          t.match(await client.toEnd(), /\r\nconnection: close\r\n.*bye$/is);
+          client.close();
+        }
+      },
+    );
+  });
+
+  t.test('a header that would break out of its line is never sent', async (t) => {
+    await withTransport(
+      factory,
+      () => async () => ({ status: 200, headers: [['x-a', 'b\r\nx-c: d']], body: textBody('') }),
+      async ({ port }) => {
+        const answer = await fetchFrom(port);
+        t.equal(answer.status, 500);
+        t.notOk(answer.headers['x-c']);
+      },
+    );
   });
 
   t.test('a taken port is an error that names it', async (t) => {

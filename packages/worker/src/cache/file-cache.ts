@@ -8,7 +8,7 @@ import type { Body, Part } from '@alluxio-ts/common/body';
 import { emptyBody } from '@alluxio-ts/common/body';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Outcome } from '@alluxio-ts/common/outcome';
-import type { PageId } from '@alluxio-ts/common/page';
+import type { FileKey, PageId } from '@alluxio-ts/common/page';
 import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { FileStatus, ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
@@ -101,6 +101,15 @@ export class FileCache {
     return { body: reader.body(first.part), outcome: first.outcome };
   }
 
+  /** What a transport may answer further requests for the file with, on its own; undefined when each of them must come here. */
+  reuseOf(file: FileName, found: FoundFile): Reuse | undefined {
+    const { files, pageSizeBytes, rules } = this.#options;
+    const { fileKey } = found.record;
+    const freshUntilMs = found.isStale ? undefined : files.freshUntilMs(file, found.record);
+    if (!fileKey || freshUntilMs === undefined || !rules.ruleOf(file.ufsPath).isKept) return undefined;
+    return { fileKey, freshUntilMs, pageSizeBytes };
+  }
+
   /** Resolves when the fills that run now are over, and what they fetched is in the store. */
   idle(): Promise<void> {
     return this.#options.filler.idle();
@@ -169,6 +178,13 @@ export class FileCache {
     }
     return { pageCount, freedBytes };
   }
+}
+
+export interface Reuse {
+  readonly fileKey: FileKey;
+  /** On the monotonic clock. */
+  readonly freshUntilMs: number;
+  readonly pageSizeBytes: number;
 }
 
 export interface Freed {

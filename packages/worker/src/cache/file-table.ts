@@ -48,6 +48,8 @@ export interface FileTableOptions {
   /** Records in memory; the store behind has its own bound. */
   readonly recordsMax: number;
   readonly records: FileRecordStore;
+  /** Told of a version whose record memory no longer holds: another one took its place, it was forgotten, or there was no room. */
+  readonly onForgotten?: (fileKey: FileKey) => void;
 }
 
 export const fileTableDefaults = { negativeAgeMs: 1000, recordsMax: 200_000 } as const;
@@ -70,7 +72,13 @@ export class FileTable {
 
   constructor(options: FileTableOptions) {
     this.#options = options;
-    this.#known = new LRUCache({ max: options.recordsMax });
+    this.#known = new LRUCache({
+      max: options.recordsMax,
+      dispose: (known, _, reason) => {
+        // A newer record of the same version changes nothing; `#know` tells of one of another.
+        if (reason !== 'set') this.#tellForgotten(known);
+      },
+    });
   }
 
   get recordCount(): number {
@@ -125,6 +133,13 @@ export class FileTable {
   peek(ufsPath: string): FileRecord | undefined {
     const known = this.#known.peek(ufsPath);
     return known && 'status' in known ? known : undefined;
+  }
+
+  /** On the monotonic clock: until when a lookup would give this very record without asking anyone; undefined when it would give another, or ask. */
+  freshUntilMs(file: FileName, record: FileRecord): number | undefined {
+    const untilMs = record.checkedAtMs + this.#maxAgeOf(file);
+    const isFresh = this.peek(file.ufsPath) === record && this.#options.clock.monotonic() < untilMs;
+    return isFresh ? untilMs : undefined;
   }
 
   /** The path of a file that was looked up here, by its id on the wire; undefined for one that was not. */
@@ -187,13 +202,23 @@ export class FileTable {
     }
     if (!status) {
       this.forget(file.ufsPath);
-      this.#known.set(file.ufsPath, { absentSinceMs: askedAtMs });
+      this.#know(file.ufsPath, { absentSinceMs: askedAtMs });
       return undefined;
     }
     const record = { status, fileKey: this.fileKeyOf(file, status), checkedAtMs: askedAtMs };
-    this.#known.set(file.ufsPath, record);
+    this.#know(file.ufsPath, record);
     this.#remember(file, record);
     return record;
+  }
+
+  #know(ufsPath: string, known: Known): void {
+    const before = this.#known.peek(ufsPath);
+    this.#known.set(ufsPath, known);
+    if (before && !isSameVersion(before, known)) this.#tellForgotten(before);
+  }
+
+  #tellForgotten(known: Known): void {
+    if ('status' in known && known.fileKey) this.#options.onForgotten?.(known.fileKey);
   }
 
   #remember(file: FileName, record: FileRecord): void {
@@ -212,7 +237,7 @@ export class FileTable {
     const isAgeKnown = ageMs >= 0 || maxAgeMs === Number.POSITIVE_INFINITY;
     const checkedAtMs = clock.monotonic() - (isAgeKnown ? Math.max(0, ageMs) : maxAgeMs);
     const record = { status: stored.status, fileKey: this.fileKeyOf(file, stored.status), checkedAtMs };
-    this.#known.set(file.ufsPath, record);
+    this.#know(file.ufsPath, record);
     return record;
   }
 
@@ -248,6 +273,12 @@ export class FileTable {
       deadline.catch(() => undefined);
     }
   }
+}
+
+function isSameVersion(one: Known, other: Known): boolean {
+  if (!('status' in one && 'status' in other && one.fileKey && other.fileKey)) return false;
+  const { a, b, c } = one.fileKey;
+  return other.fileKey.a === a && other.fileKey.b === b && other.fileKey.c === c;
 }
 
 function mayStandIn(thrown: unknown): boolean {

@@ -39,11 +39,16 @@ export type Route =
   | { readonly kind: 'bypass' };
 
 export interface FileRouter {
+  /** True for a worker that is alone: whatever it answers, it answers as the owner. */
+  readonly ownsEverything: boolean;
   route(request: TransportRequest, api: PeerApi, file: FileName): Promise<Route>;
 }
 
 /** Alone, a worker owns everything. */
-export const ownEverything: FileRouter = { route: async () => ({ kind: 'own' }) };
+export const ownEverything: FileRouter = {
+  ownsEverything: true,
+  route: async () => ({ kind: 'own' }),
+};
 
 export interface PeerRelayOptions {
   readonly placement: Placement;
@@ -84,6 +89,7 @@ const hopHeaders = new Set([
 ]);
 
 export class PeerRelay implements FileRouter {
+  readonly ownsEverything = false;
   readonly #options: PeerRelayOptions;
   readonly #agent: Agent;
   /** On the monotonic clock, by `host:port`: until when a peer is left alone. Bounded by the number of peers. */

@@ -3,7 +3,12 @@
 import { emptyBody } from '@alluxio-ts/common/body';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Outcome } from '@alluxio-ts/common/outcome';
-import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/page-transport';
+import type {
+  HeaderList,
+  ReusableAnswer,
+  TransportRequest,
+  TransportResponse,
+} from '@alluxio-ts/transport/page-transport';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import type { FileCache, LookupOptions } from '../cache/file-cache.ts';
 import { fileNotFound } from '../cache/file-table.ts';
@@ -11,8 +16,6 @@ import type { FoundFile } from '../cache/file-table.ts';
 import type { FileName } from '../cache/mount-table.ts';
 import { parseByteRange } from './byte-range.ts';
 import { evaluateConditions, isRangeWanted } from './conditions.ts';
-
-export type HeaderList = readonly (readonly [name: string, value: string])[];
 
 /** The header that carries the outcome of the page with the first byte. */
 export const outcomeHeader = 'x-alluxio-cache';
@@ -27,12 +30,18 @@ export async function answerFile(
   cache: FileCache,
   options: AnswerOptions = {},
 ): Promise<TransportResponse> {
-  return withFoundFile(
-    cache,
-    file,
-    (found) => answerFound(request, file, found, { cache, ...options }),
-    options,
-  );
+  const answer = async (found: FoundFile): Promise<TransportResponse> => {
+    const response = await answerFound(request, file, found, { cache, ...options });
+    const { requestIdHeader } = options;
+    // A range that the target implies, instead of the header, is not what a transport that reads headers would send.
+    const isWhole = request.method === 'GET' && options.range === undefined && options.bypass === undefined;
+    if (!isWhole || requestIdHeader === undefined) return response;
+    return {
+      ...response,
+      reusable: () => reusableAnswer(response, file, found, { ...options, cache, requestIdHeader }),
+    };
+  };
+  return withFoundFile(cache, file, answer, options);
 }
 
 export interface AnswerOptions extends Pick<LookupOptions, 'bypass'> {
@@ -40,6 +49,8 @@ export interface AnswerOptions extends Pick<LookupOptions, 'bypass'> {
   readonly overrides?: ReadonlyMap<string, string>;
   /** Stands in for the Range header. */
   readonly range?: string;
+  /** The surface's header for the request's id; without it no answer may be reused. */
+  readonly requestIdHeader?: string;
 }
 
 /**
@@ -104,6 +115,28 @@ async function answerFound(
   const opened = await options.cache.open(file, found, { from, to, signal: request.signal });
   all.push([outcomeHeader, opened.outcome satisfies Outcome]);
   return { status: code, headers: all, body: opened.body };
+}
+
+/** What the next answers about the file will say, as long as nothing changes. */
+function reusableAnswer(
+  response: TransportResponse,
+  file: FileName,
+  found: FoundFile,
+  options: AnswerOptions & { readonly cache: FileCache; readonly requestIdHeader: string },
+): ReusableAnswer | undefined {
+  const reuse = options.cache.reuseOf(file, found);
+  if (!reuse) return undefined;
+  const { status } = found.record;
+  const range = response.headers.find(([name]) => name === 'content-range')?.[1];
+  return {
+    ...reuse,
+    requestIdHeader: options.requestIdHeader,
+    sizeBytes: status.sizeBytes,
+    bodyFrom: Number(/^bytes (\d+)-/.exec(range ?? '')?.[1] ?? 0),
+    etag: status.etag,
+    headers: overridden(fileHeaders(status), options.overrides),
+    bodyHeaders: [[outcomeHeader, 'hit' satisfies Outcome]],
+  };
 }
 
 function overridden(headers: HeaderList, overrides: ReadonlyMap<string, string> | undefined): HeaderList {

@@ -1,7 +1,7 @@
 /** A page of the disk store in a reader's hands: reads whole blocks, checks each, gives what was asked. */
 
 import { Buffer } from 'node:buffer';
-import type { PageHandle } from '@alluxio-ts/common/body';
+import type { NativePlace, PageHandle } from '@alluxio-ts/common/body';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { type PageId, blockSizeBytes } from '@alluxio-ts/common/page';
 import type { DiskQueue } from './disk-queue.ts';
@@ -13,6 +13,8 @@ import type { Segment } from './segment.ts';
 /** Reads of whole blocks of one page: what handles and the copying at reclaim have in common. */
 export interface BlockReader {
   readonly reads: DiskQueue;
+  /** Whether the store still has the page at this place. */
+  isAt(page: PageId, place: PagePlace): boolean;
   /** Takes the page out of the store, if it is still at this place. */
   onBadPage(page: PageId, place: PagePlace, error: AlluxioError): void;
 }
@@ -37,9 +39,10 @@ export class DiskPageHandle implements PageHandle {
     return this.#place.lengthBytes;
   }
 
-  get native(): { readonly segmentId: number; readonly offset: number; readonly lengthBytes: number } {
+  get native(): NativePlace | undefined {
+    if (this.#isReleased || !this.#reader.isAt(this.#page, this.#place)) return undefined;
     const { dataStartBytes, lengthBytes, segmentId } = this.#place;
-    return { segmentId, offset: dataStartBytes, lengthBytes };
+    return { segmentId, path: this.#segment.path, offset: dataStartBytes, lengthBytes };
   }
 
   async read(from: number, to: number): Promise<Uint8Array> {

@@ -54,7 +54,9 @@ export interface DiskPageStoreOptions {
   /** How long a directory that failed is left alone. */
   readonly coolDownMs?: number;
   /** Told, before its file is unlinked, of a segment that no new answer may use. */
-  readonly onSegmentRetired?: (segmentId: number) => void;
+  readonly onSegmentRetired?: (segmentId: number, path: string) => void;
+  /** Told of a page that can no longer be read, unless its whole segment is retired. */
+  readonly onPageRemoved?: (page: PageId) => void;
 }
 
 export interface DiskHealth {
@@ -160,7 +162,13 @@ export class DiskPageStore implements PageStore {
       onSpaceChanged: () => this.#reclaimer.kick(),
       onDiskFull: () => this.#reclaimer.force(place.segmentSizeBytes),
     });
-    this.#shelf = new PageShelf({ table, log: this.#log, reads: this.#reads, health });
+    this.#shelf = new PageShelf({
+      table,
+      log: this.#log,
+      reads: this.#reads,
+      health,
+      onRemoved: options.onPageRemoved ?? (() => undefined),
+    });
     // A directory of few segments cannot keep two of them empty.
     const aheadCount = sizeBytes >= 2 * segmentsMin * place.segmentSizeBytes ? 2 : 1;
     this.#reclaimer = new Reclaimer({

@@ -21,6 +21,8 @@ export interface PageShelfOptions {
   readonly log: SegmentLog;
   readonly reads: DiskQueue;
   readonly health: DirHealth;
+  /** Told of a page that was taken out, unless its whole segment is given up. */
+  readonly onRemoved: (page: PageId) => void;
 }
 
 export class PageShelf implements BlockReader {
@@ -31,6 +33,7 @@ export class PageShelf implements BlockReader {
   readonly #table: PageTable;
   readonly #log: SegmentLog;
   readonly #health: DirHealth;
+  readonly #onRemoved: (page: PageId) => void;
   readonly #writers = new Set<DiskPageWriter>();
 
   constructor(options: PageShelfOptions) {
@@ -38,6 +41,7 @@ export class PageShelf implements BlockReader {
     this.#table = options.table;
     this.#log = options.log;
     this.#health = options.health;
+    this.#onRemoved = options.onRemoved;
   }
 
   /** A handle that pins the segment; counts as a use. */
@@ -114,6 +118,7 @@ export class PageShelf implements BlockReader {
   remove(page: PageId, reason: RemoveReason): void {
     const lengthBytes = this.#forget(page);
     if (lengthBytes === undefined) return;
+    this.#onRemoved(page);
     if (reason === 'corrupt') this.corruptCount++;
     if (reason !== 'evicted') return;
     this.evictedCount++;

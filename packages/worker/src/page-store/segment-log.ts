@@ -48,7 +48,7 @@ export interface SegmentLogOptions {
   readonly random: Random;
   readonly logger: Logger;
   /** Told, before the file goes, of a segment whose pages are no longer to be used. */
-  readonly onSegmentRetired: (segmentId: number) => void;
+  readonly onSegmentRetired: (segmentId: number, path: string) => void;
   /** Told when there may be more, or need for more, room. */
   readonly onSpaceChanged: () => void;
   /** Told when the file system has no room although the bound is kept. */
@@ -150,7 +150,7 @@ export class SegmentLog {
 
   /** Unlinks a segment; its pages must be out of the table. Its bytes are free when its last reader has gone. */
   async retire(segment: Segment): Promise<void> {
-    this.#options.onSegmentRetired(segment.id);
+    this.#options.onSegmentRetired(segment.id, segment.path);
     // A handle that has not read yet must find the file when its name has gone.
     if (segment.isPinned) await segment.fd().catch(() => undefined);
     try {

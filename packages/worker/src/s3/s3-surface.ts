@@ -74,9 +74,11 @@ const subresources = [
   'website',
 ] as const;
 
+const requestIdHeader = 'x-amz-request-id';
+
 export function createS3Surface(options: S3SurfaceOptions): RequestHandler {
   return createSurface({
-    idHeader: 'x-amz-request-id',
+    idHeader: requestIdHeader,
     logger: options.logger,
     answer: (request) => answer(request, options),
     describe: describeError,
@@ -119,7 +121,12 @@ function answerObject(
   options: S3SurfaceOptions,
 ): Promise<TransportResponse> {
   const file = fileNameOf(mountOf(target, options.mounts), target.key);
-  const how = { overrides: headerOverrides(target), ...partRange(target, request) };
+  const how = {
+    // In a cluster the ring decides anew with each request whose file it is, so no answer is remembered.
+    ...(options.router.ownsEverything ? { requestIdHeader } : {}),
+    overrides: headerOverrides(target),
+    ...partRange(target, request),
+  };
   return answerRouted({ request, api: 's3', file }, options.router, (where) =>
     answerFile(request, file, options.cache, { ...how, ...where }),
   );

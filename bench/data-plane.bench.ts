@@ -1,0 +1,234 @@
+/**
+ * The data plane side by side: this worker's S3 port against nginx serving the same files, both warm. Rounds are interleaved (A B A B), the servers
+ * share core 0 and the load generator has core 1, so the machine needs two. `npm run bench -- --help`.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { GIB } from '@alluxio-ts/common/units';
+import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
+import { LoadGenerator } from './load-generator.ts';
+import { machineBusySeconds, treeCpuSeconds } from './process-cpu.ts';
+import { type Measurement, median, workloadTable } from './results.ts';
+import { type BenchServer, startNginx, startWorker } from './servers.ts';
+import { type Workload, objectSets, workloads } from './workloads.ts';
+
+const help = `npm run bench [-- options]
+
+  --quick               short rounds, in under three minutes; prints, writes nothing
+  --only w1,w3          these workloads only; prints, writes nothing
+  --transport plain     this worker with this transport only (plain, hotpath); prints, writes nothing
+  --dir <directory>     where the objects and the cache go (1.2 GiB, removed at the end); the system's temporary directory
+`;
+
+const repositoryDir = join(import.meta.dirname, '..');
+const resultsFile = join(import.meta.dirname, 'RESULTS.md');
+
+interface Plan {
+  readonly workloads: readonly Workload[];
+  readonly transports: readonly string[];
+  readonly rounds: number;
+  readonly ms: number;
+  readonly warmMs: number;
+  readonly writesResults: boolean;
+  readonly parentDir: string;
+}
+
+function planOf(args: readonly string[]): Plan | undefined {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      transport: { type: 'string' },
+      dir: { type: 'string', default: tmpdir() },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const names = values.only?.split(',') ?? workloads.map(({ name }) => name);
+  const chosen = workloads.filter(({ name }) => names.includes(name));
+  if (chosen.length !== names.length)
+    throw new Error(`--only takes ${workloads.map(({ name }) => name).join(',')}`);
+  return {
+    workloads: chosen,
+    transports: values.transport?.split(',') ?? ['plain', ...(isHotpathBuilt() ? ['hotpath'] : [])],
+    ...(values.quick ? { rounds: 3, ms: 1000, warmMs: 500 } : { rounds: 5, ms: 3000, warmMs: 2000 }),
+    writesResults: !values.quick && values.only === undefined && values.transport === undefined,
+    parentDir: values.dir,
+  };
+}
+
+async function main(): Promise<void> {
+  const plan = planOf(process.argv.slice(2));
+  if (!plan) {
+    process.stdout.write(help);
+    return;
+  }
+  const tools = toolsOf();
+  const loadBefore = loadavg();
+  const load = LoadGenerator.build(import.meta.dirname);
+  const dir = mkdtempSync(join(plan.parentDir, 'alluxio-bench-'));
+  const servers: BenchServer[] = [];
+  // A signal ends the measuring; what was started is stopped like after any failure.
+  const stopped = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => stopped.abort(new Error(`ended by ${signal}`)));
+  }
+  try {
+    const contentDir = join(dir, 'content');
+    mkdirSync(contentDir);
+    for (const objects of objectSets) load.makeObjects(contentDir, objects);
+    await startServers(dir, plan.transports, contentDir, servers);
+    const measured = await measureAll(plan, servers, load, stopped.signal);
+    report(plan, measured, { ...tools, loadBefore });
+  } finally {
+    for (const server of servers.toReversed()) await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+interface Tools {
+  readonly nginx: string;
+  readonly cargo: string;
+}
+
+/** Says what is missing; installs nothing. */
+function toolsOf(): Tools {
+  if (process.platform !== 'linux' || availableParallelism() < 2) {
+    throw new Error('the benchmark needs Linux and two cores: one for the servers, one for the load');
+  }
+  versionOf('taskset', ['--version'], 'apt-get install util-linux');
+  return {
+    nginx: versionOf('nginx', ['-v'], 'apt-get install nginx-light'),
+    cargo: versionOf('cargo', ['--version'], 'see rustup.rs'),
+  };
+}
+
+function versionOf(command: string, args: readonly string[], howToInstall: string): string {
+  try {
+    // nginx says its version on stderr.
+    return execFileSync('sh', ['-c', 'exec "$0" "$@" 2>&1', command, ...args], { encoding: 'utf8' }).trim();
+  } catch {
+    throw new Error(
+      `the benchmark needs ${command} in PATH (${howToInstall}); it installs nothing by itself`,
+    );
+  }
+}
+
+async function startServers(
+  dir: string,
+  transports: readonly string[],
+  contentDir: string,
+  servers: BenchServer[],
+): Promise<void> {
+  for (const [name, isNopushOn] of [
+    ['nginx', true],
+    ['nginx, tcp_nopush off', false],
+  ] as const) {
+    servers.push(await startNginx({ name, dir: join(dir, `nginx-${isNopushOn}`), contentDir, isNopushOn }));
+  }
+  for (const transport of transports) {
+    servers.push(
+      await startWorker({
+        name: `alluxio-ts, ${transport}`,
+        dir: join(dir, transport),
+        contentDir,
+        repositoryDir,
+        definitions: [`alluxio.worker.transport=${transport}`],
+      }),
+    );
+  }
+}
+
+async function measureAll(
+  plan: Plan,
+  servers: readonly BenchServer[],
+  load: LoadGenerator,
+  signal: AbortSignal,
+): Promise<readonly Measurement[]> {
+  const needed = new Set(plan.workloads.map(({ objects }) => objects));
+  for (const server of servers) {
+    for (const objects of needed) await load.sweep(server, objects);
+  }
+  const measured: Measurement[] = [];
+  for (const workload of plan.workloads) {
+    for (const server of servers) await load.measure(server, workload, { ms: plan.warmMs, seed: 0 });
+    for (let round = 1; round <= plan.rounds; round++) {
+      for (const server of servers) {
+        signal.throwIfAborted();
+        measured.push(await measure(server, { workload, round, ms: plan.ms }, load));
+      }
+      process.stderr.write(`${workload.name} round ${round} of ${plan.rounds}\n`);
+    }
+  }
+  return measured;
+}
+
+async function measure(
+  server: BenchServer,
+  run: { readonly workload: Workload; readonly round: number; readonly ms: number },
+  load: LoadGenerator,
+): Promise<Measurement> {
+  const { ms, round, workload } = run;
+  const busyBefore = machineBusySeconds();
+  const cpuBefore = treeCpuSeconds(server.pid);
+  const result = await load.measure(server, workload, { ms, seed: round });
+  const serverCpuSeconds = treeCpuSeconds(server.pid) - cpuBefore;
+  const othersSeconds = machineBusySeconds() - busyBefore - serverCpuSeconds - result.cpuSeconds;
+  return {
+    workload: workload.name,
+    server: server.name,
+    round,
+    serverCpuSeconds,
+    load: result,
+    othersCores: Math.max(0, othersSeconds / result.wallSeconds),
+  };
+}
+
+function report(
+  plan: Plan,
+  measured: readonly Measurement[],
+  facts: Tools & { readonly loadBefore: readonly number[] },
+): void {
+  const tables = plan.workloads.map(
+    (workload) => `## ${workload.title}\n\n${workloadTable(workload, measured)}\n`,
+  );
+  process.stdout.write(`${tables.join('\n')}\n${machineText(plan, measured, facts)}`);
+  if (!plan.writesResults) return;
+  const intro = `# Results of the data plane's benchmark
+
+Written by \`npm run bench\`; [README.md](README.md) says how it measures. Each cell is the median of ${plan.rounds} rounds (least–most). The efficiency is nginx's CPU-seconds per GiB
+over the server's own, within a round, against the better of the two nginx configurations: more than 1 is better than nginx.
+`;
+  const config = readFileSync(join(import.meta.dirname, 'nginx.conf.in'), 'utf8');
+  const peers = `## nginx.conf\n\n\`\`\`nginx\n${config}\`\`\`\n`;
+  writeFileSync(resultsFile, [intro, ...tables, machineText(plan, measured, facts), peers].join('\n'));
+}
+
+function machineText(
+  plan: Plan,
+  measured: readonly Measurement[],
+  facts: Tools & { readonly loadBefore: readonly number[] },
+): string {
+  const others = measured.map(({ othersCores }) => othersCores);
+  const verified = measured.reduce((sum, { load }) => sum + load.verified, 0);
+  const congestion = '/proc/sys/net/ipv4/tcp_congestion_control';
+  const lines = [
+    `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / GIB)} GiB, Linux ${release()}, TCP ${existsSync(congestion) ? readFileSync(congestion, 'utf8').trim() : ''}`,
+    `Node ${process.version}, ${facts.nginx}, ${facts.cargo}`,
+    `Load average before ${facts.loadBefore.map((load) => load.toFixed(2)).join(' ')}; other processes took ${median(others).toFixed(2)} cores (median), ${Math.max(...others).toFixed(2)} at most, during a run`,
+    `${plan.rounds} rounds of ${plan.ms / 1000} s a server; ${verified} bodies compared byte for byte, all heads checked`,
+  ];
+  return `## Machine\n\n${lines.map((line) => `- ${line}`).join('\n')}\n`;
+}
+
+try {
+  await main();
+} catch (thrown) {
+  process.stderr.write(`bench: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,96 @@
+/** The load generator of `bench/load`: builds it at first use, makes the objects with it, runs it. */
+
+import { execFile, execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { ObjectSet, Workload } from './workloads.ts';
+
+export interface LoadResult {
+  readonly requests: number;
+  readonly bytes: number;
+  /** Answers whose bytes were compared. */
+  readonly verified: number;
+  readonly wallSeconds: number;
+  /** Of the load generator itself. */
+  readonly cpuSeconds: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+export interface LoadTarget {
+  readonly port: number;
+  /** Path below which the objects are: `/bench`. */
+  readonly folder: string;
+}
+
+const clientCore = 1;
+const run = promisify(execFile);
+
+export class LoadGenerator {
+  readonly #binary: string;
+
+  private constructor(binary: string) {
+    this.#binary = binary;
+  }
+
+  /** Fails with what cargo says. */
+  static build(benchDir: string): LoadGenerator {
+    const manifest = join(benchDir, 'load', 'Cargo.toml');
+    execFileSync('cargo', ['build', '--release', '--locked', '--quiet', '--manifest-path', manifest], {
+      stdio: 'inherit',
+    });
+    return new LoadGenerator(join(benchDir, 'load', 'target', 'release', 'alluxio-bench-load'));
+  }
+
+  makeObjects(dir: string, objects: ObjectSet): void {
+    execFileSync(this.#binary, ['make', '--dir', dir, ...objectArguments(objects)], { stdio: 'inherit' });
+  }
+
+  /** Reads every object once, whole, and compares all of its bytes. */
+  async sweep(target: LoadTarget, objects: ObjectSet): Promise<void> {
+    await this.#run(target, objects, { requestBytes: 0, connectionCount: 4, verifyEvery: 1, ms: 0, seed: 0 });
+  }
+
+  async measure(
+    target: LoadTarget,
+    workload: Workload,
+    options: { readonly ms: number; readonly seed: number },
+  ): Promise<LoadResult> {
+    return this.#run(target, workload.objects, { ...workload, ...options });
+  }
+
+  async #run(target: LoadTarget, objects: ObjectSet, load: Load): Promise<LoadResult> {
+    const flags = {
+      address: `127.0.0.1:${target.port}`,
+      folder: target.folder,
+      request: load.requestBytes,
+      connections: load.connectionCount,
+      'verify-every': load.verifyEvery,
+      ms: load.ms,
+      seed: load.seed,
+    };
+    const options = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const { stdout } = await run('taskset', [
+      '-c',
+      String(clientCore),
+      this.#binary,
+      'run',
+      ...objectArguments(objects),
+      ...options,
+    ]);
+    return JSON.parse(stdout) as LoadResult;
+  }
+}
+
+interface Load {
+  readonly requestBytes: number;
+  readonly connectionCount: number;
+  readonly verifyEvery: number;
+  readonly ms: number;
+  readonly seed: number;
+}
+
+function objectArguments(objects: ObjectSet): readonly string[] {
+  const { count, prefix, sizeBytes } = objects;
+  return ['--prefix', prefix, '--count', String(count), '--size', String(sizeBytes)];
+}

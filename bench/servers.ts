@@ -1,0 +1,170 @@
+/** The servers that are measured, each a process of its own pinned to core 0: nginx from the system, and this repository's standalone worker. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface BenchServer {
+  readonly name: string;
+  readonly pid: number;
+  readonly port: number;
+  /** Path below which the objects are. */
+  readonly folder: string;
+  stop(): Promise<void>;
+}
+
+const serverCore = 0;
+const startDeadlineMs = 30_000;
+const pollMs = 50;
+
+/** As in production, but for the ports and the log of the start: at either level an answer writes no line. */
+const workerDefinitions = [
+  'alluxio.worker.rest.port=0',
+  'alluxio.worker.http.server.port=0',
+  'alluxio.worker.web.port=0',
+  'alluxio.coordinator.web.port=0',
+  'alluxio.log.level=warn',
+] as const;
+
+export async function startNginx(options: {
+  readonly name: string;
+  readonly dir: string;
+  readonly contentDir: string;
+  readonly isNopushOn: boolean;
+}): Promise<BenchServer> {
+  mkdirSync(options.dir, { recursive: true });
+  const port = await freePort();
+  const template = readFileSync(join(import.meta.dirname, 'nginx.conf.in'), 'utf8');
+  const config = fill(template, {
+    dir: options.dir,
+    user: userInfo().username,
+    content: options.contentDir,
+    nopush: options.isNopushOn ? 'on' : 'off',
+    port: String(port),
+  });
+  const configFile = join(options.dir, 'nginx.conf');
+  writeFileSync(configFile, config);
+  const child = spawnPinned('nginx', [
+    '-p',
+    options.dir,
+    '-c',
+    configFile,
+    '-e',
+    join(options.dir, 'error.log'),
+  ]);
+  const server = serverOf(options.name, child, port);
+  try {
+    await whenListening(server, child);
+  } catch (thrown) {
+    await server.stop();
+    throw thrown;
+  }
+  return server;
+}
+
+export async function startWorker(options: {
+  readonly name: string;
+  readonly dir: string;
+  readonly contentDir: string;
+  readonly repositoryDir: string;
+  /** `name=value`, beside those that every worker here gets. */
+  readonly definitions: readonly string[];
+}): Promise<BenchServer> {
+  mkdirSync(options.dir, { recursive: true });
+  const main = join(options.repositoryDir, 'packages', 'cli', 'bin', 'alluxio.js');
+  const definitions = [
+    ...workerDefinitions,
+    `alluxio.work.dir=${options.dir}`,
+    `alluxio.ufs.local.allowed.roots=${options.contentDir}`,
+    ...options.definitions,
+  ].map((definition) => `-D${definition}`);
+  const child = spawnPinned(process.execPath, [
+    main,
+    'standalone',
+    '--mount',
+    `/bench=${options.contentDir}`,
+    ...definitions,
+  ]);
+  try {
+    return serverOf(options.name, child, await s3PortOf(child));
+  } catch (thrown) {
+    await stopOf(child)();
+    throw thrown;
+  }
+}
+
+function spawnPinned(command: string, args: readonly string[]): ChildProcess {
+  // taskset becomes the command, so the child's process id is the server's.
+  return spawn('taskset', ['-c', String(serverCore), command, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+function serverOf(name: string, child: ChildProcess, port: number): BenchServer {
+  return { name, pid: child.pid ?? 0, port, folder: '/bench', stop: stopOf(child) };
+}
+
+function stopOf(child: ChildProcess): () => Promise<void> {
+  return async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    await exited;
+  };
+}
+
+/** The port in the banner's line of the S3 API. */
+async function s3PortOf(child: ChildProcess): Promise<number> {
+  const signal = AbortSignal.timeout(startDeadlineMs);
+  return new Promise((resolve, reject) => {
+    let text = '';
+    signal.addEventListener('abort', () => reject(new Error('the worker did not start in time')));
+    child.once('exit', (code) => reject(new Error(`the worker ended with ${code} before it had started`)));
+    child.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      const port = /^S3 API\s+http:\/\/\S+:(\d+)$/m.exec(text)?.[1];
+      if (port !== undefined) resolve(Number(port));
+    });
+  });
+}
+
+async function whenListening(server: BenchServer, child: ChildProcess): Promise<void> {
+  for (let waitedMs = 0; waitedMs < startDeadlineMs; waitedMs += pollMs) {
+    if (child.exitCode !== null)
+      throw new Error(`${server.name} ended with ${child.exitCode}; its error log says why`);
+    if (await isListening(server.port)) return;
+    await delay(pollMs);
+  }
+  throw new Error(`${server.name} does not listen on ${server.port}`);
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+/** nginx cannot tell which port it took, so one that is free now is taken for it. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function fill(template: string, values: Readonly<Record<string, string>>): string {
+  return template.replaceAll(/@([a-z]+)@/g, (whole, name: string) => values[name] ?? whole);
+}

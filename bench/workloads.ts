@@ -1,0 +1,61 @@
+/** What is asked for: the four workloads that the data plane is measured by. */
+
+import { KIB, MIB } from '@alluxio-ts/common/units';
+
+export interface ObjectSet {
+  readonly prefix: string;
+  readonly count: number;
+  readonly sizeBytes: number;
+}
+
+export interface Workload {
+  readonly name: 'w1' | 'w2' | 'w3' | 'w4';
+  readonly title: string;
+  readonly objects: ObjectSet;
+  /** Of each range, at a random multiple of it; 0 asks for whole objects. */
+  readonly requestBytes: number;
+  readonly connectionCount: number;
+  /** One answer in so many has its bytes checked; of every one the head is. */
+  readonly verifyEvery: number;
+}
+
+const ranged: ObjectSet = { prefix: 'ranged', count: 64, sizeBytes: 4 * MIB };
+const whole: ObjectSet = { prefix: 'whole', count: 256, sizeBytes: MIB };
+const large: ObjectSet = { prefix: 'large', count: 1, sizeBytes: 64 * MIB };
+
+export const objectSets = [ranged, whole, large] as const;
+
+export const workloads: readonly Workload[] = [
+  {
+    name: 'w1',
+    title: 'W1: 4 KiB ranges within 64 objects of 4 MiB, 16 connections',
+    objects: ranged,
+    requestBytes: 4 * KIB,
+    connectionCount: 16,
+    verifyEvery: 100,
+  },
+  {
+    name: 'w2',
+    title: 'W2: 128 KiB ranges within 64 objects of 4 MiB, 16 connections',
+    objects: ranged,
+    requestBytes: 128 * KIB,
+    connectionCount: 16,
+    verifyEvery: 100,
+  },
+  {
+    name: 'w3',
+    title: 'W3: whole objects of 1 MiB (256 of them), 16 connections',
+    objects: whole,
+    requestBytes: 0,
+    connectionCount: 16,
+    verifyEvery: 100,
+  },
+  {
+    name: 'w4',
+    title: 'W4: one whole object of 64 MiB, 4 connections',
+    objects: large,
+    requestBytes: 0,
+    connectionCount: 4,
+    verifyEvery: 20,
+  },
+];

@@ -1,0 +1,188 @@
+//! Makes the head of an answer from an entry of the table, and finds the bytes of its body.
+
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::request::{range_of, FastRequest};
+use crate::table::{Entry, Extent};
+
+/// Answers that are no longer than this go out in one call, head and body together; longer ones from the file itself.
+pub const COPIED_MAX_BYTES: u64 = 64 * 1024;
+
+/// What the counts tell apart.
+#[derive(Clone, Copy)]
+pub enum AnswerKind {
+    Whole,
+    Range,
+    HeadWhole,
+    HeadRange,
+    NotModified,
+}
+
+pub const ANSWER_KINDS: usize = 5;
+
+pub struct Prepared {
+    pub kind: AnswerKind,
+    pub body_bytes: u64,
+}
+
+/// What changes from answer to answer.
+pub struct Marks<'a> {
+    pub date: &'a [u8],
+    pub id_prefix: &'a str,
+    pub sequence: u64,
+}
+
+/// Writes the head to `out` and the places of the body to `extents`; undefined, with both in any state, when the entry does not answer
+/// this request.
+pub fn prepare(
+    entry: &Entry,
+    request: &FastRequest,
+    marks: &Marks,
+    out: &mut Vec<u8>,
+    extents: &mut Vec<Extent>,
+) -> Option<Prepared> {
+    if let Some(tags) = request.if_none_match {
+        if entry.etag.is_empty() || *tags != *entry.etag {
+            return None;
+        }
+        out.extend_from_slice(b"HTTP/1.1 304 Not Modified\r\n");
+        out.extend_from_slice(&entry.headers);
+        finish(entry, marks, out);
+        return Some(Prepared {
+            kind: AnswerKind::NotModified,
+            body_bytes: 0,
+        });
+    }
+    let (from, to, is_range) = range_of(request.range, entry.size)?;
+    if !request.is_head && !entry.locate(from, to, extents) {
+        return None;
+    }
+    let status: &[u8] = if is_range {
+        b"HTTP/1.1 206 Partial Content\r\n"
+    } else {
+        b"HTTP/1.1 200 OK\r\n"
+    };
+    out.extend_from_slice(status);
+    out.extend_from_slice(&entry.headers);
+    let _ = write!(out, "content-length: {}\r\n", to - from);
+    if is_range {
+        let size = entry.size;
+        let _ = write!(out, "content-range: bytes {from}-{}/{size}\r\n", to - 1);
+    }
+    if !request.is_head {
+        out.extend_from_slice(&entry.body_headers);
+    }
+    finish(entry, marks, out);
+    let kind = match (request.is_head, is_range) {
+        (false, false) => AnswerKind::Whole,
+        (false, true) => AnswerKind::Range,
+        (true, false) => AnswerKind::HeadWhole,
+        (true, true) => AnswerKind::HeadRange,
+    };
+    let body_bytes = if request.is_head { 0 } else { to - from };
+    Some(Prepared { kind, body_bytes })
+}
+
+fn finish(entry: &Entry, marks: &Marks, out: &mut Vec<u8>) {
+    out.extend_from_slice(&entry.request_id_header);
+    let _ = write!(out, "{}h{:08x}\r\n", marks.id_prefix, marks.sequence);
+    out.extend_from_slice(marks.date);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the bytes of the extents to `out`; false, with `out` in any state, when a file does not have them. Read, never mapped: a file that
+/// was cut short is a short read here and a signal there.
+pub fn copy_bodies(extents: &[Extent], out: &mut Vec<u8>) -> bool {
+    extents.iter().all(|extent| {
+        let mut left = extent.length as usize;
+        let mut offset = extent.offset;
+        out.reserve(left);
+        while left > 0 {
+            let spare = out.spare_capacity_mut();
+            // SAFETY: the spare room was reserved above and is at least `left` bytes long.
+            let count = unsafe {
+                libc::pread(
+                    extent.file.as_raw_fd(),
+                    spare.as_mut_ptr().cast(),
+                    left,
+                    offset as libc::off_t,
+                )
+            };
+            let Ok(count @ 1..) = usize::try_from(count) else {
+                return false;
+            };
+            // SAFETY: pread has written so many bytes of the spare room.
+            unsafe { out.set_len(out.len() + count) };
+            left -= count;
+            offset += count as u64;
+        }
+        true
+    })
+}
+
+/// The Date header line, made anew when the second changes.
+pub struct DateLine {
+    second: u64,
+    pub line: Vec<u8>,
+}
+
+impl DateLine {
+    pub fn new() -> Self {
+        Self {
+            second: 0,
+            line: Vec::new(),
+        }
+    }
+
+    pub fn refresh(&mut self) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let second = since.map_or(0, |since| since.as_secs());
+        if second != self.second || self.line.is_empty() {
+            self.second = second;
+            self.line = format!("date: {}\r\n", http_date(second)).into_bytes();
+        }
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn http_date(second: u64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let day = second / 86_400;
+    // Days since 0000-03-01, so that the leap day is a year's last (Howard Hinnant's civil_from_days).
+    let shifted = day + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12;
+    let year = year_of_era + era * 400 + u64::from(month < 2);
+    format!(
+        "{}, {day_of_month:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+        DAYS[(day % 7) as usize],
+        MONTHS[month as usize],
+        second / 3600 % 24,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_http() {
+        assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(http_date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
+        assert_eq!(http_date(4_102_444_799), "Thu, 31 Dec 2099 23:59:59 GMT");
+    }
+}

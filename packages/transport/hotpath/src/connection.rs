@@ -1,0 +1,289 @@
+//! One accepted socket: what has come, what is to go, and whose turn it is.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Instant;
+
+use crate::table::Extent;
+
+/// What one connection may send before the others have a turn.
+const TURN_BYTES: usize = 2 * 1024 * 1024;
+const READ_BYTES: usize = 4096;
+/// Of a request's body, a piece.
+const BODY_PIECE_BYTES: u64 = 64 * 1024;
+
+pub enum Phase {
+    /// Waits for a whole request head.
+    Head,
+    /// The table's answer is on its way.
+    Fast,
+    /// TypeScript has the request.
+    Up(Exchange),
+    /// Nothing more is said; what comes is thrown away until the client is done, so that a reset does not overtake the last answer.
+    Closing,
+}
+
+pub struct Exchange {
+    pub body_left: u64,
+    pub is_body_wanted: bool,
+    pub is_answered: bool,
+    pub is_kept: bool,
+}
+
+pub enum Flush {
+    Done,
+    /// The socket takes no more now.
+    Blocked,
+    /// The turn is used up.
+    Yield,
+    Failed,
+}
+
+pub enum Filled {
+    Some,
+    Nothing,
+    End,
+}
+
+pub struct Connection {
+    pub socket: OwnedFd,
+    pub id: u64,
+    pub listener: u32,
+    pub remote_address: String,
+    pub phase: Phase,
+    pub input: Vec<u8>,
+    pub out: Vec<u8>,
+    out_at: usize,
+    pub extents: Vec<Extent>,
+    extent_at: usize,
+    pub chunks: VecDeque<Vec<u8>>,
+    chunk_at: usize,
+    pub is_blocked: bool,
+    /// What epoll watches for.
+    pub interest: u32,
+    pub deadline: Instant,
+    /// Since the first byte of a head that is not whole: its time does not begin anew with each byte.
+    pub is_head_begun: bool,
+}
+
+impl Connection {
+    pub fn new(socket: OwnedFd, id: u64, listener: u32, remote: String, deadline: Instant) -> Self {
+        Self {
+            socket,
+            id,
+            listener,
+            remote_address: remote,
+            phase: Phase::Head,
+            input: Vec::new(),
+            out: Vec::new(),
+            out_at: 0,
+            extents: Vec::new(),
+            extent_at: 0,
+            chunks: VecDeque::new(),
+            chunk_at: 0,
+            is_blocked: false,
+            interest: 0,
+            deadline,
+            is_head_begun: false,
+        }
+    }
+
+    /// Reads what has come, once.
+    pub fn fill(&mut self) -> Filled {
+        self.input.reserve(READ_BYTES);
+        let spare = self.input.spare_capacity_mut();
+        // SAFETY: the spare room is as long as said.
+        let count = unsafe {
+            libc::recv(
+                self.socket.as_raw_fd(),
+                spare.as_mut_ptr().cast(),
+                spare.len(),
+                0,
+            )
+        };
+        if count > 0 {
+            // SAFETY: recv has written so many bytes of the spare room.
+            unsafe { self.input.set_len(self.input.len() + count as usize) };
+            return Filled::Some;
+        }
+        if count < 0 && is_passing() {
+            return Filled::Nothing;
+        }
+        Filled::End
+    }
+
+    pub fn consume(&mut self, count: usize) {
+        if count == self.input.len() {
+            self.input.clear();
+        } else {
+            self.input.drain(..count);
+        }
+    }
+
+    /// The next piece of the request's body that is here, and how much is left after it.
+    pub fn take_body(&mut self, left: u64) -> (Vec<u8>, u64) {
+        let count = left.min(self.input.len() as u64).min(BODY_PIECE_BYTES);
+        let piece = self.input[..count as usize].to_vec();
+        self.consume(count as usize);
+        (piece, left - count)
+    }
+
+    pub fn begin_fast(&mut self) {
+        self.out_at = 0;
+        self.extent_at = 0;
+        self.phase = Phase::Fast;
+    }
+
+    /// Sends on with the table's answer.
+    pub fn flush_fast(&mut self) -> Flush {
+        let mut budget = TURN_BYTES;
+        while self.out_at < self.out.len() {
+            let more = if self.extents.is_empty() {
+                0
+            } else {
+                libc::MSG_MORE
+            };
+            match send(&self.socket, &self.out[self.out_at..], more) {
+                Ok(count) => self.out_at += count,
+                Err(flush) => return self.stopped(flush),
+            }
+        }
+        while let Some(extent) = self.extents.get_mut(self.extent_at) {
+            if budget == 0 {
+                return self.stopped(Flush::Yield);
+            }
+            let mut offset = extent.offset as libc::off_t;
+            let wanted = budget.min(extent.length as usize);
+            // SAFETY: both descriptors are open and the offset outlives the call.
+            let count = unsafe {
+                libc::sendfile(
+                    self.socket.as_raw_fd(),
+                    extent.file.as_raw_fd(),
+                    &mut offset,
+                    wanted,
+                )
+            };
+            match usize::try_from(count) {
+                // The file is shorter than it was.
+                Ok(0) => return self.stopped(Flush::Failed),
+                Ok(count) => {
+                    budget -= count;
+                    extent.offset += count as u64;
+                    extent.length -= count as u64;
+                    if extent.length == 0 {
+                        self.extent_at += 1;
+                    }
+                }
+                Err(_) if is_passing() => return self.stopped(Flush::Blocked),
+                Err(_) => return self.stopped(Flush::Failed),
+            }
+        }
+        self.out.clear();
+        self.extents.clear();
+        self.stopped(Flush::Done)
+    }
+
+    /// Sends on with what TypeScript handed down; counts the chunks that went.
+    pub fn flush_chunks(&mut self, sent: &mut u32) -> Flush {
+        let mut budget = TURN_BYTES;
+        while let Some(chunk) = self.chunks.front() {
+            if self.chunk_at == chunk.len() {
+                self.chunks.pop_front();
+                self.chunk_at = 0;
+                *sent += 1;
+                continue;
+            }
+            if budget == 0 {
+                return self.stopped(Flush::Yield);
+            }
+            let end = chunk.len().min(self.chunk_at + budget);
+            match send(&self.socket, &chunk[self.chunk_at..end], 0) {
+                Ok(count) => {
+                    self.chunk_at += count;
+                    budget -= count;
+                }
+                Err(flush) => return self.stopped(flush),
+            }
+        }
+        self.stopped(Flush::Done)
+    }
+
+    fn stopped(&mut self, flush: Flush) -> Flush {
+        self.is_blocked = matches!(flush, Flush::Blocked);
+        flush
+    }
+
+    /// Makes the close of the socket a reset, so that nobody takes a part for the whole.
+    pub fn reset_on_close(&self) {
+        let linger = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        // SAFETY: the option is a linger of this frame, with its size.
+        unsafe {
+            libc::setsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_LINGER,
+                (&raw const linger).cast(),
+                size_of::<libc::linger>() as libc::socklen_t,
+            )
+        };
+    }
+
+    /// Says to the client that nothing more comes.
+    pub fn shut_down(&mut self) {
+        // SAFETY: no memory is passed.
+        unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_WR) };
+        self.input.clear();
+        self.phase = Phase::Closing;
+    }
+
+    /// A short last word, as far as the socket takes it at once.
+    pub fn say(&self, text: &str) {
+        let _ = send(&self.socket, text.as_bytes(), 0);
+    }
+
+    pub fn interest_wanted(&self) -> u32 {
+        let events = match &self.phase {
+            Phase::Head | Phase::Closing => libc::EPOLLIN,
+            Phase::Fast if self.is_blocked => libc::EPOLLOUT,
+            Phase::Fast => return self.interest,
+            Phase::Up(exchange) => {
+                let body = if exchange.is_body_wanted {
+                    libc::EPOLLIN
+                } else {
+                    0
+                };
+                let out = if self.is_blocked { libc::EPOLLOUT } else { 0 };
+                libc::EPOLLRDHUP | body | out
+            }
+        };
+        events as u32
+    }
+}
+
+fn send(socket: &OwnedFd, bytes: &[u8], flags: libc::c_int) -> Result<usize, Flush> {
+    // SAFETY: the bytes are as long as said.
+    let count = unsafe {
+        libc::send(
+            socket.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            flags | libc::MSG_NOSIGNAL,
+        )
+    };
+    usize::try_from(count).map_err(|_| {
+        if is_passing() {
+            Flush::Blocked
+        } else {
+            Flush::Failed
+        }
+    })
+}
+
+/// Whether the call that has just failed only has to wait.
+fn is_passing() -> bool {
+    let error = std::io::Error::last_os_error().raw_os_error();
+    matches!(error, Some(libc::EAGAIN | libc::EINTR))
+}

@@ -1,0 +1,113 @@
+//! What goes up to TypeScript: in one call a turn, never waiting for it.
+
+use napi::bindgen_prelude::{Buffer, Status};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi_derive::napi;
+
+use crate::connection::Connection;
+use crate::request::Head;
+
+const REQUEST: u32 = 0;
+const BODY: u32 = 1;
+const SENT: u32 = 2;
+const ANSWERED: u32 = 3;
+const GONE: u32 = 4;
+const DRAINED_ALL: u32 = 5;
+
+/// `kind` says which fields there are.
+#[napi(object)]
+#[derive(Default)]
+pub struct Event {
+    pub kind: u32,
+    pub connection: f64,
+    pub request: Option<RequestEvent>,
+    pub body: Option<Buffer>,
+    /// Chunks.
+    pub sent: Option<u32>,
+}
+
+#[napi(object)]
+pub struct RequestEvent {
+    pub listener: u32,
+    pub method: String,
+    pub target: String,
+    /// Name, value, name, value: as they came, one character a byte.
+    pub headers: Vec<String>,
+    pub remote_address: String,
+    pub has_body: bool,
+    pub is_kept_alive: bool,
+}
+
+impl Event {
+    pub fn request(connection: &Connection, head: &Head, is_kept_alive: bool) -> Self {
+        let headers = head.headers.iter();
+        let request = RequestEvent {
+            listener: connection.listener,
+            method: head.method.to_owned(),
+            target: latin1(head.target.as_bytes()),
+            headers: headers
+                .flat_map(|header| [header.name.to_ascii_lowercase(), latin1(header.value)])
+                .collect(),
+            remote_address: connection.remote_address.clone(),
+            has_body: head.body_bytes > 0,
+            is_kept_alive,
+        };
+        Self {
+            request: Some(request),
+            ..Self::of(REQUEST, connection.id)
+        }
+    }
+
+    /// A piece of the request's body; an empty one is its end.
+    pub fn body(id: u64, piece: Vec<u8>) -> Self {
+        Self {
+            body: Some(piece.into()),
+            ..Self::of(BODY, id)
+        }
+    }
+
+    pub fn sent(id: u64, count: u32) -> Self {
+        Self {
+            sent: Some(count),
+            ..Self::of(SENT, id)
+        }
+    }
+
+    pub fn answered(id: u64) -> Self {
+        Self::of(ANSWERED, id)
+    }
+
+    pub fn gone(id: u64) -> Self {
+        Self::of(GONE, id)
+    }
+
+    pub fn drained_all() -> Self {
+        Self::of(DRAINED_ALL, 0)
+    }
+
+    fn of(kind: u32, id: u64) -> Self {
+        Self {
+            kind,
+            connection: id as f64,
+            ..Self::default()
+        }
+    }
+}
+
+fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+type Callback = ThreadsafeFunction<Vec<Event>, (), Vec<Event>, Status, false>;
+
+pub struct Up(Callback);
+
+impl Up {
+    pub fn new(callback: Callback) -> Self {
+        Self(callback)
+    }
+
+    pub fn send(&self, events: Vec<Event>) {
+        self.0.call(events, ThreadsafeFunctionCallMode::NonBlocking);
+    }
+}

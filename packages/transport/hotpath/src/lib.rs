@@ -1,0 +1,251 @@
+//! The native half of the hot path: one thread that owns sockets and answers what its table knows. Everything that needs a decision goes up
+//! to `hotpath-transport.ts`, which also fills the table. docs/decisions/0003-hotpath-seam.md says what crosses the border.
+
+mod answer;
+mod connection;
+mod events;
+mod reactor;
+mod request;
+mod table;
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use events::{Event, Up};
+use napi::bindgen_prelude::{Error, Result, Status};
+use napi::threadsafe_function::ThreadsafeFunction;
+use napi_derive::napi;
+use reactor::{locked, Command, Reactor, Settings, Shared, LISTENERS_MAX};
+use table::{Entry, PagePlace, Table};
+
+#[napi(object)]
+pub struct HotpathOptions {
+    pub table_bytes: u32,
+    pub connections_max: u32,
+    pub headers_timeout_ms: u32,
+    pub keep_alive_timeout_ms: u32,
+    pub stall_timeout_ms: u32,
+    pub neutral_headers: Vec<String>,
+    pub request_id_prefix: String,
+}
+
+#[napi(object)]
+pub struct EntryOptions {
+    pub listener: u32,
+    pub target: String,
+    pub file_key: Vec<u32>,
+    pub size_bytes: f64,
+    pub page_size_bytes: u32,
+    pub fresh_for_ms: f64,
+    pub headers: String,
+    pub body_headers: String,
+    pub request_id_header: String,
+    pub etag: String,
+    pub pages: Vec<PageOptions>,
+}
+
+#[napi(object)]
+pub struct PageOptions {
+    pub index: u32,
+    pub path: String,
+    pub offset: f64,
+    pub length_bytes: u32,
+}
+
+/// The port that was bound, or the errno that it failed with.
+#[napi(object)]
+pub struct Bound {
+    pub port: u32,
+    pub errno: i32,
+}
+
+#[napi]
+pub struct Hotpath {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    listener_count: u32,
+}
+
+#[napi]
+impl Hotpath {
+    #[napi(constructor)]
+    pub fn new(
+        options: HotpathOptions,
+        on_events: ThreadsafeFunction<Vec<Event>, (), Vec<Event>, Status, false>,
+    ) -> Result<Self> {
+        let shared = Arc::new(Shared::new(Table::new(options.table_bytes as usize))?);
+        let ms = |count: u32| Duration::from_millis(u64::from(count));
+        let settings = Settings {
+            connections_max: options.connections_max as usize,
+            headers_timeout: ms(options.headers_timeout_ms),
+            keep_alive_timeout: ms(options.keep_alive_timeout_ms),
+            stall_timeout: ms(options.stall_timeout_ms),
+            neutral_headers: options.neutral_headers,
+            id_prefix: options.request_id_prefix,
+        };
+        let reactor = Reactor::new(Arc::clone(&shared), settings, Up::new(on_events))?;
+        let thread = std::thread::Builder::new()
+            .name("hotpath".to_owned())
+            .spawn(move || reactor.run())?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+            listener_count: 0,
+        })
+    }
+
+    /// `host` is an address of this machine. Listeners are numbered in the order in which they are made.
+    #[napi]
+    pub fn listen(&mut self, host: String, port: u32) -> Result<Bound> {
+        if self.listener_count as usize >= LISTENERS_MAX {
+            return Err(failure("there are too many listeners"));
+        }
+        let address: IpAddr = host
+            .parse()
+            .map_err(|_| failure("the host is not an address"))?;
+        let port = u16::try_from(port).map_err(|_| failure("the port is out of bounds"))?;
+        let bound = TcpListener::bind(SocketAddr::new(address, port)).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            let port = listener.local_addr()?.port();
+            Ok((OwnedFd::from(listener), port))
+        });
+        match bound {
+            Ok((socket, port)) => {
+                self.shared
+                    .send(Command::Listen(self.listener_count, socket));
+                self.listener_count += 1;
+                Ok(Bound {
+                    port: u32::from(port),
+                    errno: 0,
+                })
+            }
+            Err(error) => Ok(Bound {
+                port: 0,
+                errno: error.raw_os_error().unwrap_or(libc::EINVAL),
+            }),
+        }
+    }
+
+    /// Queues bytes, which are copied; a `sent` event tells when they have gone.
+    #[napi]
+    pub fn write(&self, connection: f64, bytes: &[u8]) {
+        self.shared
+            .send(Command::Write(connection as u64, bytes.to_vec()));
+    }
+
+    #[napi]
+    pub fn end(&self, connection: f64, is_kept_alive: bool) {
+        self.shared
+            .send(Command::End(connection as u64, is_kept_alive));
+    }
+
+    /// Asks for the next piece of the request's body.
+    #[napi]
+    pub fn pull_body(&self, connection: f64) {
+        self.shared.send(Command::PullBody(connection as u64));
+    }
+
+    #[napi]
+    pub fn reset(&self, connection: f64) {
+        self.shared.send(Command::Reset(connection as u64));
+    }
+
+    #[napi]
+    pub fn put(&self, entry: EntryOptions) -> Result<()> {
+        let [a, b, c] = entry.file_key[..] else {
+            return Err(failure("a file key has three words"));
+        };
+        let fresh_for = Duration::try_from_secs_f64(entry.fresh_for_ms / 1000.0)
+            .map_err(|_| failure("the time of freshness is out of bounds"))?;
+        let places = entry.pages.into_iter().map(|page| PagePlace {
+            index: u64::from(page.index),
+            path: page.path,
+            offset: page.offset as u64,
+            length: u64::from(page.length_bytes),
+        });
+        let made = Entry::new(
+            [a, b, c],
+            entry.size_bytes as u64,
+            u64::from(entry.page_size_bytes),
+            Instant::now() + fresh_for,
+            entry.headers,
+            entry.body_headers,
+            entry.request_id_header,
+            entry.etag,
+        );
+        let target = entry.target.as_bytes();
+        locked(&self.shared.table).put(entry.listener, target, made, places.collect());
+        Ok(())
+    }
+
+    /// Whether the table has this page, be it fresh or not.
+    #[napi]
+    pub fn has_page(&self, listener: u32, target: String, file_key: Vec<u32>, index: u32) -> bool {
+        let [a, b, c] = file_key[..] else {
+            return false;
+        };
+        let table = locked(&self.shared.table);
+        table.has_page(listener, target.as_bytes(), [a, b, c], u64::from(index))
+    }
+
+    /// No answer that begins after these return is of what they name.
+    #[napi]
+    pub fn drop_file(&self, file_key: Vec<u32>) -> Result<()> {
+        let [a, b, c] = file_key[..] else {
+            return Err(failure("a file key has three words"));
+        };
+        locked(&self.shared.table).drop_file([a, b, c]);
+        Ok(())
+    }
+
+    #[napi]
+    pub fn drop_segment(&self, path: String) {
+        locked(&self.shared.table).drop_segment(&path);
+    }
+
+    #[napi]
+    pub fn drop_all(&self) {
+        locked(&self.shared.table).drop_all();
+    }
+
+    /// What the table has answered on a listener since the last call: a count for each kind of answer, then the bytes of their bodies.
+    #[napi]
+    pub fn take_counts(&self, listener: u32) -> Vec<f64> {
+        let Some(counts) = self.shared.counts.get(listener as usize) else {
+            return Vec::new();
+        };
+        let all = counts.answers.iter().chain([&counts.body_bytes]);
+        all.map(|count| count.swap(0, Ordering::Relaxed) as f64)
+            .collect()
+    }
+
+    /// Stops accepting and closes what is idle; an event tells when the last connection has gone.
+    #[napi]
+    pub fn drain(&self) {
+        self.shared.send(Command::Drain);
+    }
+
+    /// Resets what is left and ends the thread. No event comes after.
+    #[napi]
+    pub fn stop(&mut self) {
+        self.shared.send(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has ended too.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Hotpath {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn failure(what: &str) -> Error {
+    Error::from_reason(what)
+}

@@ -1,0 +1,672 @@
+//! The thread that owns the sockets: accepts, frames requests, answers from the table, hands every other request up and sends what comes
+//! down. It never waits for anything but epoll.
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::answer::{
+    copy_bodies, prepare, DateLine, Marks, Prepared, ANSWER_KINDS, COPIED_MAX_BYTES,
+};
+use crate::connection::{Connection, Exchange, Filled, Flush, Phase};
+use crate::events::{Event, Up};
+use crate::request::{self, fast_request, Head, Parsed, HEADERS_MAX};
+use crate::table::Table;
+
+pub const LISTENERS_MAX: usize = 8;
+const EVENTS_MAX: usize = 128;
+const ACCEPTED_PER_TURN_MAX: usize = 64;
+/// How often deadlines are looked at.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a client that was told good-bye may take to go.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
+
+const WAKE_TOKEN: u64 = u64::MAX;
+const LISTENER_TOKEN: u64 = u64::MAX - 1 - LISTENERS_MAX as u64;
+/// A connection's id is its index and, above these bits, how many connections there were before: small enough for a double.
+const INDEX_BITS: u32 = 20;
+
+pub struct Settings {
+    pub connections_max: usize,
+    pub headers_timeout: Duration,
+    pub keep_alive_timeout: Duration,
+    pub stall_timeout: Duration,
+    /// Names, in lower case, of headers that change no answer.
+    pub neutral_headers: Vec<String>,
+    pub id_prefix: String,
+}
+
+pub enum Command {
+    Listen(u32, OwnedFd),
+    Write(u64, Vec<u8>),
+    End(u64, bool),
+    PullBody(u64),
+    Reset(u64),
+    Drain,
+    Stop,
+}
+
+#[derive(Default)]
+pub struct Counts {
+    pub answers: [AtomicU64; ANSWER_KINDS],
+    pub body_bytes: AtomicU64,
+}
+
+/// What both threads touch.
+pub struct Shared {
+    pub table: Mutex<Table>,
+    pub counts: [Counts; LISTENERS_MAX],
+    commands: Mutex<Vec<Command>>,
+    wake: OwnedFd,
+}
+
+/// A panic of the other thread leaves nothing half done that would matter here.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub fn new(table: Table) -> std::io::Result<Self> {
+        // SAFETY: no memory is passed.
+        let wake = owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        Ok(Self {
+            table: Mutex::new(table),
+            counts: Default::default(),
+            commands: Mutex::default(),
+            wake,
+        })
+    }
+
+    pub fn send(&self, command: Command) {
+        let mut commands = locked(&self.commands);
+        commands.push(command);
+        if commands.len() == 1 {
+            let one = 1_u64.to_ne_bytes();
+            // SAFETY: eight bytes of this frame. The counter cannot overflow: it is read before it is written again.
+            unsafe { libc::write(self.wake.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        }
+    }
+
+    fn take_commands(&self) -> Vec<Command> {
+        let mut count = [0_u8; 8];
+        // SAFETY: eight bytes of this frame.
+        unsafe {
+            libc::read(
+                self.wake.as_raw_fd(),
+                count.as_mut_ptr().cast(),
+                count.len(),
+            )
+        };
+        std::mem::take(&mut *locked(&self.commands))
+    }
+}
+
+fn owned(fd: libc::c_int) -> std::io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was made by the caller's call and has no other owner.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What becomes of a connection after its turn.
+#[derive(PartialEq)]
+enum Next {
+    Keep,
+    Close,
+    Reset,
+}
+
+pub struct Reactor {
+    shared: Arc<Shared>,
+    settings: Settings,
+    up: Up,
+    poll: OwnedFd,
+    listeners: Vec<(u32, OwnedFd)>,
+    connections: Vec<Option<Box<Connection>>>,
+    free: Vec<usize>,
+    accepted_count: u64,
+    sequence: u64,
+    events: Vec<Event>,
+    /// Connections that used their turn up.
+    ready: Vec<u64>,
+    now: Instant,
+    date: DateLine,
+    is_draining: bool,
+    is_stopping: bool,
+}
+
+impl Reactor {
+    pub fn new(shared: Arc<Shared>, settings: Settings, up: Up) -> std::io::Result<Self> {
+        // SAFETY: no memory is passed.
+        let poll = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        let reactor = Self {
+            shared,
+            settings,
+            up,
+            poll,
+            listeners: Vec::new(),
+            connections: Vec::new(),
+            free: Vec::new(),
+            accepted_count: 0,
+            sequence: 0,
+            events: Vec::new(),
+            ready: Vec::new(),
+            now: Instant::now(),
+            date: DateLine::new(),
+            is_draining: false,
+            is_stopping: false,
+        };
+        let wake = reactor.shared.wake.as_raw_fd();
+        reactor.watch(libc::EPOLL_CTL_ADD, wake, libc::EPOLLIN as u32, WAKE_TOKEN)?;
+        Ok(reactor)
+    }
+
+    pub fn run(mut self) {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
+        let mut sweep_at = Instant::now() + SWEEP_INTERVAL;
+        while !self.is_stopping {
+            let timeout_ms = if self.ready.is_empty() {
+                SWEEP_INTERVAL.as_millis() as i32
+            } else {
+                0
+            };
+            // SAFETY: the array has room for as many events as are asked for.
+            let count = unsafe {
+                libc::epoll_wait(
+                    self.poll.as_raw_fd(),
+                    events.as_mut_ptr(),
+                    EVENTS_MAX as i32,
+                    timeout_ms,
+                )
+            };
+            self.now = Instant::now();
+            self.date.refresh();
+            for event in &events[..usize::try_from(count).unwrap_or(0)] {
+                self.dispatch(event.u64, event.events);
+            }
+            for id in std::mem::take(&mut self.ready) {
+                self.with(id, Self::flush);
+            }
+            if self.now >= sweep_at {
+                self.sweep();
+                sweep_at = self.now + SWEEP_INTERVAL;
+            }
+            if !self.events.is_empty() {
+                self.up.send(std::mem::take(&mut self.events));
+            }
+        }
+        for connection in self.connections.iter().flatten() {
+            if !matches!(connection.phase, Phase::Closing) {
+                connection.reset_on_close();
+            }
+        }
+    }
+
+    fn dispatch(&mut self, token: u64, events: u32) {
+        if token == WAKE_TOKEN {
+            for command in self.shared.take_commands() {
+                self.obey(command);
+            }
+        } else if token >= LISTENER_TOKEN {
+            self.accept((token - LISTENER_TOKEN) as u32);
+        } else {
+            self.with(token, |reactor, connection| {
+                reactor.on_socket(connection, events)
+            });
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Listen(listener, socket) => {
+                let token = LISTENER_TOKEN + u64::from(listener);
+                let events = libc::EPOLLIN as u32;
+                if self
+                    .watch(libc::EPOLL_CTL_ADD, socket.as_raw_fd(), events, token)
+                    .is_ok()
+                {
+                    self.listeners.push((listener, socket));
+                }
+            }
+            Command::Write(id, bytes) => self.with(id, |reactor, connection| {
+                connection.chunks.push_back(bytes);
+                if connection.is_blocked {
+                    return Next::Keep;
+                }
+                reactor.flush(connection)
+            }),
+            Command::End(id, is_kept) => self.with(id, |reactor, connection| {
+                if let Phase::Up(exchange) = &mut connection.phase {
+                    exchange.is_answered = true;
+                    exchange.is_kept &= is_kept;
+                }
+                reactor.flush(connection)
+            }),
+            Command::PullBody(id) => self.with(id, |reactor, connection| {
+                if let Phase::Up(exchange) = &mut connection.phase {
+                    exchange.is_body_wanted = true;
+                }
+                reactor.give_body(connection)
+            }),
+            Command::Reset(id) => self.with(id, |_, _| Next::Reset),
+            Command::Drain => self.drain(),
+            Command::Stop => self.is_stopping = true,
+        }
+    }
+
+    fn drain(&mut self) {
+        self.is_draining = true;
+        self.listeners.clear();
+        for id in self.ids() {
+            self.with(id, |_, connection| {
+                let is_idle =
+                    matches!(connection.phase, Phase::Head) && connection.input.is_empty();
+                if is_idle {
+                    Next::Close
+                } else {
+                    Next::Keep
+                }
+            });
+        }
+        self.report_if_drained();
+    }
+
+    fn report_if_drained(&mut self) {
+        if !self.is_draining {
+            return;
+        }
+        // Who has been told good-bye is waited for no longer.
+        let mut connections = self.connections.iter().flatten();
+        if connections.all(|connection| matches!(connection.phase, Phase::Closing)) {
+            self.events.push(Event::drained_all());
+        }
+    }
+
+    fn ids(&self) -> Vec<u64> {
+        self.connections
+            .iter()
+            .flatten()
+            .map(|connection| connection.id)
+            .collect()
+    }
+
+    /// Whoever has outstayed their time.
+    fn sweep(&mut self) {
+        for id in self.ids() {
+            self.with(id, |reactor, connection| {
+                if connection.deadline > reactor.now {
+                    return Next::Keep;
+                }
+                match &connection.phase {
+                    Phase::Head if connection.is_head_begun => {
+                        refuse(connection, "408 Request Timeout");
+                        Next::Keep
+                    }
+                    Phase::Head | Phase::Closing => Next::Close,
+                    Phase::Fast => Next::Reset,
+                    // TypeScript may take as long as it needs; a client may not.
+                    Phase::Up(exchange) if connection.is_blocked || exchange.is_body_wanted => {
+                        Next::Reset
+                    }
+                    Phase::Up(_) => Next::Keep,
+                }
+            });
+        }
+    }
+
+    /// Gives a connection its turn and does what has to be done after it.
+    fn with(&mut self, id: u64, turn: impl FnOnce(&mut Self, &mut Connection) -> Next) {
+        let index = (id & ((1 << INDEX_BITS) - 1)) as usize;
+        let Some(slot) = self.connections.get_mut(index) else {
+            return;
+        };
+        // Events and commands for a connection that has gone meanwhile.
+        let Some(mut connection) = slot.take_if(|connection| connection.id == id) else {
+            return;
+        };
+        let next = turn(self, &mut connection);
+        if next == Next::Keep && self.settle(&mut connection) {
+            self.connections[index] = Some(connection);
+            self.report_if_drained();
+            return;
+        }
+        if let Phase::Up(_) = connection.phase {
+            self.events.push(Event::gone(id));
+            connection.reset_on_close();
+        } else if next == Next::Reset {
+            connection.reset_on_close();
+        }
+        self.free.push(index);
+        self.report_if_drained();
+    }
+
+    /// Tells epoll what the connection waits for; false when that fails.
+    fn settle(&mut self, connection: &mut Connection) -> bool {
+        let wanted = connection.interest_wanted();
+        if wanted == connection.interest {
+            return true;
+        }
+        connection.interest = wanted;
+        let socket = connection.socket.as_raw_fd();
+        self.watch(libc::EPOLL_CTL_MOD, socket, wanted, connection.id)
+            .is_ok()
+    }
+
+    fn watch(
+        &self,
+        operation: libc::c_int,
+        fd: RawFd,
+        events: u32,
+        token: u64,
+    ) -> std::io::Result<()> {
+        let mut event = libc::epoll_event { events, u64: token };
+        // SAFETY: both descriptors are open, the event outlives the call.
+        if unsafe { libc::epoll_ctl(self.poll.as_raw_fd(), operation, fd, &mut event) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: u32) {
+        let Some(position) = self.listeners.iter().position(|(id, _)| *id == listener) else {
+            return;
+        };
+        for _ in 0..ACCEPTED_PER_TURN_MAX {
+            let Some((socket, remote)) = accept_one(&self.listeners[position].1) else {
+                return;
+            };
+            let open_count = self.connections.len() - self.free.len();
+            if open_count >= self.settings.connections_max {
+                continue;
+            }
+            let index = self.free.pop().unwrap_or_else(|| {
+                self.connections.push(None);
+                self.connections.len() - 1
+            });
+            self.accepted_count += 1;
+            let id = (self.accepted_count << INDEX_BITS) | index as u64;
+            let deadline = self.now + self.settings.headers_timeout;
+            let mut connection = Connection::new(socket, id, listener, remote, deadline);
+            connection.interest = libc::EPOLLIN as u32;
+            let fd = connection.socket.as_raw_fd();
+            if self
+                .watch(libc::EPOLL_CTL_ADD, fd, connection.interest, id)
+                .is_ok()
+            {
+                self.connections[index] = Some(Box::new(connection));
+            } else {
+                self.free.push(index);
+            }
+        }
+    }
+
+    fn on_socket(&mut self, connection: &mut Connection, events: u32) -> Next {
+        let is = |flag: libc::c_int| events & flag as u32 != 0;
+        let is_broken = is(libc::EPOLLERR) || is(libc::EPOLLHUP);
+        match &connection.phase {
+            Phase::Up(_) if is_broken || is(libc::EPOLLRDHUP) => Next::Close,
+            Phase::Up(_) if is(libc::EPOLLOUT) => self.flush(connection),
+            Phase::Up(_) => match connection.fill() {
+                Filled::Some => self.give_body(connection),
+                Filled::Nothing => Next::Keep,
+                Filled::End => Next::Close,
+            },
+            Phase::Fast if is_broken => Next::Close,
+            Phase::Fast if is(libc::EPOLLOUT) => self.flush(connection),
+            Phase::Fast => Next::Keep,
+            Phase::Closing => match connection.fill() {
+                Filled::End => Next::Close,
+                Filled::Some | Filled::Nothing => {
+                    connection.input.clear();
+                    Next::Keep
+                }
+            },
+            Phase::Head => match connection.fill() {
+                Filled::Some => self.read_requests(connection),
+                Filled::Nothing => Next::Keep,
+                Filled::End => Next::Close,
+            },
+        }
+    }
+
+    /// Answers or hands up the requests that have come whole, until one takes longer.
+    fn read_requests(&mut self, connection: &mut Connection) -> Next {
+        while let Phase::Head = connection.phase {
+            if connection.input.is_empty() {
+                if self.is_draining {
+                    return Next::Close;
+                }
+                connection.is_head_begun = false;
+                connection.deadline = self.now + self.settings.keep_alive_timeout;
+                return Next::Keep;
+            }
+            let input = std::mem::take(&mut connection.input);
+            let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+            let consumed = match request::parse(&input, &mut headers) {
+                Parsed::Partial => {
+                    connection.input = input;
+                    if !connection.is_head_begun {
+                        connection.is_head_begun = true;
+                        connection.deadline = self.now + self.settings.headers_timeout;
+                    }
+                    return Next::Keep;
+                }
+                Parsed::Invalid(status) => {
+                    refuse(connection, status);
+                    connection.deadline = self.now + CLOSING_TIMEOUT;
+                    return Next::Keep;
+                }
+                Parsed::Whole(head) => {
+                    if !self.answer_fast(connection, &head) {
+                        self.hand_up(connection, &head);
+                    }
+                    head.head_bytes
+                }
+            };
+            connection.input = input;
+            connection.consume(consumed);
+            connection.is_head_begun = false;
+            connection.deadline = self.now + self.settings.stall_timeout;
+            if let Phase::Fast = connection.phase {
+                match self.send_fast(connection) {
+                    Flush::Done => connection.phase = Phase::Head,
+                    Flush::Failed => return Next::Reset,
+                    Flush::Blocked | Flush::Yield => return Next::Keep,
+                }
+            }
+        }
+        Next::Keep
+    }
+
+    /// Prepares the table's answer, if it has one.
+    fn answer_fast(&mut self, connection: &mut Connection, head: &Head) -> bool {
+        if self.is_draining {
+            return false;
+        }
+        let Some(request) = fast_request(head, &self.settings.neutral_headers) else {
+            return false;
+        };
+        let Connection {
+            out,
+            extents,
+            listener,
+            ..
+        } = connection;
+        let marks = Marks {
+            date: &self.date.line,
+            id_prefix: &self.settings.id_prefix,
+            sequence: self.sequence,
+        };
+        let mut file = None;
+        let prepared = locked(&self.shared.table)
+            .find(*listener, request.target, self.now)
+            .and_then(|entry| {
+                file = Some(entry.file);
+                prepare(entry, &request, &marks, out, extents)
+            });
+        let Some(Prepared { kind, body_bytes }) = prepared else {
+            out.clear();
+            extents.clear();
+            return false;
+        };
+        if body_bytes <= COPIED_MAX_BYTES && !extents.is_empty() {
+            let is_read = copy_bodies(extents, out);
+            extents.clear();
+            if !is_read {
+                out.clear();
+                // The page is not what it was; who asks the store will find out.
+                file.into_iter()
+                    .for_each(|file| locked(&self.shared.table).drop_file(file));
+                return false;
+            }
+        }
+        self.sequence += 1;
+        let counts = &self.shared.counts[*listener as usize];
+        counts.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
+        counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
+        connection.begin_fast();
+        true
+    }
+
+    fn hand_up(&mut self, connection: &mut Connection, head: &Head) {
+        if head.expects_continue && head.body_bytes > 0 {
+            connection.say("HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        let is_kept = head.is_kept_alive && !self.is_draining;
+        self.events.push(Event::request(connection, head, is_kept));
+        connection.phase = Phase::Up(Exchange {
+            body_left: head.body_bytes,
+            is_body_wanted: false,
+            is_answered: false,
+            is_kept,
+        });
+    }
+
+    /// Hands up the next piece of the body when it was asked for and is here.
+    fn give_body(&mut self, connection: &mut Connection) -> Next {
+        let Phase::Up(exchange) = &mut connection.phase else {
+            return Next::Keep;
+        };
+        if !exchange.is_body_wanted {
+            return Next::Keep;
+        }
+        connection.deadline = self.now + self.settings.stall_timeout;
+        let left = exchange.body_left;
+        if left > 0 && connection.input.is_empty() {
+            return Next::Keep;
+        }
+        exchange.is_body_wanted = false;
+        let (piece, left) = connection.take_body(left);
+        self.events.push(Event::body(connection.id, piece));
+        if let Phase::Up(exchange) = &mut connection.phase {
+            exchange.body_left = left;
+        }
+        Next::Keep
+    }
+
+    /// Sends on with whatever the connection has under way.
+    fn flush(&mut self, connection: &mut Connection) -> Next {
+        connection.deadline = self.now + self.settings.stall_timeout;
+        match connection.phase {
+            Phase::Fast => match self.send_fast(connection) {
+                Flush::Done => {
+                    connection.phase = Phase::Head;
+                    self.read_requests(connection)
+                }
+                Flush::Failed => Next::Reset,
+                Flush::Blocked | Flush::Yield => Next::Keep,
+            },
+            Phase::Up(_) => self.flush_up(connection),
+            Phase::Head | Phase::Closing => Next::Keep,
+        }
+    }
+
+    fn send_fast(&mut self, connection: &mut Connection) -> Flush {
+        let flush = connection.flush_fast();
+        if let Flush::Yield = flush {
+            self.ready.push(connection.id);
+        }
+        flush
+    }
+
+    fn flush_up(&mut self, connection: &mut Connection) -> Next {
+        let mut sent = 0;
+        let flush = connection.flush_chunks(&mut sent);
+        if sent > 0 {
+            self.events.push(Event::sent(connection.id, sent));
+        }
+        match flush {
+            Flush::Failed => return Next::Reset,
+            Flush::Yield => self.ready.push(connection.id),
+            Flush::Blocked | Flush::Done => {}
+        }
+        let Phase::Up(exchange) = &connection.phase else {
+            return Next::Keep;
+        };
+        if !matches!(flush, Flush::Done) || !exchange.is_answered {
+            return Next::Keep;
+        }
+        self.events.push(Event::answered(connection.id));
+        if exchange.is_kept && exchange.body_left == 0 {
+            connection.phase = Phase::Head;
+            return self.read_requests(connection);
+        }
+        connection.shut_down();
+        connection.deadline = self.now + CLOSING_TIMEOUT;
+        Next::Keep
+    }
+}
+
+/// A last word to a client that is not understood.
+fn refuse(connection: &mut Connection, status: &str) {
+    connection.say(&format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    ));
+    connection.shut_down();
+}
+
+fn accept_one(listener: &OwnedFd) -> Option<(OwnedFd, String)> {
+    // SAFETY: an address of zeros is a valid value, and the call gets its true size.
+    let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    let fd = unsafe {
+        libc::accept4(
+            listener.as_raw_fd(),
+            (&raw mut address).cast(),
+            &mut length,
+            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+        )
+    };
+    let socket = owned(fd).ok()?;
+    let on: libc::c_int = 1;
+    // SAFETY: the option is an int of this frame, with its size.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NODELAY,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    Some((socket, address_text(&address)))
+}
+
+fn address_text(address: &libc::sockaddr_storage) -> String {
+    let pointer: *const libc::sockaddr_storage = address;
+    match libc::c_int::from(address.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that it is one.
+            let v4 = unsafe { &*pointer.cast::<libc::sockaddr_in>() };
+            std::net::Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)).to_string()
+        }
+        libc::AF_INET6 => {
+            // SAFETY: the family says that it is one.
+            let v6 = unsafe { &*pointer.cast::<libc::sockaddr_in6>() };
+            std::net::Ipv6Addr::from(v6.sin6_addr.s6_addr).to_string()
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,222 @@
+//! Reads request heads: whether they are HTTP at all, what the table needs to know of them, and what TypeScript gets of the others.
+
+use httparse::{Error, Header, Request, Status};
+
+pub const HEAD_MAX_BYTES: usize = 16 * 1024;
+pub const HEADERS_MAX: usize = 100;
+
+pub enum Parsed<'a> {
+    /// Not all of it has come.
+    Partial,
+    Invalid(&'static str),
+    Whole(Head<'a>),
+}
+
+pub struct Head<'a> {
+    pub method: &'a str,
+    pub target: &'a str,
+    pub headers: &'a [Header<'a>],
+    pub head_bytes: usize,
+    pub body_bytes: u64,
+    pub is_kept_alive: bool,
+    pub expects_continue: bool,
+}
+
+pub const BAD_REQUEST: &str = "400 Bad Request";
+pub const TOO_LARGE: &str = "431 Request Header Fields Too Large";
+const NOT_IMPLEMENTED: &str = "501 Not Implemented";
+
+pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
+    let mut request = Request::new(headers);
+    let head_bytes = match request.parse(input) {
+        Ok(Status::Complete(head_bytes)) if head_bytes <= HEAD_MAX_BYTES => head_bytes,
+        Ok(Status::Partial) if input.len() < HEAD_MAX_BYTES => return Parsed::Partial,
+        Ok(_) | Err(Error::TooManyHeaders) => return Parsed::Invalid(TOO_LARGE),
+        Err(_) => return Parsed::Invalid(BAD_REQUEST),
+    };
+    let Request {
+        method: Some(method),
+        path: Some(target),
+        version: Some(version),
+        headers,
+    } = request
+    else {
+        return Parsed::Invalid(BAD_REQUEST);
+    };
+    let mut head = Head {
+        method,
+        target,
+        headers,
+        head_bytes,
+        body_bytes: 0,
+        is_kept_alive: version == 1,
+        expects_continue: false,
+    };
+    let mut length = None;
+    let mut host_count = 0;
+    for header in head.headers {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if is("host") {
+            host_count += 1;
+        } else if is("content-length") {
+            // One that comes twice could mean two things to two readers.
+            match number_of(header.value) {
+                Some(number) if length.is_none() => length = Some(number),
+                _ => return Parsed::Invalid(BAD_REQUEST),
+            }
+        } else if is("transfer-encoding") {
+            let is_single = !head
+                .headers
+                .iter()
+                .any(|one| one.name.eq_ignore_ascii_case("content-length"));
+            return Parsed::Invalid(if is_single {
+                NOT_IMPLEMENTED
+            } else {
+                BAD_REQUEST
+            });
+        } else if is("connection") {
+            head.is_kept_alive &= !contains_token(header.value, "close");
+        } else if is("expect") {
+            head.expects_continue = header.value.eq_ignore_ascii_case(b"100-continue");
+        }
+    }
+    if version == 1 && host_count != 1 {
+        return Parsed::Invalid(BAD_REQUEST);
+    }
+    head.body_bytes = length.unwrap_or(0);
+    Parsed::Whole(head)
+}
+
+fn contains_token(value: &[u8], token: &str) -> bool {
+    value
+        .split(|byte| *byte == b',')
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+fn number_of(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// What the table may answer.
+pub struct FastRequest<'a> {
+    pub target: &'a [u8],
+    pub is_head: bool,
+    pub range: Option<&'a [u8]>,
+    pub if_none_match: Option<&'a [u8]>,
+}
+
+/// Undefined for whatever somebody must decide on: any header beside those that `neutral` lists (in lower case) among them.
+pub fn fast_request<'a>(head: &Head<'a>, neutral: &[String]) -> Option<FastRequest<'a>> {
+    let is_head = head.method == "HEAD";
+    if !(is_head || head.method == "GET") || head.body_bytes > 0 || !head.is_kept_alive {
+        return None;
+    }
+    let mut request = FastRequest {
+        target: head.target.as_bytes(),
+        is_head,
+        range: None,
+        if_none_match: None,
+    };
+    for header in head.headers {
+        let field = if header.name.eq_ignore_ascii_case("range") {
+            &mut request.range
+        } else if header.name.eq_ignore_ascii_case("if-none-match") {
+            &mut request.if_none_match
+        } else if neutral
+            .iter()
+            .any(|name| header.name.eq_ignore_ascii_case(name))
+        {
+            continue;
+        } else {
+            return None;
+        };
+        if field.replace(header.value).is_some() {
+            return None;
+        }
+    }
+    Some(request)
+}
+
+/// Bytes [from, to) of a file that is not empty, and whether they answer a range. Undefined for whatever is not one range with a byte in the file.
+pub fn range_of(value: Option<&[u8]>, size: u64) -> Option<(u64, u64, bool)> {
+    let Some(value) = value else {
+        return Some((0, size, false));
+    };
+    let pair = value.strip_prefix(b"bytes=")?;
+    let dash = pair.iter().position(|byte| *byte == b'-')?;
+    let (first, last) = (&pair[..dash], &pair[dash + 1..]);
+    let (from, to) = if first.is_empty() {
+        (size.saturating_sub(number_of(last)?), size)
+    } else if last.is_empty() {
+        (number_of(first)?, size)
+    } else {
+        (
+            number_of(first)?,
+            number_of(last)?.checked_add(1)?.min(size),
+        )
+    };
+    (from < to).then_some((from, to, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use httparse::EMPTY_HEADER;
+
+    fn fast(text: &str) -> Option<bool> {
+        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+        let Parsed::Whole(head) = parse(text.as_bytes(), &mut headers) else {
+            panic!("{text}");
+        };
+        fast_request(&head, &["host".to_owned()]).map(|request| request.range.is_some())
+    }
+
+    #[test]
+    fn one_range_with_a_byte_in_the_file_is_understood_and_no_other() {
+        let range = |text: &str| range_of(Some(text.as_bytes()), 100);
+        assert_eq!(range_of(None, 100), Some((0, 100, false)));
+        assert_eq!(range("bytes=0-9"), Some((0, 10, true)));
+        assert_eq!(range("bytes=90-"), Some((90, 100, true)));
+        assert_eq!(range("bytes=90-1000"), Some((90, 100, true)));
+        assert_eq!(range("bytes=-5"), Some((95, 100, true)));
+        assert_eq!(range("bytes=-500"), Some((0, 100, true)));
+        let others = [
+            "bytes=100-",
+            "bytes=-0",
+            "bytes=9-5",
+            "bytes=1-2,4-5",
+            "bytes=-",
+            "items=1-2",
+        ];
+        for other in others.iter().chain(&[
+            "bytes= 1-2",
+            "bytes=+1-2",
+            "bytes=1-18446744073709551615",
+            "",
+        ]) {
+            assert_eq!(range(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_plain_reads_are_for_the_table() {
+        assert_eq!(fast("GET /a HTTP/1.1\r\nHost: h\r\n\r\n"), Some(false));
+        assert_eq!(
+            fast("GET /a HTTP/1.1\r\nhost: h\r\nRange: bytes=1-2\r\n\r\n"),
+            Some(true)
+        );
+        for head in [
+            "PUT /a HTTP/1.1\r\nhost: h\r\n\r\n",
+            "GET /a HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\n",
+            "GET /a HTTP/1.1\r\nhost: h\r\nx-unknown: 1\r\n\r\n",
+            "GET /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n",
+            "GET /a HTTP/1.1\r\nhost: h\r\nrange: bytes=1-2\r\nrange: bytes=1-2\r\n\r\n",
+            "GET /a HTTP/1.0\r\n\r\n",
+        ] {
+            assert_eq!(fast(head), None, "{head}");
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The answers that need nobody's decision: what TypeScript answered for a raw request target, kept while it is fresh, as a head
+//! made ready and the places of the pages. A bounded cache: the least used go first (CLOCK), and whatever is not here goes up.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Names one version of one file, as TypeScript's page ids do.
+pub type FileKey = [u32; 3];
+
+/// So many pages an answer may span; longer ones go up.
+const EXTENTS_MAX: u64 = 1024;
+/// What an entry and a page of it take beside their texts.
+const ENTRY_COST_BYTES: usize = 400;
+const PAGE_COST_BYTES: usize = 64;
+
+/// Bytes of an open segment file. Holding the descriptor keeps them readable after the file was unlinked.
+#[derive(Clone)]
+pub struct Extent {
+    pub file: Arc<OwnedFd>,
+    pub offset: u64,
+    pub length: u64,
+}
+
+struct Page {
+    segment: Arc<str>,
+    extent: Extent,
+}
+
+pub struct Entry {
+    pub file: FileKey,
+    pub size: u64,
+    pub page_size: u64,
+    pub fresh_until: Instant,
+    /// Header lines of every answer, of those to GET that have a body, and the name of the line with the request's id; each with its line end.
+    pub headers: Box<[u8]>,
+    pub body_headers: Box<[u8]>,
+    pub request_id_header: Box<[u8]>,
+    pub etag: Box<[u8]>,
+    pages: BTreeMap<u64, Page>,
+}
+
+/// A page of an entry as TypeScript describes it.
+pub struct PagePlace {
+    pub index: u64,
+    pub path: String,
+    pub offset: u64,
+    pub length: u64,
+}
+
+impl Entry {
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        file: FileKey,
+        size: u64,
+        page_size: u64,
+        fresh_until: Instant,
+        headers: String,
+        body_headers: String,
+        request_id_header: String,
+        etag: String,
+    ) -> Self {
+        Self {
+            file,
+            size,
+            page_size,
+            fresh_until,
+            headers: headers.into_bytes().into(),
+            body_headers: body_headers.into_bytes().into(),
+            request_id_header: request_id_header.into_bytes().into(),
+            etag: etag.into_bytes().into(),
+            pages: BTreeMap::new(),
+        }
+    }
+
+    /// Where bytes [from, to) lie; false, with `extents` in any state, when not all of them are known.
+    pub fn locate(&self, from: u64, to: u64, extents: &mut Vec<Extent>) -> bool {
+        if (to - from) / self.page_size > EXTENTS_MAX {
+            return false;
+        }
+        let mut at = from;
+        while at < to {
+            let index = at / self.page_size;
+            let Some(Page { extent, .. }) = self.pages.get(&index) else {
+                return false;
+            };
+            let in_page = at - index * self.page_size;
+            let length = (to - at).min(extent.length.saturating_sub(in_page));
+            if length == 0 {
+                return false;
+            }
+            extents.push(Extent {
+                file: Arc::clone(&extent.file),
+                offset: extent.offset + in_page,
+                length,
+            });
+            at += length;
+        }
+        true
+    }
+
+    fn cost(&self) -> usize {
+        ENTRY_COST_BYTES
+            + self.headers.len()
+            + self.body_headers.len()
+            + self.etag.len()
+            + self.pages.len() * PAGE_COST_BYTES
+    }
+}
+
+struct Slot {
+    listener: u32,
+    target: Box<[u8]>,
+    entry: Entry,
+    cost: usize,
+    is_used: bool,
+}
+
+pub struct Table {
+    bytes_max: usize,
+    bytes: usize,
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+    hand: usize,
+    /// One map a listener, so that a look-up needs no key of its own.
+    by_target: Vec<HashMap<Box<[u8]>, usize>>,
+    by_file: HashMap<FileKey, Vec<usize>>,
+    segments: HashMap<Arc<str>, Arc<OwnedFd>>,
+}
+
+impl Table {
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            bytes: 0,
+            slots: Vec::new(),
+            free: Vec::new(),
+            hand: 0,
+            by_target: Vec::new(),
+            by_file: HashMap::new(),
+            segments: HashMap::new(),
+        }
+    }
+
+    /// The entry of a target, if it is still fresh.
+    pub fn find(&mut self, listener: u32, target: &[u8], now: Instant) -> Option<&Entry> {
+        let slot = *self.by_target.get(listener as usize)?.get(target)?;
+        let found = self.slots[slot].as_mut()?;
+        // What is no longer fresh stays for its pages, until it is put anew or its room is needed.
+        if found.entry.fresh_until <= now {
+            return None;
+        }
+        found.is_used = true;
+        Some(&found.entry)
+    }
+
+    /// Whether this page of a target, of this version, is known.
+    pub fn has_page(&self, listener: u32, target: &[u8], file: FileKey, index: u64) -> bool {
+        let targets = self.by_target.get(listener as usize);
+        let slot = targets.and_then(|targets| targets.get(target));
+        slot.and_then(|slot| self.slots[*slot].as_ref())
+            .is_some_and(|slot| slot.entry.file == file && slot.entry.pages.contains_key(&index))
+    }
+
+    /// Takes in what is known of a target now. Pages of the same version that were known before stay known; those of another never meet them.
+    /// A page whose segment cannot be opened is left out.
+    pub fn put(&mut self, listener: u32, target: &[u8], mut entry: Entry, places: Vec<PagePlace>) {
+        let before = self
+            .by_target
+            .get(listener as usize)
+            .and_then(|targets| targets.get(target))
+            .copied();
+        if let Some(slot) = before.and_then(|slot| self.remove(slot)) {
+            if slot.entry.file == entry.file {
+                entry.pages = slot.entry.pages;
+            }
+        }
+        for place in places {
+            let Some((segment, file)) = self.segment_of(place.path) else {
+                continue;
+            };
+            let extent = Extent {
+                file,
+                offset: place.offset,
+                length: place.length,
+            };
+            entry.pages.insert(place.index, Page { segment, extent });
+        }
+        let cost = entry.cost() + 2 * target.len();
+        if entry.pages.is_empty() || cost > self.bytes_max {
+            return;
+        }
+        self.make_room(cost);
+        self.insert(Slot {
+            listener,
+            target: target.into(),
+            entry,
+            cost,
+            is_used: false,
+        });
+    }
+
+    /// Forgets every answer of this version of a file.
+    pub fn drop_file(&mut self, file: FileKey) {
+        for slot in self.by_file.get(&file).cloned().unwrap_or_default() {
+            self.remove(slot);
+        }
+    }
+
+    /// Forgets every answer that reads from this segment, and gives up its descriptor.
+    pub fn drop_segment(&mut self, path: &str) {
+        for slot in 0..self.slots.len() {
+            let Some(held) = &self.slots[slot] else {
+                continue;
+            };
+            if held.entry.pages.values().any(|page| &*page.segment == path) {
+                self.remove(slot);
+            }
+        }
+        self.segments.remove(path);
+    }
+
+    pub fn drop_all(&mut self) {
+        *self = Self::new(self.bytes_max);
+    }
+
+    pub fn entry_count(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    fn segment_of(&mut self, path: String) -> Option<(Arc<str>, Arc<OwnedFd>)> {
+        if let Some((path, file)) = self.segments.get_key_value(path.as_str()) {
+            return Some((Arc::clone(path), Arc::clone(file)));
+        }
+        let file = Arc::new(OwnedFd::from(File::open(&path).ok()?));
+        let path: Arc<str> = path.into();
+        self.segments.insert(Arc::clone(&path), Arc::clone(&file));
+        Some((path, file))
+    }
+
+    fn insert(&mut self, slot: Slot) {
+        let listener = slot.listener as usize;
+        let (target, file) = (slot.target.clone(), slot.entry.file);
+        self.bytes += slot.cost;
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.slots[at] = Some(slot);
+                at
+            }
+            None => {
+                self.slots.push(Some(slot));
+                self.slots.len() - 1
+            }
+        };
+        if self.by_target.len() <= listener {
+            self.by_target.resize_with(listener + 1, HashMap::new);
+        }
+        self.by_target[listener].insert(target, at);
+        self.by_file.entry(file).or_default().push(at);
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Slot> {
+        let slot = self.slots[at].take()?;
+        self.free.push(at);
+        self.bytes -= slot.cost;
+        self.by_target[slot.listener as usize].remove(&slot.target);
+        if let Some(slots) = self.by_file.get_mut(&slot.entry.file) {
+            slots.retain(|other| *other != at);
+            if slots.is_empty() {
+                self.by_file.remove(&slot.entry.file);
+            }
+        }
+        Some(slot)
+    }
+
+    /// Each entry that was used since the hand came by last gets another round.
+    fn make_room(&mut self, cost: usize) {
+        while self.bytes + cost > self.bytes_max && self.entry_count() > 0 {
+            self.hand = (self.hand + 1) % self.slots.len();
+            let is_spared = match &mut self.slots[self.hand] {
+                Some(slot) => std::mem::take(&mut slot.is_used),
+                None => true,
+            };
+            if !is_spared {
+                self.remove(self.hand);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const PAGE: u64 = 4096;
+
+    fn entry(file: FileKey) -> Entry {
+        let fresh_until = Instant::now() + Duration::from_secs(60);
+        let text = String::new;
+        Entry::new(
+            file,
+            4 * PAGE,
+            PAGE,
+            fresh_until,
+            text(),
+            text(),
+            text(),
+            text(),
+        )
+    }
+
+    fn place(index: u64, path: &str) -> PagePlace {
+        let path = path.to_owned();
+        PagePlace {
+            index,
+            path,
+            offset: index * 100_000,
+            length: PAGE,
+        }
+    }
+
+    fn is_there(table: &mut Table, target: &[u8], from: u64, to: u64) -> bool {
+        let found = table.find(0, target, Instant::now());
+        found.is_some_and(|entry| entry.locate(from, to, &mut Vec::new()))
+    }
+
+    const SEGMENT: &str = "/dev/zero";
+    const OTHER: &str = "/dev/null";
+
+    #[test]
+    fn pages_of_one_version_come_together_and_never_with_those_of_another() {
+        let mut table = Table::new(1 << 20);
+        table.put(0, b"/a", entry([1, 1, 1]), vec![place(0, SEGMENT)]);
+        assert!(is_there(&mut table, b"/a", 0, PAGE));
+        assert!(!is_there(&mut table, b"/a", 0, PAGE + 1));
+        table.put(0, b"/a", entry([1, 1, 1]), vec![place(1, OTHER)]);
+        let mut extents = Vec::new();
+        let found = table.find(0, b"/a", Instant::now()).unwrap();
+        assert!(found.locate(10, 2 * PAGE, &mut extents));
+        let places: Vec<_> = extents.iter().map(|one| (one.offset, one.length)).collect();
+        assert_eq!(places, [(10, PAGE - 10), (100_000, PAGE)]);
+        table.put(0, b"/a", entry([2, 2, 2]), vec![place(1, SEGMENT)]);
+        assert!(!is_there(&mut table, b"/a", 0, PAGE));
+        assert!(is_there(&mut table, b"/a", PAGE, 2 * PAGE));
+        assert!(table.find(1, b"/a", Instant::now()).is_none());
+    }
+
+    #[test]
+    fn an_entry_goes_with_its_freshness_its_file_its_segment_and_all() {
+        let mut table = Table::new(1 << 20);
+        let fill = |table: &mut Table| {
+            table.put(0, b"/a", entry([1, 1, 1]), vec![place(0, SEGMENT)]);
+            table.put(0, b"/b", entry([2, 2, 2]), vec![place(0, OTHER)]);
+        };
+        fill(&mut table);
+        assert!(table
+            .find(0, b"/a", Instant::now() + Duration::from_secs(61))
+            .is_none());
+        assert!(table.has_page(0, b"/a", [1, 1, 1], 0));
+        assert!(!table.has_page(0, b"/a", [2, 2, 2], 0));
+        assert!(!table.has_page(0, b"/a", [1, 1, 1], 1));
+        table.drop_file([1, 1, 1]);
+        assert!(!is_there(&mut table, b"/a", 0, PAGE));
+        assert!(is_there(&mut table, b"/b", 0, PAGE));
+        fill(&mut table);
+        table.drop_segment(OTHER);
+        assert!(is_there(&mut table, b"/a", 0, PAGE));
+        assert!(!is_there(&mut table, b"/b", 0, PAGE));
+        table.drop_all();
+        assert!(!is_there(&mut table, b"/a", 0, PAGE));
+        assert_eq!(
+            (table.bytes, table.entry_count(), table.segments.len()),
+            (0, 0, 0)
+        );
+    }
+
+    #[test]
+    fn the_bound_holds_and_what_is_used_stays() {
+        let mut table = Table::new(20 * ENTRY_COST_BYTES);
+        table.put(0, b"/hot", entry([9, 9, 9]), vec![place(0, SEGMENT)]);
+        for index in 0..200_u32 {
+            assert!(is_there(&mut table, b"/hot", 0, PAGE), "{index}");
+            let target = format!("/{index}").into_bytes();
+            table.put(0, &target, entry([index, 0, 0]), vec![place(0, SEGMENT)]);
+            assert!(table.bytes <= table.bytes_max);
+        }
+        assert!(table.entry_count() > 10);
+    }
+
+    #[test]
+    fn a_segment_that_cannot_be_opened_is_not_known() {
+        let mut table = Table::new(1 << 20);
+        table.put(0, b"/a", entry([1, 1, 1]), vec![place(0, "/there/is/none")]);
+        assert_eq!(table.entry_count(), 0);
+    }
+}

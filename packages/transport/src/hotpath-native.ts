@@ -1,0 +1,113 @@
+/** The native half of the hot path as TypeScript sees it: the classes and records of packages/transport/hotpath. */
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+
+const addonFile = fileURLToPath(new URL('../hotpath/dist/alluxio-hotpath.node', import.meta.url));
+
+/** What its thread tells, by number. */
+export const eventKinds = { request: 0, body: 1, sent: 2, answered: 3, gone: 4, drainedAll: 5 } as const;
+
+export interface NativeEvent {
+  readonly kind: (typeof eventKinds)[keyof typeof eventKinds];
+  readonly connection: number;
+  readonly request?: NativeRequest;
+  /** A piece of the request's body; an empty one is its end. */
+  readonly body?: Buffer;
+  /** Chunks that have gone. */
+  readonly sent?: number;
+}
+
+export interface NativeRequest {
+  readonly listener: number;
+  readonly method: string;
+  readonly target: string;
+  /** Name (lower case), value, name, value. */
+  readonly headers: readonly string[];
+  readonly remoteAddress: string;
+  readonly hasBody: boolean;
+  readonly isKeptAlive: boolean;
+}
+
+export interface NativeOptions {
+  readonly tableBytes: number;
+  readonly connectionsMax: number;
+  readonly headersTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly neutralHeaders: readonly string[];
+  readonly requestIdPrefix: string;
+}
+
+export interface NativeEntry {
+  readonly listener: number;
+  readonly target: string;
+  readonly fileKey: readonly number[];
+  readonly sizeBytes: number;
+  readonly pageSizeBytes: number;
+  readonly freshForMs: number;
+  /** Whole header lines, each with its end. */
+  readonly headers: string;
+  readonly bodyHeaders: string;
+  /** Up to the value. */
+  readonly requestIdHeader: string;
+  readonly etag: string;
+  readonly pages: readonly {
+    readonly index: number;
+    readonly path: string;
+    readonly offset: number;
+    readonly lengthBytes: number;
+  }[];
+}
+
+/** Every call returns at once; what was asked of a connection that has gone is ignored. */
+export interface NativeHotpath {
+  listen(host: string, port: number): { readonly port: number; readonly errno: number };
+  write(connection: number, bytes: Uint8Array): void;
+  end(connection: number, isKeptAlive: boolean): void;
+  pullBody(connection: number): void;
+  reset(connection: number): void;
+  put(entry: NativeEntry): void;
+  /** Whether the table has this page, be it fresh or not. */
+  hasPage(listener: number, target: string, fileKey: readonly number[], index: number): boolean;
+  dropFile(fileKey: readonly number[]): void;
+  dropSegment(path: string): void;
+  dropAll(): void;
+  /** Since the last call: GET whole, GET range, HEAD whole, HEAD range, not modified, bytes of bodies. */
+  takeCounts(listener: number): readonly number[];
+  drain(): void;
+  /** Waits for the thread's end, which is at most a turn away. */
+  stop(): void;
+}
+
+interface NativeModule {
+  readonly Hotpath: new (
+    options: NativeOptions,
+    onEvents: (events: readonly NativeEvent[]) => void,
+  ) => NativeHotpath;
+}
+
+/** Whether the addon was built for this machine. */
+export function isHotpathBuilt(): boolean {
+  return existsSync(addonFile);
+}
+
+/** Starts the native thread. Fails with InvalidOptions where the addon was not built, or not for this machine. */
+export function startNativeHotpath(
+  options: NativeOptions,
+  onEvents: (events: readonly NativeEvent[]) => void,
+): NativeHotpath {
+  let module: NativeModule;
+  try {
+    module = createRequire(import.meta.url)(addonFile) as NativeModule;
+  } catch (cause) {
+    throw new AlluxioError(
+      'InvalidOptions',
+      'the hotpath transport needs its addon, which cannot be loaded: install Rust and run "npm run prepare", or set alluxio.worker.transport=plain',
+      { cause },
+    );
+  }
+  return new module.Hotpath(options, onEvents);
+}

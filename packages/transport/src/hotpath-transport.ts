@@ -1,0 +1,397 @@
+/**
+ * The page transport whose sockets belong to a native thread (packages/transport/hotpath). That thread answers alone what its table knows; every other
+ * request comes here, is given to the surface, and its answer is handed down in chunks. The table is filled from answers that say they are
+ * reusable, page by page, each after all of its blocks were read and checked; docs/decisions/0003-hotpath-seam.md.
+ *
+ * Experimental: a page of the table that leaves the kernel's page cache is read from disk again without a check.
+ */
+
+import { lookup } from 'node:dns/promises';
+import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
+import { getSystemErrorName } from 'node:util';
+import { bodyLengthOf } from '@alluxio-ts/common/body';
+import { toAlluxioError } from '@alluxio-ts/common/errors';
+import { loggableTarget } from '@alluxio-ts/common/loggable-target';
+import type { FileKey } from '@alluxio-ts/common/page';
+import { bindError } from './bind-error.ts';
+import { type ExtentPart, sendBody } from './body-sender.ts';
+import { HotpathExchange } from './hotpath-exchange.ts';
+import {
+  type NativeEvent,
+  type NativeHotpath,
+  type NativeRequest,
+  eventKinds,
+  startNativeHotpath,
+} from './hotpath-native.ts';
+import type {
+  Dropped,
+  HeaderList,
+  ListenOptions,
+  Listener,
+  PageTransport,
+  ReusableAnswer,
+  TransportRequest,
+  TransportResponse,
+} from './page-transport.ts';
+import type { PlainTransportOptions } from './plain-transport.ts';
+
+export interface HotpathTransportOptions extends PlainTransportOptions {
+  /** What the table may take. */
+  readonly tableBytes: number;
+}
+
+export const hotpathTransportDefaults = { tableBytes: 64 * 1024 * 1024 } as const;
+
+/** What the table has answered on one listener. */
+export interface TableAnswers {
+  readonly listener: string;
+  readonly getCount: number;
+  readonly headCount: number;
+  readonly notModifiedCount: number;
+  readonly bodyBytes: number;
+}
+
+/** The same bounds as the plain transport's. */
+const headersTimeoutMs = 60_000;
+const keepAliveTimeoutMs = 75_000;
+
+/**
+ * An entry is made anew after this time however long its file may be trusted: the store learns of uses only from requests that come here, and would
+ * take a page for unused that the table serves day and night.
+ */
+const entryAgeMaxMs = 60_000;
+
+/**
+ * Headers that change no answer. Reads are anonymous, so those of signatures are among them; where access keys are checked, they are not.
+ */
+const neutralHeaders = [
+  'host',
+  'user-agent',
+  'accept',
+  'accept-encoding',
+  'accept-language',
+  'connection',
+  'authorization',
+  'x-amz-date',
+  'x-amz-content-sha256',
+  'x-amz-security-token',
+  'x-amz-user-agent',
+  'amz-sdk-invocation-id',
+  'amz-sdk-request',
+] as const;
+
+export class HotpathTransport implements PageTransport {
+  readonly #options: HotpathTransportOptions;
+  readonly #listeners: ListenOptions[] = [];
+  readonly #exchanges = new Map<number, HotpathExchange>();
+  /** Pages that are being checked for the table now. */
+  readonly #learning = new Set<string>();
+  readonly #idPrefix: string;
+  readonly #drainedAll = Promise.withResolvers<void>();
+  #native: NativeHotpath | undefined;
+  #requestCount = 0;
+  #closing = false;
+
+  constructor(options: HotpathTransportOptions) {
+    this.#options = options;
+    this.#idPrefix = Buffer.from(options.random.bytes(6)).toString('hex');
+  }
+
+  /** Fails also with InvalidOptions where the addon was not built. */
+  async listen(options: ListenOptions): Promise<Listener> {
+    const { address } = await lookup(options.host).catch((thrown: Error) => {
+      throw bindError(thrown, undefined, options);
+    });
+    this.#native ??= this.#start();
+    const { errno, port } = this.#native.listen(address, options.port);
+    if (errno !== 0) {
+      const name = getSystemErrorName(-errno);
+      throw bindError(new Error(name), name, options);
+    }
+    this.#listeners.push(options);
+    return { host: address, port };
+  }
+
+  drop(dropped: Dropped): void {
+    switch (dropped.kind) {
+      case 'file':
+        this.#native?.dropFile(wordsOf(dropped.fileKey));
+        return;
+      case 'segment':
+        this.#native?.dropSegment(dropped.path);
+        return;
+      case 'all':
+        this.#native?.dropAll();
+        return;
+      default:
+        dropped satisfies never;
+    }
+  }
+
+  /** Since the last call. These answers are neither logged nor told to `onAnswered`. */
+  takeTableAnswers(): readonly TableAnswers[] {
+    return this.#listeners.map(({ name }, index) => {
+      const [whole = 0, range = 0, headWhole = 0, headRange = 0, notModifiedCount = 0, bodyBytes = 0] =
+        this.#native?.takeCounts(index) ?? [];
+      return {
+        listener: name,
+        getCount: whole + range,
+        headCount: headWhole + headRange,
+        notModifiedCount,
+        bodyBytes,
+      };
+    });
+  }
+
+  async close(options: { readonly deadlineMs: number }): Promise<void> {
+    this.#closing = true;
+    if (!this.#native) return;
+    this.#native.drain();
+    const over = new AbortController();
+    const deadline = this.#options.clock.sleep(options.deadlineMs, { signal: over.signal });
+    await Promise.race([this.#drainedAll.promise, deadline]);
+    over.abort();
+    await deadline.catch(() => undefined);
+    this.#native.stop();
+    for (const connection of this.#exchanges.keys()) this.#finish(connection, false);
+  }
+
+  #start(): NativeHotpath {
+    const { connectionsMax, stallTimeoutMs, tableBytes } = this.#options;
+    const native = startNativeHotpath(
+      {
+        tableBytes,
+        connectionsMax,
+        headersTimeoutMs,
+        keepAliveTimeoutMs,
+        stallTimeoutMs,
+        neutralHeaders,
+        requestIdPrefix: this.#idPrefix,
+      },
+      (events) => {
+        for (const event of events) this.#onEvent(native, event);
+      },
+    );
+    return native;
+  }
+
+  #onEvent(native: NativeHotpath, event: NativeEvent): void {
+    const { connection, kind } = event;
+    if (event.request) {
+      const exchange = new HotpathExchange(native, connection, event.request);
+      this.#exchanges.set(connection, exchange);
+      void this.#answer(exchange, event.request);
+      return;
+    }
+    const exchange = this.#exchanges.get(connection);
+    if (event.body) exchange?.onBody(event.body);
+    if (event.sent !== undefined) exchange?.onSent(event.sent);
+    if (kind === eventKinds.answered || kind === eventKinds.gone) {
+      this.#finish(connection, kind === eventKinds.answered);
+    }
+    if (kind === eventKinds.drainedAll) this.#drainedAll.resolve();
+  }
+
+  #finish(connection: number, isComplete: boolean): void {
+    const exchange = this.#exchanges.get(connection);
+    this.#exchanges.delete(connection);
+    exchange?.onOver(isComplete);
+  }
+
+  async #answer(exchange: HotpathExchange, native: NativeRequest): Promise<void> {
+    const { clock, logger, onAnswered } = this.#options;
+    const startedMs = clock.monotonic();
+    const listener = this.#listeners[native.listener];
+    if (!listener) throw new Error(`a request came in at listener ${native.listener}, which there is not`);
+    const request = this.#requestOf(exchange, native);
+    let answered: Pick<TransportResponse, 'status' | 'headers'> = { status: 500, headers: [] };
+    exchange.onceOver((isComplete) =>
+      onAnswered({
+        listener: listener.name,
+        requestId: request.requestId,
+        method: request.method,
+        target: request.target,
+        remoteAddress: request.remoteAddress,
+        status: answered.status,
+        sentBytes: exchange.sentBytes,
+        durationMs: clock.monotonic() - startedMs,
+        isComplete,
+        outcome: answered.headers.find(([name]) => name === 'x-alluxio-cache')?.[1],
+      }),
+    );
+    try {
+      const response = await listener.handler(request);
+      answered = response;
+      await this.#send(exchange, request, response);
+    } catch (thrown) {
+      const { requestId } = request;
+      const target = loggableTarget(request.target);
+      if (!exchange.signal.aborted) {
+        logger.warn({ listener: listener.name, requestId, target, error: thrown }, 'answer-failed');
+      }
+      if (exchange.isHeadSent) {
+        exchange.reset();
+        return;
+      }
+      const { httpStatus } = toAlluxioError(thrown);
+      answered = { status: httpStatus, headers: [] };
+      exchange.sendHead(this.#headOf(exchange, httpStatus, [['x-request-id', requestId]], 0));
+      exchange.end(this.#isKept(exchange));
+    }
+  }
+
+  #requestOf(exchange: HotpathExchange, native: NativeRequest): TransportRequest {
+    this.#requestCount++;
+    return {
+      method: native.method,
+      target: native.target,
+      headers: joinHeaders(native.headers),
+      body: exchange.body(),
+      requestId: `${this.#idPrefix}${this.#requestCount.toString(16).padStart(8, '0')}`,
+      remoteAddress: native.remoteAddress,
+      signal: exchange.signal,
+    };
+  }
+
+  async #send(
+    exchange: HotpathExchange,
+    request: TransportRequest,
+    response: TransportResponse,
+  ): Promise<void> {
+    const { body, status } = response;
+    const isBodyless = status === 304 || status === 204;
+    try {
+      const head = this.#headOf(
+        exchange,
+        status,
+        response.headers,
+        isBodyless ? undefined : bodyLengthOf(body),
+      );
+      const hasBody = !isBodyless && request.method !== 'HEAD';
+      exchange.sendHead(head, hasBody && body.kind === 'bytes' ? body.bytes : undefined);
+      if (hasBody && body.kind === 'parts') {
+        await sendBody(body, exchange, {
+          slots: this.#options.slots,
+          signal: exchange.signal,
+          onExtentSent: (extent, offset) => this.#learn(exchange.request, response, extent, offset),
+        });
+      }
+      exchange.end(this.#isKept(exchange));
+    } finally {
+      if (body.kind === 'parts') body.close();
+    }
+  }
+
+  #isKept(exchange: HotpathExchange): boolean {
+    return exchange.request.isKeptAlive && !this.#closing;
+  }
+
+  /** The whole head; `lengthBytes` counts unless the surface gave a length. */
+  #headOf(
+    exchange: HotpathExchange,
+    status: number,
+    headers: HeaderList,
+    lengthBytes: number | undefined,
+  ): string {
+    const all = [...headers];
+    const hasLength = headers.some(([name]) => name.toLowerCase() === 'content-length');
+    if (!hasLength && lengthBytes !== undefined) all.push(['content-length', String(lengthBytes)]);
+    if (!this.#isKept(exchange)) all.push(['connection', 'close']);
+    all.push(['date', new Date(this.#options.clock.now()).toUTCString()]);
+    return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${headerLines(all)}\r\n`;
+  }
+
+  /**
+   * Takes a page into the table: sees to it that each of its blocks was read and checked, then looks whether it and the answer still hold. From
+   * there to `put` nothing else runs, and whoever changes either calls `drop` when they do.
+   */
+  async #learn(
+    request: NativeRequest,
+    response: TransportResponse,
+    extent: ExtentPart,
+    offset: number,
+  ): Promise<void> {
+    const page = extent.handle.native;
+    if (!page || !response.reusable?.()) return;
+    const name = `${page.path}:${page.offset}`;
+    if (this.#learning.has(name)) return;
+    this.#learning.add(name);
+    try {
+      if (!this.#isChecked(request, response, extent, offset)) {
+        await extent.handle.read(0, extent.handle.lengthBytes);
+      }
+      this.#put(request, response, extent, offset);
+    } finally {
+      this.#learning.delete(name);
+    }
+  }
+
+  #isChecked(
+    { listener, target }: NativeRequest,
+    response: TransportResponse,
+    { from, handle, to }: ExtentPart,
+    offset: number,
+  ): boolean {
+    if (from === 0 && to === handle.lengthBytes) return true;
+    const reusable = response.reusable?.();
+    if (!reusable) return false;
+    const index = pageIndexOf(reusable, offset);
+    return this.#native?.hasPage(listener, target, wordsOf(reusable.fileKey), index) === true;
+  }
+
+  #put(
+    { listener, target }: NativeRequest,
+    response: TransportResponse,
+    { handle }: ExtentPart,
+    offset: number,
+  ): void {
+    const reusable = response.reusable?.();
+    const page = handle.native;
+    if (!reusable || !page || this.#closing) return;
+    const freshForMs = Math.min(reusable.freshUntilMs - this.#options.clock.monotonic(), entryAgeMaxMs);
+    if (freshForMs <= 0) return;
+    const { path, offset: pageOffset, lengthBytes } = page;
+    this.#native?.put({
+      listener,
+      target,
+      fileKey: wordsOf(reusable.fileKey),
+      sizeBytes: reusable.sizeBytes,
+      pageSizeBytes: reusable.pageSizeBytes,
+      freshForMs,
+      headers: headerLines(reusable.headers),
+      bodyHeaders: headerLines(reusable.bodyHeaders),
+      requestIdHeader: `${reusable.requestIdHeader}: `,
+      etag: reusable.etag ?? '',
+      pages: [{ index: pageIndexOf(reusable, offset), path, offset: pageOffset, lengthBytes }],
+    });
+  }
+}
+
+function pageIndexOf(reusable: ReusableAnswer, offset: number): number {
+  return Math.floor((reusable.bodyFrom + offset) / reusable.pageSizeBytes);
+}
+
+function wordsOf({ a, b, c }: FileKey): readonly number[] {
+  return [a, b, c];
+}
+
+/** Fails, as node:http does, on a name or value that would not stay in its line. */
+function headerLines(headers: HeaderList): string {
+  let lines = '';
+  for (const [name, value] of headers) {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    lines += `${name}: ${value}\r\n`;
+  }
+  return lines;
+}
+
+function joinHeaders(flat: readonly string[]): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>();
+  for (let at = 0; at + 1 < flat.length; at += 2) {
+    const [name = '', value = ''] = [flat[at], flat[at + 1]];
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  return headers;
+}

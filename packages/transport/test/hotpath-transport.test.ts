@@ -1,0 +1,306 @@
+import { writeFileSync, truncateSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
+import type { PageHandle, Part } from '@alluxio-ts/common/body';
+import { textBody } from '@alluxio-ts/common/body';
+import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import { silentLogger } from '@alluxio-ts/common/logger';
+import { SlotPool } from '@alluxio-ts/common/slot-pool';
+import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
+import { HotpathTransport, hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transport';
+import type { ReusableAnswer, TransportRequest } from '@alluxio-ts/transport/page-transport';
+import { plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
+import t, { type Test } from 'tap';
+import { RawClient } from './support/raw-client.ts';
+import { describeTransport } from './support/transport-conformance.ts';
+
+const pageSizeBytes = 256 * 1024;
+const sizeBytes = 3 * pageSizeBytes - 1000;
+const fileKey = { a: 1, b: 2, c: 3 };
+
+function makeTransport(slots: SlotPool): HotpathTransport {
+  return new HotpathTransport({
+    ...plainTransportDefaults,
+    ...hotpathTransportDefaults,
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+    slots,
+    onAnswered: () => undefined,
+  });
+}
+
+/** A surface with one file in a segment that really is on disk, and what a test may change about it. */
+class OneFile {
+  readonly segment: string;
+  readonly bytes: Buffer;
+  /** Targets that came up. */
+  readonly asked: string[] = [];
+  isReusable = true;
+  ageMs = 60_000;
+  /** Reads of more than this fail their check. */
+  goodBytes = Number.POSITIVE_INFINITY;
+
+  constructor(dir: string) {
+    this.segment = join(dir, 'a.seg');
+    this.bytes = Buffer.from(Uint8Array.from({ length: sizeBytes }, (_, at) => (at * 31 + (at >> 8)) & 255));
+    writeFileSync(this.segment, Buffer.concat([Buffer.alloc(4096), this.bytes]));
+  }
+
+  readonly handler = async (
+    request: TransportRequest,
+  ): ReturnType<Parameters<HotpathTransport['listen']>[0]['handler']> => {
+    this.asked.push(`${request.method} ${request.headers.get('range') ?? 'all'}`);
+    const match = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get('range') ?? '');
+    const [from, to] = match ? [Number(match[1]), Number(match[2]) + 1] : [0, sizeBytes];
+    if (request.method !== 'GET') return { status: 200, headers: [], body: textBody('') };
+    return {
+      status: match ? 206 : 200,
+      headers: [],
+      body: {
+        kind: 'parts',
+        lengthBytes: to - from,
+        next: async (offset) => this.#part(from + offset, to),
+        close: () => undefined,
+      },
+      reusable: () => (this.isReusable ? this.#reusable(from) : undefined),
+    };
+  };
+
+  #part(at: number, to: number): Part {
+    const index = Math.floor(at / pageSizeBytes);
+    const start = index * pageSizeBytes;
+    return {
+      kind: 'extent',
+      handle: this.#handle(start, Math.min(sizeBytes, start + pageSizeBytes)),
+      from: at - start,
+      to: Math.min(pageSizeBytes, to - start),
+    };
+  }
+
+  #handle(start: number, end: number): PageHandle {
+    return {
+      lengthBytes: end - start,
+      native: { segmentId: 1, path: this.segment, offset: 4096 + start, lengthBytes: end - start },
+      read: async (from, to) => {
+        if (to - from > this.goodBytes) throw new AlluxioError('PageCorrupt', 'a block is bad');
+        return Uint8Array.from(this.bytes.subarray(start + from, start + to));
+      },
+      release: () => undefined,
+    };
+  }
+
+  #reusable(bodyFrom: number): ReusableAnswer {
+    return {
+      fileKey,
+      sizeBytes,
+      pageSizeBytes,
+      bodyFrom,
+      freshUntilMs: systemClock.monotonic() + this.ageMs,
+      etag: '"v1"',
+      headers: [['etag', '"v1"']],
+      bodyHeaders: [['x-alluxio-cache', 'hit']],
+      requestIdHeader: 'x-amz-request-id',
+    };
+  }
+}
+
+interface Rig {
+  readonly file: OneFile;
+  readonly port: number;
+  readonly transport: HotpathTransport;
+  get(headers?: Readonly<Record<string, string>>, method?: string): Promise<Answer>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+}
+
+async function withFile(t: Test, use: (rig: Rig) => Promise<void>): Promise<void> {
+  const file = new OneFile(t.testdir());
+  const transport = makeTransport(new SlotPool({ slotCount: 1, slotSizeBytes: 4096 }));
+  try {
+    const { port } = await transport.listen({
+      host: '127.0.0.1',
+      port: 0,
+      name: 's3',
+      handler: file.handler,
+    });
+    await use({ file, port, transport, get: (headers, method) => fetchFile(port, headers, method) });
+  } finally {
+    await transport.close({ deadlineMs: 0 });
+  }
+}
+
+function fetchFile(
+  port: number,
+  headers: Readonly<Record<string, string>> = {},
+  method = 'GET',
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    // A connection of its own would say close, which goes up.
+    const all = { ...headers, connection: 'keep-alive' };
+    const request = httpRequest(
+      { port, host: '127.0.0.1', path: '/b/f', method, headers: all, agent: false },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: Buffer.concat(chunks),
+          });
+          request.destroy();
+        });
+      },
+    );
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+if (isHotpathBuilt()) {
+  describeTransport(t, makeTransport);
+  describeTable(t);
+} else {
+  t.pass('the addon was not built: there is no cargo here');
+}
+
+function describeTable(t: Test): void {
+  t.test('what was sent once is answered without the surface: whole, ranges, HEAD and 304', async (t) => {
+    await withFile(t, async ({ file, get, transport }) => {
+      t.ok((await get()).body.equals(file.bytes));
+      t.strictSame(file.asked, ['GET all']);
+
+      const whole = await get();
+      t.ok(whole.body.equals(file.bytes));
+      t.match(whole.headers, { etag: '"v1"', 'x-alluxio-cache': 'hit', 'content-length': String(sizeBytes) });
+      t.match(whole.headers['x-amz-request-id'], /^[0-9a-f]{12}h[0-9a-f]{8}$/);
+      t.ok(Math.abs(Date.parse(String(whole.headers['date'])) - systemClock.now()) < 60_000);
+      for (const [from, to] of [
+        [0, 1],
+        [100, 5000],
+        [pageSizeBytes - 10, pageSizeBytes + 10],
+        [5, 2 * pageSizeBytes + 5],
+        [sizeBytes - 1, sizeBytes],
+      ] as const) {
+        const part = await get({ range: `bytes=${from}-${to - 1}` });
+        t.equal(part.status, 206);
+        t.equal(part.headers['content-range'], `bytes ${from}-${to - 1}/${sizeBytes}`);
+        t.ok(part.body.equals(file.bytes.subarray(from, to)), `${from} to ${to}`);
+      }
+      const head = await get({ range: 'bytes=-7' }, 'HEAD');
+      t.match(head, { status: 206, headers: { 'content-length': '7' } });
+      t.notOk(head.headers['x-alluxio-cache']);
+      const notModified = await get({ 'if-none-match': '"v1"' });
+      t.match(notModified, { status: 304, headers: { etag: '"v1"' } });
+      t.equal(notModified.body.length, 0);
+      t.strictSame(file.asked, ['GET all'], 'nothing of it came up');
+      t.match(transport.takeTableAnswers(), [
+        { listener: 's3', getCount: 6, headCount: 1, notModifiedCount: 1 },
+      ]);
+      t.match(transport.takeTableAnswers(), [{ getCount: 0, bodyBytes: 0 }]);
+    });
+  });
+
+  t.test('a page that nobody has asked for goes up, and joins those that are known', async (t) => {
+    await withFile(t, async ({ file, get }) => {
+      await get({ range: 'bytes=0-9' });
+      const range = { range: `bytes=${pageSizeBytes - 1}-${pageSizeBytes}` };
+      for (let round = 0; round < 2; round++) {
+        t.ok((await get(range)).body.equals(file.bytes.subarray(pageSizeBytes - 1, pageSizeBytes + 1)));
+      }
+      t.strictSame(file.asked, ['GET bytes=0-9', `GET ${range.range}`]);
+    });
+  });
+
+  t.test('what somebody must decide on goes up', async (t) => {
+    await withFile(t, async ({ file, get }) => {
+      await get();
+      file.asked.length = 0;
+      await get({ 'if-none-match': '"v0", "v1"' });
+      await get({ 'if-modified-since': 'Sun, 06 Nov 1994 08:49:37 GMT' });
+      await get({ 'x-other': '1' });
+      await get({ range: 'bytes=0-1,5-6' });
+      await get({}, 'DELETE');
+      t.strictSame(file.asked, ['GET all', 'GET all', 'GET all', 'GET bytes=0-1,5-6', 'DELETE all']);
+    });
+  });
+
+  t.test('what was dropped, or is no longer fresh, is asked for anew', async (t) => {
+    await withFile(t, async ({ file, get, transport }) => {
+      for (const drop of [
+        () => transport.drop({ kind: 'file', fileKey }),
+        () => transport.drop({ kind: 'segment', path: file.segment }),
+        () => transport.drop({ kind: 'all' }),
+      ]) {
+        await get();
+        await get();
+        drop();
+        await get();
+      }
+      t.equal(file.asked.length, 4, 'once, and once after each drop');
+      transport.drop({ kind: 'file', fileKey: { a: 1, b: 2, c: 4 } });
+      transport.drop({ kind: 'segment', path: `${file.segment}x` });
+      await get();
+      t.equal(file.asked.length, 4, 'what was not meant stays');
+      transport.drop({ kind: 'all' });
+      file.ageMs = 0;
+      await get();
+      await get();
+      t.equal(file.asked.length, 6);
+    });
+  });
+
+  t.test('what no longer holds, or fails its check, is not remembered', async (t) => {
+    await withFile(t, async ({ file, get }) => {
+      file.isReusable = false;
+      await get();
+      await get();
+      t.equal(file.asked.length, 2);
+      file.isReusable = true;
+      file.goodBytes = 10;
+      t.equal((await get({ range: 'bytes=0-9' })).body.length, 10);
+      await get({ range: 'bytes=0-9' });
+      t.equal(file.asked.length, 4, 'the rest of the page is bad');
+    });
+  });
+
+  t.test('a segment that was cut short completes no answer with other bytes', async (t) => {
+    await withFile(t, async ({ file, get }) => {
+      await get();
+      truncateSync(file.segment, 4096 + 100);
+      await t.rejects(get(), /aborted|ECONNRESET|hang up/);
+      const small = await get({ range: 'bytes=90-199' });
+      t.ok(small.body.equals(file.bytes.subarray(90, 200)), 'a short one went up before its head was sent');
+      t.equal(file.asked.length, 2);
+    });
+  });
+
+  t.test('requests in one piece are answered in order, by the table and by the surface', async (t) => {
+    await withFile(t, async ({ file, get, port }) => {
+      await get();
+      const client = new RawClient(port);
+      const ask = (range: string, more = ''): string =>
+        `GET /b/f HTTP/1.1\r\nhost: h\r\nrange: bytes=${range}\r\n${more}\r\n`;
+      client.send(
+        ask('10-11') + ask('20-21', 'x-other: 1\r\n') + ask('30-31') + ask('40-41', 'connection: close\r\n'),
+      );
+      const answer = Buffer.from(await client.toEnd(), 'latin1');
+      const bodies = [10, 20, 30, 40].map((from) => file.bytes.subarray(from, from + 2));
+      let at = 0;
+      for (const body of bodies) {
+        at = answer.indexOf('\r\n\r\n', at) + 4;
+        t.ok(answer.subarray(at, at + 2).equals(body));
+      }
+      t.equal(at + 2, answer.length);
+      t.strictSame(file.asked, ['GET all', 'GET bytes=20-21', 'GET bytes=40-41']);
+      client.close();
+    });
+  });
+}

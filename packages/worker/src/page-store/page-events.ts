@@ -1,0 +1,27 @@
+/** What page stores tell about pages that go, to whoever keeps copies of where they lie. Told before the bytes are unlinked. */
+
+import type { PageId } from '@alluxio-ts/common/page';
+
+export interface PageEventListener {
+  pageRemoved(page: PageId): void;
+  /** With all of its pages. */
+  segmentRetired(path: string): void;
+}
+
+/** Connects stores, which are made first, with the one who listens. */
+export class PageEvents implements PageEventListener {
+  #listener: PageEventListener | undefined;
+
+  /** Replaces who listened before. */
+  listen(listener: PageEventListener): void {
+    this.#listener = listener;
+  }
+
+  pageRemoved(page: PageId): void {
+    this.#listener?.pageRemoved(page);
+  }
+
+  segmentRetired(path: string): void {
+    this.#listener?.segmentRetired(path);
+  }
+}

@@ -1,0 +1,117 @@
+/** The hot path in its real place: what the parts of a worker know makes it forget. */
+
+import { writeFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { Standalone } from '../../packages/cli/src/standalone.ts';
+import { isHotpathBuilt } from '../../packages/transport/src/hotpath-native.ts';
+import { startTestStandalone } from '../support/standalone.ts';
+
+interface Rig {
+  readonly running: Standalone;
+  readonly file: string;
+  /** Status and outcome of a GET, whether the table gave it, and its body. */
+  read(): Promise<Read>;
+}
+
+interface Read {
+  readonly status: number;
+  readonly outcome: string | undefined;
+  readonly isFromTable: boolean;
+  readonly body: string;
+}
+
+async function withStandalone(t: Test, use: (rig: Rig) => Promise<void>): Promise<void> {
+  const dir = t.testdir({ data: { 'a.txt': 'first' }, work: {} });
+  const { standalone, stop } = await startTestStandalone({
+    workDir: join(dir, 'work'),
+    mounts: [{ path: '/data', ufsUri: join(dir, 'data'), options: {} }],
+    definitions: ['alluxio.worker.transport=hotpath'],
+  });
+  try {
+    await use({
+      running: standalone,
+      file: join(dir, 'data', 'a.txt'),
+      read: () => readFrom(standalone.worker.s3Port, '/data/a.txt'),
+    });
+  } finally {
+    await stop();
+  }
+}
+
+function readFrom(port: number, path: string): Promise<Read> {
+  return new Promise((resolve, reject) => {
+    const headers = { connection: 'keep-alive' };
+    const request = httpRequest({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
+      let body = '';
+      response.on('data', (chunk: Buffer) => {
+        body += chunk.toString();
+      });
+      response.on('error', reject);
+      response.on('end', () => {
+        resolve({
+          status: response.statusCode ?? 0,
+          outcome: String(response.headers['x-alluxio-cache']),
+          isFromTable: /h[0-9a-f]{8}$/.test(String(response.headers['x-amz-request-id'])),
+          body,
+        });
+        request.destroy();
+      });
+    });
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+/** Reads until the table gives the answer: a hit after the first, which may come while the page is still being written. */
+async function warm(read: Rig['read']): Promise<Read> {
+  let last = await read();
+  for (let count = 0; count < 1000 && !last.isFromTable; count++) last = await read();
+  return last;
+}
+
+if (isHotpathBuilt()) {
+  t.test('a hit comes from the table, until somebody frees the file or its pages', async (t) => {
+    await withStandalone(t, async ({ file, read, running }) => {
+      t.match(await read(), { outcome: 'miss', isFromTable: false, body: 'first' });
+      t.match(await warm(read), { status: 200, outcome: 'hit', isFromTable: true, body: 'first' });
+
+      writeFileSync(file, 'second');
+      t.match(
+        await read(),
+        { isFromTable: true, body: 'first' },
+        'within its age a file is taken as unchanged',
+      );
+      await running.worker.cacheControl.free('/data/a.txt');
+      t.match(await read(), { outcome: 'miss', isFromTable: false, body: 'second' });
+      t.match(await warm(read), { isFromTable: true, body: 'second' });
+
+      await running.worker.cacheControl.free('/data');
+      t.match(await read(), { outcome: 'miss', isFromTable: false });
+    });
+  });
+
+  t.test('a mount that went takes its answers along', async (t) => {
+    await withStandalone(t, async ({ read, running }) => {
+      t.match(await warm(read), { isFromTable: true });
+      await running.coordinator.mounts.remove('/data');
+      let last = await read();
+      // The worker hears of it a moment later.
+      for (let count = 0; count < 1000 && last.status === 200; count++) last = await read();
+      t.match(last, { status: 404, isFromTable: false });
+    });
+  });
+
+  t.test('a record that went takes its answers along, and its pages stay', async (t) => {
+    await withStandalone(t, async ({ read, running }) => {
+      t.match(await warm(read), { isFromTable: true });
+      const mount = running.worker.mounts.get('/data');
+      if (!mount) throw new Error('the mount is there');
+      running.worker.cache.files.forget(`${mount.uri.text}/a.txt`);
+      t.match(await read(), { isFromTable: false, outcome: 'hit' }, 'the record went, the page stayed');
+    });
+  });
+} else {
+  t.pass('the addon was not built: there is no cargo here');
+}
