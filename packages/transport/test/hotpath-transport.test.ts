@@ -99,7 +99,10 @@ class OneFile {
       bodyFrom,
       freshUntilMs: systemClock.monotonic() + this.ageMs,
       etag: '"v1"',
-      headers: [['etag', '"v1"']],
+      headers: [
+        ['etag', '"v1"'],
+        ['x-note', '\u00e9'],
+      ],
       bodyHeaders: [['x-alluxio-cache', 'hit']],
       requestIdHeader: 'x-amz-request-id',
     };
@@ -268,6 +271,26 @@ function describeTable(t: Test): void {
       t.equal((await get({ range: 'bytes=0-9' })).body.length, 10);
       await get({ range: 'bytes=0-9' });
       t.equal(file.asked.length, 4, 'the rest of the page is bad');
+    });
+  });
+
+  t.test('targets and headers are bytes, whatever they mean as text', async (t) => {
+    await withFile(t, async ({ file, port }) => {
+      const ask = (target: string): string => `GET ${target} HTTP/1.1\r\nhost: h\r\nrange: bytes=0-0\r\n\r\n`;
+      const client = new RawClient(port);
+      const send = async (target: string, answerCount: number): Promise<string> => {
+        client.socket.write(ask(target), 'latin1');
+        return client.until(
+          (text) => text.split('HTTP/1.1 ').length > answerCount && /\r\n\r\n.$/s.test(text),
+        );
+      };
+      const utf8 = Buffer.from('/b/é').toString('latin1');
+      await send(utf8, 1);
+      t.match(await send(utf8, 2), /x-note: \xe9\r\n/, 'and a header is sent as it was given');
+      t.equal(file.asked.length, 1);
+      await send(Buffer.from(utf8).toString('latin1'), 3);
+      t.equal(file.asked.length, 2, 'the same text encoded once more is another target');
+      client.close();
     });
   });
 

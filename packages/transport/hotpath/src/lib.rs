@@ -172,24 +172,31 @@ impl Hotpath {
             entry.size_bytes as u64,
             u64::from(entry.page_size_bytes),
             Instant::now() + fresh_for,
-            entry.headers,
-            entry.body_headers,
-            entry.request_id_header,
-            entry.etag,
+            latin1_bytes(&entry.headers)?,
+            latin1_bytes(&entry.body_headers)?,
+            latin1_bytes(&entry.request_id_header)?,
+            latin1_bytes(&entry.etag)?,
         );
-        let target = entry.target.as_bytes();
-        locked(&self.shared.table).put(entry.listener, target, made, places.collect());
+        let target = latin1_bytes(&entry.target)?;
+        locked(&self.shared.table).put(entry.listener, &target, made, places.collect());
         Ok(())
     }
 
     /// Whether the table has this page, be it fresh or not.
     #[napi]
-    pub fn has_page(&self, listener: u32, target: String, file_key: Vec<u32>, index: u32) -> bool {
+    pub fn has_page(
+        &self,
+        listener: u32,
+        target: String,
+        file_key: Vec<u32>,
+        index: u32,
+    ) -> Result<bool> {
         let [a, b, c] = file_key[..] else {
-            return false;
+            return Err(failure("a file key has three words"));
         };
+        let target = latin1_bytes(&target)?;
         let table = locked(&self.shared.table);
-        table.has_page(listener, target.as_bytes(), [a, b, c], u64::from(index))
+        Ok(table.has_page(listener, &target, [a, b, c], u64::from(index)))
     }
 
     /// No answer that begins after these return is of what they name.
@@ -244,6 +251,16 @@ impl Drop for Hotpath {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Strings come and go as Node has them in HTTP: one character a byte.
+fn latin1_bytes(text: &str) -> Result<Vec<u8>> {
+    let bytes = text
+        .chars()
+        .map(|character| u8::try_from(u32::from(character)));
+    bytes
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| failure("a character is not a byte"))
 }
 
 fn failure(what: &str) -> Error {

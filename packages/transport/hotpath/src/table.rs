@@ -57,20 +57,20 @@ impl Entry {
         size: u64,
         page_size: u64,
         fresh_until: Instant,
-        headers: String,
-        body_headers: String,
-        request_id_header: String,
-        etag: String,
+        headers: Vec<u8>,
+        body_headers: Vec<u8>,
+        request_id_header: Vec<u8>,
+        etag: Vec<u8>,
     ) -> Self {
         Self {
             file,
             size,
             page_size,
             fresh_until,
-            headers: headers.into_bytes().into(),
-            body_headers: body_headers.into_bytes().into(),
-            request_id_header: request_id_header.into_bytes().into(),
-            etag: etag.into_bytes().into(),
+            headers: headers.into(),
+            body_headers: body_headers.into(),
+            request_id_header: request_id_header.into(),
+            etag: etag.into(),
             pages: BTreeMap::new(),
         }
     }
@@ -299,7 +299,7 @@ mod tests {
 
     fn entry(file: FileKey) -> Entry {
         let fresh_until = Instant::now() + Duration::from_secs(60);
-        let text = String::new;
+        let text = Vec::new;
         Entry::new(
             file,
             4 * PAGE,
