@@ -226,6 +226,22 @@ t.test('wrong input is one line that says what is wrong, and changes nothing', a
   }
 });
 
+t.test('a cache directory that cannot be used is said, and reads go to the storage', async (t) => {
+  const root = t.testdir({ file: 'not a directory', work: {} });
+  await withProcess(
+    join(root, 'work'),
+    [`-Dalluxio.worker.page.store.dirs=${join(root, 'file')}`],
+    async (running) => {
+      const s3 = await running.s3();
+      const read = await get(`${s3}/sample/hello.txt`);
+      t.equal(read.cache, 'bypass-disk');
+      t.match(read.text, /^Hello/);
+      t.match(running.errors, /"event":"cache-dir-not-used"/);
+      await running.stop('SIGTERM');
+    },
+  );
+});
+
 t.test('Ctrl-C lets a download finish, and a second one ends at once', async (t) => {
   const root = t.testdir({ data: {}, work: {} });
   const bytes = Buffer.alloc(64 * 1024 * 1024, 'x');
