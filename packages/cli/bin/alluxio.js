@@ -13,6 +13,8 @@ import { fileURLToPath } from 'node:url';
 const nodeMajorMin = 24;
 
 if (majorOf(process.versions.node) >= nodeMajorMin) {
+  // Node gives files and name lookups four threads in all, so that four reads of a hanging disk would stop every other. Read before the first use.
+  process.env.UV_THREADPOOL_SIZE ??= '64';
   const { runProcess } = await import('../src/main.ts');
   await runProcess(process);
 } else {

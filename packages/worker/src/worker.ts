@@ -7,6 +7,7 @@ import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
+import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
 import { type WorkerNetAddress, workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
@@ -100,17 +101,6 @@ export interface ClusterParts {
   readonly placement: Placement;
   /** Shared by the workers of the cluster: by it they know each other's requests. */
   readonly secret: string;
-}
-
-/** As the coordinator tells of a worker. */
-export interface WorkerStats {
-  readonly pageSizeBytes: number;
-  readonly capacityBytes: number;
-  readonly usedBytes: number;
-  readonly pageCount: number;
-  /** Bytes of reads since the start, by whether the cache had them. */
-  readonly hitBytes: number;
-  readonly missBytes: number;
 }
 
 export interface Worker {
@@ -251,6 +241,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       handler: s3Surface,
     });
     s3Port = s3.port;
+    const cacheControl = new CacheControl(cache, mounts);
     const restSurface = createRestSurface({
       cache,
       mounts,
@@ -268,6 +259,12 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
         ? withPeerEntry(restSurface, {
             secret: parts.cluster.secret,
             clock,
+            logger,
+            control: {
+              free: (path) => cacheControl.free(path),
+              freeAll: () => cacheControl.freeAll(),
+              stats: () => statsOf(pageStore, metrics, options.pageSizeBytes),
+            },
             surfaces: { s3: s3Surface, rest: restSurface },
           })
         : restSurface,
@@ -282,7 +279,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       restPort,
       webPort: web.port,
       cache,
-      cacheControl: new CacheControl(cache, mounts),
+      cacheControl,
       mounts,
       address: addressOf(),
       stats: () => statsOf(pageStore, metrics, options.pageSizeBytes),

@@ -1,6 +1,7 @@
 /** Three workers over one storage: whichever is asked, the owner caches, and nobody who dies takes a read with it. */
 
 import { join } from 'node:path';
+import { WorkerControlClient } from '@alluxio-ts/common/client/worker-control-client';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { silentLogger } from '@alluxio-ts/common/logger';
 import { Metrics } from '@alluxio-ts/common/metrics';
@@ -13,7 +14,7 @@ import type { Test } from 'tap';
 import t from 'tap';
 import { FaultyUfs } from '../../../test/support/faulty-ufs.ts';
 import type { Placement } from '../src/cache/placement.ts';
-import { isPeerMark, makePeerMark } from '../src/cluster/peer-mark.ts';
+import { isPeerMark, makePeerMark } from '@alluxio-ts/common/protocol/peer-mark';
 import { MemoryPageStore } from '../src/page-store/memory-page-store.ts';
 import { startWorker, type Worker } from '../src/worker.ts';
 import { contentOf } from './support/cache-rig.ts';
@@ -265,6 +266,29 @@ t.test('without the right secret nobody gets in by the way of peers', async (t) 
     },
     ['another secret', secret, secret],
   );
+});
+
+t.test('a coordinator empties the cache of a worker and hears of it, if it has the secret', async (t) => {
+  await withTrio(t, async (trio) => {
+    await trio.memory.write('dir/a', contentOf(8, 100), {});
+    await get(trio.s3(0, '/m/dir/a'));
+    const clientWith = (key: string): WorkerControlClient =>
+      new WorkerControlClient({
+        host: '127.0.0.1',
+        port: trio.worker(0).restPort,
+        secret: key,
+        clock: systemClock,
+      });
+    const client = clientWith(secret);
+    t.equal((await client.stats()).pageCount, 1);
+    t.strictSame(await client.free('/m/dir'), { fileCount: 1, pageCount: 1, freedBytes: 100 });
+    t.equal((await get(trio.s3(0, '/m/dir/a'))).cache, 'miss');
+    t.strictSame(await client.freeAll(), { fileCount: 1, pageCount: 1, freedBytes: 100 });
+    await t.rejects(client.free('/nope'), { code: 'MountNotFound' });
+    const stranger = clientWith('wrong');
+    await t.rejects(stranger.freeAll(), { code: 'AccessDenied' });
+    await Promise.all([client.close(), stranger.close()]);
+  });
 });
 
 t.test('a mark holds for its request, its secret and its time', async (t) => {

@@ -16,6 +16,8 @@ export interface RemoteProcessOptions {
   readonly port: number;
   /** Sent with changing calls. */
   readonly token?: string;
+  /** Further headers of each call. */
+  readonly headersOf?: (call: RemoteCall) => Readonly<Record<string, string>>;
   /** What to do when nobody answers, and what when somebody else does; both end an error. */
   readonly unreachableHint: string;
   readonly foreignHint: string;
@@ -93,7 +95,7 @@ export class RemoteProcess {
 
   /** Resolves when a successful answer has begun. */
   async stream(call: RemoteCall): Promise<RemoteStream> {
-    const { token } = this.#options;
+    const { token, headersOf } = this.#options;
     try {
       const response = await request(`http://${this.address}${call.pathAndQuery}`, {
         method: call.method,
@@ -101,6 +103,7 @@ export class RemoteProcess {
         headers: {
           ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(token === undefined || call.method === 'GET' ? {} : { authorization: `Bearer ${token}` }),
+          ...headersOf?.(call),
         },
         ...(call.body === undefined ? {} : { body: call.body }),
         ...(call.signal ? { signal: call.signal } : {}),

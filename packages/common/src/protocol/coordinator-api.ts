@@ -51,6 +51,18 @@ export const freeResultSchema = z.object({
 
 export type FreeResult = z.infer<typeof freeResultSchema>;
 
+export const workerStatsSchema = z.object({
+  pageSizeBytes: z.int(),
+  capacityBytes: z.int(),
+  usedBytes: z.int(),
+  pageCount: z.int(),
+  /** Bytes of reads since its start, by whether the cache had them. */
+  hitBytes: z.int(),
+  missBytes: z.int(),
+});
+
+export type WorkerStats = z.infer<typeof workerStatsSchema>;
+
 export const workerStatuses = ['ONLINE', 'OFFLINE'] as const;
 
 export const workerViewSchema = z.object({
@@ -59,17 +71,7 @@ export const workerViewSchema = z.object({
   status: z.enum(workerStatuses),
   address: workerNetAddressSchema,
   /** As far as the worker has told; an offline one does not. */
-  stats: z
-    .object({
-      pageSizeBytes: z.int(),
-      capacityBytes: z.int(),
-      usedBytes: z.int(),
-      pageCount: z.int(),
-      /** Bytes of reads since its start, by whether the cache had them. */
-      hitBytes: z.int(),
-      missBytes: z.int(),
-    })
-    .optional(),
+  stats: workerStatsSchema.optional(),
 });
 
 export type WorkerView = z.infer<typeof workerViewSchema>;

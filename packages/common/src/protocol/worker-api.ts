@@ -26,3 +26,13 @@ export const fileObjectSchema = z.object({
 export type FileInfo = z.infer<typeof fileObjectSchema>;
 
 export const fileObjectsSchema = z.array(fileObjectSchema);
+
+/** Calls of a coordinator to its workers, on their REST port, with the peer mark. */
+export const controlTargets = {
+  /** POST `?path=`: drops what is cached below a path. */
+  free: '/internal/peer/control/free',
+  /** POST: drops everything. */
+  freeAll: '/internal/peer/control/free-all',
+  /** GET */
+  stats: '/internal/peer/control/stats',
+} as const;

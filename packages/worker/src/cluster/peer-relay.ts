@@ -12,14 +12,17 @@ import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/
 import { Agent, type Dispatcher } from 'undici';
 import type { FileName } from '../cache/mount-table.ts';
 import type { Placement } from '../cache/placement.ts';
-import { makePeerMark, peerMarkHeader } from './peer-mark.ts';
+import { makePeerMark, peerMarkHeader } from '@alluxio-ts/common/protocol/peer-mark';
 
 /** The surface whose request is relayed: the owner answers with the same one. */
 export type PeerApi = 's3' | 'rest';
 
+/** What members of the cluster ask of each other begins so. */
+export const peerPrefix = '/internal/peer/';
+
 /** Where a request of a worker's peers begins: `/internal/peer/s3/bucket/key`. */
 export function peerTargetOf(api: PeerApi, target: string): string {
-  return `/internal/peer/${api}${target}`;
+  return `${peerPrefix}${api}${target}`;
 }
 
 export function parsePeerTarget(

@@ -1,31 +1,82 @@
-/** Where requests that peers relay come in: the mark is checked, and the surface that the client spoke to answers as the owner's. */
+/**
+ * What members of the cluster ask of a worker, on its REST port below `/internal/peer/`. The mark is checked first. A read that another worker relays is
+ * answered by the surface that the client spoke to, as the owner's; calls of the coordinator empty the cache and tell of it.
+ */
 
 import { textBody } from '@alluxio-ts/common/body';
 import type { Clock } from '@alluxio-ts/common/clock';
-import type { RequestHandler } from '@alluxio-ts/transport/page-transport';
-import { isPeerMark, peerMarkHeader } from '../cluster/peer-mark.ts';
-import { type PeerApi, parsePeerTarget } from '../cluster/peer-relay.ts';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import type { Logger } from '@alluxio-ts/common/logger';
+import type { FreeResult, WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
+import { isPeerMark, peerMarkHeader } from '@alluxio-ts/common/protocol/peer-mark';
+import { controlTargets } from '@alluxio-ts/common/protocol/worker-api';
+import type {
+  RequestHandler,
+  TransportRequest,
+  TransportResponse,
+} from '@alluxio-ts/transport/page-transport';
+import { type PeerApi, parsePeerTarget, peerPrefix } from '../cluster/peer-relay.ts';
+import { createSurface } from './surface.ts';
 
 export interface PeerEntryOptions {
   readonly secret: string;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly surfaces: Readonly<Record<PeerApi, RequestHandler>>;
+  readonly control: PeerControl;
+}
+
+export interface PeerControl {
+  free(path: string): Promise<FreeResult>;
+  freeAll(): Promise<FreeResult>;
+  stats(): WorkerStats;
 }
 
 /** `surface` answers everything that is not a peer's. */
 export function withPeerEntry(surface: RequestHandler, options: PeerEntryOptions): RequestHandler {
-  return async (request) => {
-    const peer = parsePeerTarget(request.target);
-    if (!peer) return surface(request);
-    if (!isPeerMark(request.headers.get(peerMarkHeader), request, options.secret, options.clock)) {
-      return {
-        status: 403,
-        headers: [['content-type', 'text/plain']],
-        body: textBody(
-          'this path is for the workers of this cluster; they must share alluxio.cluster.secret.file, and their clocks\n',
-        ),
-      };
-    }
-    return options.surfaces[peer.api]({ ...request, target: peer.target, isRelayed: true });
+  const entry = createSurface({
+    idHeader: 'x-request-id',
+    logger: options.logger,
+    answer: (request) => answerPeer(request, options),
+    describe: (request, error, message) => ({
+      headers: [['content-type', 'application/json']],
+      body: textBody(JSON.stringify({ code: error.code, message, requestId: request.requestId })),
+    }),
+  });
+  return (request) => (request.target.startsWith(peerPrefix) ? entry(request) : surface(request));
+}
+
+async function answerPeer(request: TransportRequest, options: PeerEntryOptions): Promise<TransportResponse> {
+  if (!isPeerMark(request.headers.get(peerMarkHeader), request, options.secret, options.clock)) {
+    throw new AlluxioError(
+      'AccessDenied',
+      'this path is for members of the cluster: they must share alluxio.cluster.secret.file, and their clocks',
+    );
+  }
+  const read = parsePeerTarget(request.target);
+  if (read) return options.surfaces[read.api]({ ...request, target: read.target, isRelayed: true });
+  return answerControl(request, options.control);
+}
+
+async function answerControl(request: TransportRequest, control: PeerControl): Promise<TransportResponse> {
+  const url = new URL(request.target, 'http://worker');
+  const call = `${request.method} ${url.pathname}`;
+  switch (call) {
+    case `POST ${controlTargets.free}`:
+      return jsonResponse(await control.free(url.searchParams.get('path') ?? ''));
+    case `POST ${controlTargets.freeAll}`:
+      return jsonResponse(await control.freeAll());
+    case `GET ${controlTargets.stats}`:
+      return jsonResponse(control.stats());
+    default:
+      throw new AlluxioError('RouteNotFound', `${call} is no call between members of a cluster`);
+  }
+}
+
+function jsonResponse(value: FreeResult | WorkerStats): TransportResponse {
+  return {
+    status: 200,
+    headers: [['content-type', 'application/json']],
+    body: textBody(JSON.stringify(value)),
   };
 }

@@ -5,7 +5,7 @@
  */
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { Clock } from '@alluxio-ts/common/clock';
+import type { Clock } from '../clock.ts';
 
 export const peerMarkHeader = 'x-alluxio-peer';
 

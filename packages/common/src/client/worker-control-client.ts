@@ -1,0 +1,64 @@
+/** What the coordinator asks of a worker of its cluster, known to it by the peer mark. */
+
+import type { Clock } from '../clock.ts';
+import {
+  type FreeResult,
+  freeResultSchema,
+  workerStatsSchema,
+  type WorkerStats,
+} from '../protocol/coordinator-api.ts';
+import { controlTargets } from '../protocol/worker-api.ts';
+import { makePeerMark, peerMarkHeader } from '../protocol/peer-mark.ts';
+import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
+
+export interface WorkerControlClientOptions {
+  readonly host: string;
+  /** The worker's HttpServerPort. */
+  readonly port: number;
+  readonly secret: string;
+  readonly clock: Clock;
+}
+
+const answerMaxBytes = 64 * 1024;
+
+export class WorkerControlClient {
+  readonly #remote: RemoteProcess;
+
+  constructor(options: WorkerControlClientOptions) {
+    const { secret, clock } = options;
+    this.#remote = new RemoteProcess({
+      name: 'worker',
+      host: options.host,
+      port: options.port,
+      headersOf: ({ method, pathAndQuery }) => ({
+        [peerMarkHeader]: makePeerMark({ method, target: pathAndQuery }, secret, clock),
+      }),
+      unreachableHint: 'is it running, and can this machine reach it?',
+      foreignHint: 'is it a worker of this cluster, with the same alluxio.cluster.secret.file?',
+      answerMaxBytes,
+    });
+  }
+
+  free(path: string, call: ClientCallOptions = {}): Promise<FreeResult> {
+    const pathAndQuery = `${controlTargets.free}?path=${encodeURIComponent(path.toWellFormed())}`;
+    return this.#remote.callJson({ ...call, method: 'POST', pathAndQuery }, freeResultSchema);
+  }
+
+  freeAll(call: ClientCallOptions = {}): Promise<FreeResult> {
+    return this.#remote.callJson(
+      { ...call, method: 'POST', pathAndQuery: controlTargets.freeAll },
+      freeResultSchema,
+    );
+  }
+
+  stats(call: ClientCallOptions = {}): Promise<WorkerStats> {
+    return this.#remote.callJson(
+      { ...call, method: 'GET', pathAndQuery: controlTargets.stats },
+      workerStatsSchema,
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#remote.close();
+  }
+}

@@ -1,0 +1,101 @@
+/** The workers of a cluster as the coordinator sees them: who they are by the state store, what they say by asking them. Nothing is kept here. */
+
+import { WorkerControlClient } from '@alluxio-ts/common/client/worker-control-client';
+import type { Clock } from '@alluxio-ts/common/clock';
+import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import type { FreeResult, WorkerStats, WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
+import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+
+/** A registered worker. */
+export interface FleetMember {
+  /** `worker-<uuid>`. */
+  readonly id: string;
+  readonly isOnline: boolean;
+  readonly address: WorkerNetAddress;
+}
+
+export interface WorkerFleetOptions {
+  /** Fails with StateStoreUnavailable. */
+  readonly members: (call: FleetCall) => Promise<readonly FleetMember[]>;
+  readonly secret: string;
+  readonly clock: Clock;
+}
+
+export interface FleetCall {
+  readonly signal?: AbortSignal;
+}
+
+/** Whoever looks at the list waits for no worker longer than this. */
+const statsTimeoutMs = 2000;
+
+export class WorkerFleet {
+  readonly #options: WorkerFleetOptions;
+
+  constructor(options: WorkerFleetOptions) {
+    this.#options = options;
+  }
+
+  /** In the order of their ids. A worker that does not answer in time has no stats. */
+  async list(call: FleetCall): Promise<readonly WorkerView[]> {
+    const members = await this.#options.members(call);
+    const views = members.map(async (member): Promise<WorkerView> => {
+      const stats = member.isOnline ? await this.#statsOf(member) : undefined;
+      const status = member.isOnline ? 'ONLINE' : 'OFFLINE';
+      return { id: member.id, status, address: member.address, ...(stats ? { stats } : {}) };
+    });
+    return (await Promise.all(views)).toSorted((one, other) => (one.id < other.id ? -1 : 1));
+  }
+
+  /** On every online worker. Fails with what the first one failed with, after all have answered, and says which. */
+  async free(path: string, call: FleetCall): Promise<FreeResult> {
+    const online = (await this.#options.members(call)).filter((member) => member.isOnline);
+    if (online.length === 0) {
+      throw new AlluxioError(
+        'Unreachable',
+        'no worker is online, so there is no cache to free; "alluxio info nodes" lists them',
+      );
+    }
+    const results = await Promise.allSettled(
+      online.map((member) => this.#ask(member, (client) => client.free(path, call))),
+    );
+    const total = { fileCount: 0, pageCount: 0, freedBytes: 0 };
+    for (const result of results) {
+      if (result.status === 'rejected') throw result.reason;
+      total.fileCount += result.value.fileCount;
+      total.pageCount += result.value.pageCount;
+      total.freedBytes += result.value.freedBytes;
+    }
+    return total;
+  }
+
+  /** Fails with FileNotFound for an id that is not registered, with Unreachable for one that does not answer. */
+  async freeAll(workerId: string, call: FleetCall): Promise<FreeResult> {
+    const member = (await this.#options.members(call)).find(({ id }) => id === workerId);
+    if (!member) {
+      throw new AlluxioError('InvalidArgument', `no worker ${workerId}; "alluxio info nodes" lists them`);
+    }
+    return this.#ask(member, (client) => client.freeAll(call));
+  }
+
+  async #statsOf(member: FleetMember): Promise<WorkerStats | undefined> {
+    const signal = AbortSignal.timeout(statsTimeoutMs);
+    return this.#ask(member, (client) => client.stats({ signal })).catch(() => undefined);
+  }
+
+  async #ask<T>(member: FleetMember, run: (client: WorkerControlClient) => Promise<T>): Promise<T> {
+    const { secret, clock } = this.#options;
+    const { Host: host, HttpServerPort: port } = member.address;
+    const client = new WorkerControlClient({ host, port, secret, clock });
+    try {
+      return await run(client);
+    } catch (thrown) {
+      const error = toAlluxioError(thrown);
+      throw new AlluxioError(error.code, `${member.id}: ${error.message}`, {
+        cause: error,
+        context: error.context,
+      });
+    } finally {
+      await client.close();
+    }
+  }
+}
