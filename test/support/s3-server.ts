@@ -12,13 +12,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { systemClock } from '@alluxio-ts/common/clock';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { S3Connection } from '@alluxio-ts/ufs-adapters/s3/connection';
 import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
+import { freePorts } from './free-ports.ts';
 import { installPython, isExecutable } from './python-packages.ts';
 
 export interface S3Server {
@@ -147,20 +147,6 @@ function weedArguments(directory: string, ports: readonly number[]): string[] {
     `-s3.config=${join(directory, 's3.json')}`,
     '-s3.autoCreateBucket=false',
   ];
-}
-
-/** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { readonly port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 async function untilReady(child: ChildProcess, attempt: () => Promise<void>): Promise<void> {

