@@ -78,6 +78,7 @@ export async function startWorkerFromOptions(
       clusterName: options.get('alluxio.cluster.name'),
       transport: options.get('alluxio.worker.transport'),
       bindHost: options.get('alluxio.bind.host'),
+      ...hostnameOf(options),
       s3Port: options.get('alluxio.worker.rest.port'),
       restPort: options.get('alluxio.worker.http.server.port'),
       webPort: options.get('alluxio.worker.web.port'),
@@ -185,6 +186,11 @@ async function sizeOfFiles(dir: string): Promise<number> {
   const names = await readdir(dir).catch(() => []);
   const files = await Promise.all(names.map((name) => stat(join(dir, name))));
   return files.reduce((sum, { size }) => sum + size, 0);
+}
+
+function hostnameOf(options: Options): { readonly hostname?: string } {
+  const hostname = options.get('alluxio.worker.hostname');
+  return hostname === '' ? {} : { hostname };
 }
 
 function rulesFileOf(options: Options): { readonly rulesFile?: { path: string; checkIntervalMs: number } } {

@@ -80,6 +80,20 @@ export const optionsTable = [
     readBy: ['coordinator', 'worker'],
   },
   {
+    name: 'alluxio.cluster.secret.file',
+    type: 'path',
+    default: '${alluxio.work.dir}/cluster.secret',
+    help: 'File with the secret by which members of a cluster know each other; the same on every host. Made when it is missing, which is enough for one host.',
+    readBy: ['coordinator', 'worker'],
+  },
+  {
+    name: 'alluxio.worker.hostname',
+    type: 'string',
+    default: '',
+    help: 'Name or address under which clients and other workers reach this worker. Empty: the one that it listens on.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.coordinator.hostname',
     type: 'string',
     default: 'localhost',

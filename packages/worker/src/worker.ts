@@ -8,7 +8,7 @@ import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
-import type { Mount } from '@alluxio-ts/common/protocol/mounts';
+import { type Mount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
 import { type WorkerNetAddress, workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
@@ -33,6 +33,7 @@ import { MountTable } from './cache/mount-table.ts';
 import { PageFiller } from './cache/page-filler.ts';
 import { type Placement, SelfPlacement } from './cache/placement.ts';
 import { ThreadFillRunner } from './cache/thread-fill-runner.ts';
+import { KvListSnapshot } from './cluster/kv-list-snapshot.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
 import { ownEverything, PeerRelay } from './cluster/peer-relay.ts';
 import { FileRecordStore, fileRecordStoreDefaults } from './file-records/file-record-store.ts';
@@ -194,6 +195,8 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       mounts,
       clock,
       logger,
+      departureHoldMs: mountDepartureHoldMs,
+      ...(parts.cluster ? { snapshot: mountSnapshotOf(options, logger) } : {}),
       decode: parts.decodeMount,
       openUfs: parts.openUfs,
       onServed: (mount, given) => {
@@ -293,6 +296,17 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     await closeAll();
     throw thrown;
   }
+}
+
+/** As long as a lease: in that time a state store that was away shows again what it has. */
+const mountDepartureHoldMs = 10_000;
+
+function mountSnapshotOf(options: WorkerOptions, logger: Logger): KvListSnapshot {
+  return new KvListSnapshot({
+    file: join(options.metastoreDir, 'mounts.snapshot'),
+    prefix: mountsPrefixOf(options.clusterName),
+    logger,
+  });
 }
 
 /** Connections to each peer. */

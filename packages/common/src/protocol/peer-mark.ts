@@ -9,6 +9,9 @@ import type { Clock } from '../clock.ts';
 
 export const peerMarkHeader = 'x-alluxio-peer';
 
+/** On the answer to a request whose mark does not hold. */
+export const peerRefusedHeader = 'x-alluxio-peer-refused';
+
 /** Clocks of workers may differ by as much. */
 const ageMaxMs = 300_000;
 

@@ -5,14 +5,14 @@
 
 import type { Body } from '@alluxio-ts/common/body';
 import type { Clock } from '@alluxio-ts/common/clock';
-import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
+import { AlluxioError, errnoOf, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/page-transport';
 import { Agent, type Dispatcher } from 'undici';
 import type { FileName } from '../cache/mount-table.ts';
 import type { Placement } from '../cache/placement.ts';
-import { makePeerMark, peerMarkHeader } from '@alluxio-ts/common/protocol/peer-mark';
+import { makePeerMark, peerMarkHeader, peerRefusedHeader } from '@alluxio-ts/common/protocol/peer-mark';
 
 /** The surface whose request is relayed: the owner answers with the same one. */
 export type PeerApi = 's3' | 'rest';
@@ -162,6 +162,13 @@ export class PeerRelay implements FileRouter {
         headers,
         signal: request.signal,
       });
+      if (response.statusCode === 403 && response.headers[peerRefusedHeader] !== undefined) {
+        response.body.on('error', () => undefined).resume();
+        throw new AlluxioError(
+          'AccessDenied',
+          `${nameOf(owner)} does not know this worker: they need the same alluxio.cluster.secret.file, and clocks that agree`,
+        );
+      }
       return answerOf(request, response);
     } catch (thrown) {
       if (!isUnreachable(thrown)) throw asPeerError(owner, thrown, request.signal);
@@ -212,7 +219,9 @@ function bodyOf(request: TransportRequest, response: Dispatcher.ResponseData): B
   };
 }
 
+/** Also one that takes this worker for a stranger: reads go on past the cache, and the log says why. */
 function isUnreachable(thrown: unknown): boolean {
+  if (hasErrorCode(thrown, 'AccessDenied')) return true;
   const code = errnoOf(thrown) ?? '';
   return [
     'ECONNREFUSED',

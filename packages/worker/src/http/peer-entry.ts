@@ -8,7 +8,7 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { FreeResult, WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
-import { isPeerMark, peerMarkHeader } from '@alluxio-ts/common/protocol/peer-mark';
+import { isPeerMark, peerMarkHeader, peerRefusedHeader } from '@alluxio-ts/common/protocol/peer-mark';
 import { controlTargets } from '@alluxio-ts/common/protocol/worker-api';
 import type {
   RequestHandler,
@@ -39,7 +39,10 @@ export function withPeerEntry(surface: RequestHandler, options: PeerEntryOptions
     logger: options.logger,
     answer: (request) => answerPeer(request, options),
     describe: (request, error, message) => ({
-      headers: [['content-type', 'application/json']],
+      headers: [
+        ['content-type', 'application/json'],
+        ...(error.code === 'AccessDenied' ? [[peerRefusedHeader, '1'] as const] : []),
+      ],
       body: textBody(JSON.stringify({ code: error.code, message, requestId: request.requestId })),
     }),
   });

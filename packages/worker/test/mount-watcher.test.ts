@@ -1,0 +1,205 @@
+import { join } from 'node:path';
+import { systemRandom } from '@alluxio-ts/common/clock';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import { silentLogger } from '@alluxio-ts/common/logger';
+import { decodeMount, encodeMount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
+import type {
+  KvCallOptions,
+  KvLease,
+  KvList,
+  KvStore,
+  KvTxn,
+  KvWatch,
+} from '@alluxio-ts/common/state/kv-store';
+import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
+import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
+import t from 'tap';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
+import { MountTable } from '../src/cache/mount-table.ts';
+import { KvListSnapshot } from '../src/cluster/kv-list-snapshot.ts';
+import { MountWatcher } from '../src/cluster/mount-watcher.ts';
+
+const prefix = mountsPrefixOf('c');
+const holdMs = 10_000;
+
+/** A store that goes away, comes back, or comes back as another. */
+class SwitchedStore implements KvStore {
+  store: KvStore;
+  isAway = false;
+  #endWatches = new AbortController();
+
+  constructor(store: KvStore) {
+    this.store = store;
+  }
+
+  /** Breaks the watches off, as a lost connection does. */
+  breakWatches(): void {
+    this.#endWatches.abort();
+    this.#endWatches = new AbortController();
+  }
+
+  get(key: string, options?: KvCallOptions) {
+    return this.#reachable().get(key, options);
+  }
+
+  async list(listPrefix: string, options?: KvCallOptions): Promise<KvList> {
+    return this.#reachable().list(listPrefix, options);
+  }
+
+  txn(txn: KvTxn, options?: KvCallOptions) {
+    return this.#reachable().txn(txn, options);
+  }
+
+  watch(
+    watchPrefix: string,
+    options: { readonly fromRevision: number; readonly signal?: AbortSignal },
+  ): KvWatch {
+    const signals = [this.#endWatches.signal, ...(options.signal ? [options.signal] : [])];
+    const watch = this.#reachable().watch(watchPrefix, { ...options, signal: AbortSignal.any(signals) });
+    const broken = this.#endWatches.signal;
+    async function* events() {
+      yield* watch.events;
+      if (broken.aborted) throw new AlluxioError('StateConflict', 'the revision is gone');
+    }
+    return { events: events(), close: () => watch.close() };
+  }
+
+  lease(ttlMs: number, options?: KvCallOptions): Promise<KvLease> {
+    return this.#reachable().lease(ttlMs, options);
+  }
+
+  close(): Promise<void> {
+    return this.store.close();
+  }
+
+  #reachable(): KvStore {
+    if (this.isAway) throw new AlluxioError('StateStoreUnavailable', 'away');
+    return this.store;
+  }
+}
+
+function putOf(name: string) {
+  const mount = { schema: 1 as const, path: `/${name}`, ufsUri: `mem://${name}`, options: {} };
+  return { key: `${prefix}${name}`, value: encodeMount(mount) };
+}
+
+function rig(t: { readonly testdirName: string }, clock = new ManualClock()) {
+  const memory = new MemoryKvStore({ clock, random: systemRandom });
+  const store = new SwitchedStore(memory);
+  const mounts = new MountTable();
+  const events: string[] = [];
+  const waiting: { readonly event: string; resolve(): void }[] = [];
+  const note = (_: unknown, event: string): void => {
+    events.push(event);
+    for (const each of waiting.filter((waiter) => waiter.event === event)) each.resolve();
+  };
+  const watcher = new MountWatcher({
+    store,
+    clusterName: 'c',
+    mounts,
+    clock,
+    logger: { ...silentLogger, info: note, warn: note, error: note },
+    snapshot: new KvListSnapshot({
+      file: join(t.testdirName, 'mounts.snapshot'),
+      prefix,
+      logger: silentLogger,
+    }),
+    departureHoldMs: holdMs,
+    decode: (entry) => decodeMount(entry.key, entry.value),
+    openUfs: () => new MemoryUfs({ clock }),
+    onServed: () => undefined,
+    onGone: () => undefined,
+  });
+  /** Resolves at the next such event. */
+  const next = (event: string): Promise<void> => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    waiting.push({ event, resolve });
+    return promise;
+  };
+  const paths = (): string[] => mounts.list().map((mount) => mount.path);
+  return { clock, store, watcher, paths, next };
+}
+
+t.test('mounts are served as they come and go', async (t) => {
+  t.testdir({});
+  const { store, watcher, paths, next } = rig(t);
+  await store.txn({ put: [putOf('a')] });
+  await watcher.start();
+  t.strictSame(paths(), ['/a']);
+  const served = next('mount-served');
+  await store.txn({ put: [putOf('b')] });
+  await served;
+  t.strictSame(paths(), ['/a', '/b']);
+  const gone = next('mount-gone');
+  await store.txn({ delete: [`${prefix}a`] });
+  await gone;
+  t.strictSame(paths(), ['/b']);
+  await watcher.close();
+});
+
+t.test('a start without the state store serves the mounts of before, and catches up', async (t) => {
+  t.testdir({});
+  const first = rig(t);
+  await t.rejects(
+    (async () => {
+      first.store.isAway = true;
+      await first.watcher.start();
+    })(),
+    { code: 'StateStoreUnavailable' },
+    'a first start has none',
+  );
+  first.store.isAway = false;
+  await first.store.txn({ put: [putOf('a')] });
+  await first.watcher.start();
+  await first.watcher.close();
+
+  const second = rig(t);
+  second.store.store = first.store.store;
+  second.store.isAway = true;
+  await second.watcher.start();
+  t.strictSame(second.paths(), ['/a']);
+  await first.store.txn({ put: [putOf('b')] });
+  second.store.isAway = false;
+  const served = second.next('mount-served');
+  await second.clock.pass(1000);
+  await served;
+  t.strictSame(second.paths(), ['/a', '/b']);
+  await second.watcher.close();
+});
+
+t.test('a mount that is only missing from a list is held, and one that the store forgot stays', async (t) => {
+  t.testdir({});
+  const { clock, store, watcher, paths, next } = rig(t);
+  await store.txn({ put: [putOf('a')] });
+  await store.txn({ put: [putOf('b')] });
+  await watcher.start();
+  const interrupt = async (): Promise<void> => {
+    const interrupted = next('mount-watch-interrupted');
+    store.breakWatches();
+    await interrupted;
+  };
+  // Removed while nobody watched, and the event compacted away.
+  const held = next('mount-missing-but-kept');
+  store.isAway = true;
+  await interrupt();
+  await store.store.txn({ delete: [`${prefix}a`] });
+  store.isAway = false;
+  await clock.pass(1000);
+  await held;
+  await clock.pass(0);
+  t.strictSame(paths(), ['/a', '/b']);
+  const gone = next('mount-gone');
+  await clock.pass(holdMs);
+  await gone;
+  await clock.pass(0);
+  t.strictSame(paths(), ['/b'], 'gone when it was held long enough');
+
+  const forgotten = next('mount-missing-but-kept');
+  store.store = new MemoryKvStore({ clock, random: systemRandom });
+  await interrupt();
+  await clock.pass(1000);
+  await forgotten;
+  await clock.pass(10 * holdMs);
+  t.strictSame(paths(), ['/b'], 'a store that began anew takes nothing away');
+  await watcher.close();
+});
