@@ -6,6 +6,7 @@ import { addConfCommands } from './conf-commands.ts';
 import type { ProgramOptions } from './context.ts';
 import { addFsCommands } from './fs-commands.ts';
 import { addInfoCommands } from './info-commands.ts';
+import { addProcessCommands } from './process-commands.ts';
 import { addMountCommands } from './mount-commands.ts';
 import { addStandaloneCommand } from './standalone-arguments.ts';
 import { valueReader } from './option-references.ts';
@@ -33,6 +34,7 @@ export function createProgram(context: ProgramOptions): Command {
   });
   addMountCommands(program, context);
   addFsCommands(program, context);
+  addProcessCommands(program, context);
   addCacheCommands(program, context);
   addConfCommands(program, context);
   addInfoCommands(program, context);

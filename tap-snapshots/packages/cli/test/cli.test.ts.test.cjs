@@ -19,6 +19,7 @@ Commands:
   mount                 Binds paths of the namespace to under storages.
   fs                    Looks at files and reads them through the cache. A path is one of the
                         namespace (/s3/dir/a) or of the under storage (s3://bucket/dir/a).
+  process               Runs the processes of a cluster.
   cache                 Empties caches. What is in the under storage stays as it is.
   conf                  Shows the configuration.
   info                  Shows facts about this installation and its cluster.
@@ -501,6 +502,77 @@ Options:
 
 Examples:
   alluxio mount remove --path /s3
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio process --help 1`] = `
+Usage: alluxio process [options] [command]
+
+Runs the processes of a cluster.
+
+Options:
+  -h, --help      display help for command
+
+Commands:
+  start           Runs one until a signal stops it.
+  help [command]  display help for command
+
+Examples:
+  alluxio process start coordinator -Dalluxio.etcd.endpoints=http://127.0.0.1:2379
+  alluxio process start worker -Dalluxio.etcd.endpoints=http://127.0.0.1:2379 -Dalluxio.work.dir=/var/lib/alluxio/worker-1
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio process start --help 1`] = `
+Usage: alluxio process start [options] [command]
+
+Runs one until a signal stops it.
+
+Options:
+  -h, --help             display help for command
+
+Commands:
+  coordinator [options]  Keeps the mounts and answers the command line.
+  worker [options]       Caches files and serves them.
+  help [command]         display help for command
+
+Examples:
+  alluxio process start coordinator -Dalluxio.etcd.endpoints=http://127.0.0.1:2379
+  alluxio process start worker -Dalluxio.etcd.endpoints=http://127.0.0.1:2379 -Dalluxio.work.dir=/var/lib/alluxio/worker-1
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio process start coordinator --help 1`] = `
+Usage: alluxio process start coordinator [options]
+
+Keeps the mounts and answers the command line.
+
+Options:
+  --direct       accepted and without effect: the process always runs in the foreground
+  --console-log  accepted and without effect: the log always goes to stderr
+  -h, --help     display help for command
+
+Examples:
+  alluxio process start coordinator -Dalluxio.etcd.endpoints=http://127.0.0.1:2379
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio process start worker --help 1`] = `
+Usage: alluxio process start worker [options]
+
+Caches files and serves them.
+
+Options:
+  --direct       accepted and without effect: the process always runs in the foreground
+  --console-log  accepted and without effect: the log always goes to stderr
+  -h, --help     display help for command
+
+Examples:
+  alluxio process start worker -Dalluxio.etcd.endpoints=http://127.0.0.1:2379
 
 
 `

@@ -1,0 +1,218 @@
+/** The processes of a cluster: a coordinator, and a worker that shares its files with the others by the ring. Both keep their state in etcd. */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
+import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
+import { Metrics } from '@alluxio-ts/common/metrics';
+import type { Options } from '@alluxio-ts/common/options';
+import {
+  decodeWorkerEntity,
+  livePrefixOf,
+  registeredPrefixOf,
+} from '@alluxio-ts/common/protocol/worker-entity';
+import { loadKeyFile } from '@alluxio-ts/common/secret-box';
+import { EtcdKvStore, type EtcdKvStoreOptions } from '@alluxio-ts/common/state/etcd-kv-store';
+import type { KvStore } from '@alluxio-ts/common/state/kv-store';
+import { type FleetCall, type FleetMember, WorkerFleet } from '@alluxio-ts/coordinator/control/worker-fleet';
+import { type Coordinator, startCoordinator } from '@alluxio-ts/coordinator/coordinator';
+import { Membership } from '@alluxio-ts/worker/cluster/membership';
+import { RingPlacement } from '@alluxio-ts/worker/cluster/ring-placement';
+import { readOrCreateWorkerIdentity } from '@alluxio-ts/worker/cluster/worker-identity';
+import type { Worker } from '@alluxio-ts/worker/worker';
+import { version } from './version.ts';
+import { openStorages, type ProcessParts, probeOf, startWorkerFromOptions } from './worker-composition.ts';
+
+export interface CoordinatorProcess {
+  readonly coordinator: Coordinator;
+  close(): Promise<void>;
+}
+
+export async function startCoordinatorProcess(parts: ProcessParts): Promise<CoordinatorProcess> {
+  const { options, clock, random, logger } = parts;
+  const clusterName = options.get('alluxio.cluster.name');
+  const store = await openEtcd(parts);
+  try {
+    const metrics = newMetrics();
+    const storages = openStorages(parts, metrics, options.get('alluxio.ufs.local.allowed.roots'));
+    const tokenFile = options.get('alluxio.security.admin.token.file');
+    const token = await loadOrCreateToken(tokenFile, random);
+    const fleet = new WorkerFleet({
+      members: (call) => membersOf(store, clusterName, call),
+      secret: await clusterSecretOf(parts),
+      clock,
+    });
+    const coordinator = await startCoordinator({
+      store,
+      clusterName,
+      host: options.get('alluxio.bind.host'),
+      port: options.get('alluxio.coordinator.web.port'),
+      probe: probeOf(storages.registry, clock),
+      box: await loadKeyFile(options.get('alluxio.security.key.file'), random),
+      admin: options.get('alluxio.security.admin.open')
+        ? { kind: 'open' }
+        : { kind: 'token', token, tokenFile },
+      cache: fleet,
+      workers: fleet,
+      metrics,
+      version,
+      clock,
+      random,
+      logger,
+    });
+    return {
+      coordinator,
+      close: async () => {
+        await coordinator.close();
+        await store.close();
+      },
+    };
+  } catch (thrown) {
+    await store.close();
+    throw thrown;
+  }
+}
+
+export interface WorkerProcess {
+  readonly worker: Worker;
+  readonly membership: Membership;
+  /** Leaves the cluster first, then lets answers in flight finish for at most `deadlineMs`. */
+  close(options: { readonly deadlineMs: number }): Promise<void>;
+}
+
+export async function startWorkerProcess(
+  parts: ProcessParts,
+  onConflict: (error: AlluxioError) => void,
+): Promise<WorkerProcess> {
+  const { options, clock, random, logger } = parts;
+  const closers: (() => Promise<void> | void)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).toReversed()) await close();
+  };
+  try {
+    const store = await openEtcd(parts);
+    closers.push(() => store.close());
+    const identityFile = options.get('alluxio.worker.identity.uuid.file.path');
+    const membership = new Membership({
+      store,
+      clusterName: options.get('alluxio.cluster.name'),
+      identity: await readOrCreateWorkerIdentity(identityFile, random),
+      failureDetectionTimeoutMs: options.get('alluxio.worker.failure.detection.timeout'),
+      snapshotFile: join(options.get('alluxio.dora.worker.metastore.rocksdb.dir'), 'members.json'),
+      clock,
+      logger,
+      onConflict,
+    });
+    let worker: Worker | undefined;
+    const placement = new RingPlacement(membership, {
+      provider: options.get('alluxio.user.worker.selection.policy.consistent.hash.provider.impl'),
+      virtualNodeCount: options.get(
+        'alluxio.user.worker.selection.policy.consistent.hash.virtual.node.count.per.worker',
+      ),
+      isDynamic: options.get('alluxio.user.dynamic.consistent.hash.ring.enabled'),
+      ownerCount: 1,
+      self: () => {
+        if (!worker) throw new Error('the ring is asked before the worker is there');
+        return worker.address;
+      },
+      logger,
+    });
+    closers.push(() => placement.close());
+    const metrics = newMetrics();
+    const allowedRoots = options.get('alluxio.ufs.local.allowed.roots');
+    worker = await startWorkerFromOptions(parts, {
+      metrics,
+      store,
+      box: await loadKeyFile(options.get('alluxio.security.key.file'), random),
+      storages: openStorages(parts, metrics, allowedRoots),
+      cluster: { placement, secret: await clusterSecretOf(parts) },
+      closers,
+    });
+    const running = worker;
+    let deadlineMs = 0;
+    closers.push(() => running.close({ deadlineMs }));
+    await membership.start(running.address);
+    closers.push(() => membership.close());
+    return {
+      worker: running,
+      membership,
+      close: async (closeOptions) => {
+        deadlineMs = closeOptions.deadlineMs;
+        await closeAll();
+      },
+    };
+  } catch (thrown) {
+    await closeAll();
+    throw thrown;
+  }
+}
+
+function newMetrics(): Metrics {
+  const metrics = new Metrics();
+  metrics.set('alluxio_version_info', { version }, 1);
+  return metrics;
+}
+
+/** A file that must be the same on every host of the cluster; made where there is none, which is enough for one host. */
+function clusterSecretOf({ options, random }: ProcessParts): Promise<string> {
+  return loadOrCreateToken(options.get('alluxio.cluster.secret.file'), random);
+}
+
+async function openEtcd(parts: ProcessParts): Promise<KvStore> {
+  const { options, clock, random, logger } = parts;
+  const endpoints = options.get('alluxio.etcd.endpoints');
+  if (endpoints.length === 0) {
+    throw new AlluxioError(
+      'InvalidOptions',
+      'alluxio.etcd.endpoints is not set; name the etcd of the cluster, such as http://etcd-1:2379,http://etcd-2:2379, or run "alluxio standalone", which needs none',
+    );
+  }
+  const username = options.get('alluxio.etcd.username');
+  const tls = await tlsOf(options);
+  return new EtcdKvStore({
+    endpoints,
+    ...(username === '' ? {} : { auth: { username, password: options.get('alluxio.etcd.password') } }),
+    ...(tls ? { tls } : {}),
+    clock,
+    random,
+    logger,
+  });
+}
+
+async function tlsOf(options: Options): Promise<EtcdKvStoreOptions['tls']> {
+  const read = async (file: string): Promise<string | undefined> => {
+    if (file === '') return undefined;
+    return readFile(file, 'utf8').catch((thrown: unknown) => {
+      throw new AlluxioError('InvalidOptions', `${file} cannot be read (${errnoOf(thrown)})`, {
+        cause: thrown,
+      });
+    });
+  };
+  const ca = await read(options.get('alluxio.etcd.tls.ca.file'));
+  if (ca === undefined) return undefined;
+  const certificate = await read(options.get('alluxio.etcd.tls.cert.file'));
+  const key = await read(options.get('alluxio.etcd.tls.key.file'));
+  return { ca, ...(certificate === undefined ? {} : { certificate }), ...(key === undefined ? {} : { key }) };
+}
+
+/** Every registered worker; online are those that hold their lease. */
+async function membersOf(
+  store: KvStore,
+  clusterName: string,
+  call: FleetCall,
+): Promise<readonly FleetMember[]> {
+  const [live, registered] = await Promise.all(
+    [livePrefixOf(clusterName), registeredPrefixOf(clusterName)].map((prefix) => store.list(prefix, call)),
+  );
+  const members = new Map<string, FleetMember>();
+  for (const [list, isOnline] of [
+    [registered, false],
+    [live, true],
+  ] as const) {
+    for (const { key, value } of list?.entries ?? []) {
+      const { name, address } = decodeWorkerEntity(key, value);
+      members.set(name, { id: name, isOnline, address });
+    }
+  }
+  return [...members.values()];
+}

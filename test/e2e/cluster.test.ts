@@ -1,0 +1,241 @@
+/** Three workers, a coordinator and etcd as processes of their own: any worker answers for any file, and what dies takes no read with it. */
+
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { type EtcdServer, startEtcdServer } from '../support/etcd-server.ts';
+
+const execute = promisify(execFile);
+const alluxio = new URL('../../packages/cli/bin/alluxio.js', import.meta.url).pathname;
+
+const root = t.testdir({ data: {}, shared: {} });
+const dataDir = join(root, 'data');
+const fileCount = 200;
+const contentOf = (index: number): string => `file ${index}\n`.repeat(1 + (index % 50));
+await mkdir(join(dataDir, 'set'));
+for (let index = 0; index < fileCount; index++) {
+  await writeFile(join(dataDir, 'set', `f-${index}`), contentOf(index));
+}
+const etcd: EtcdServer = await startEtcdServer();
+
+const common = [
+  `-Dalluxio.etcd.endpoints=${etcd.endpoints.join(',')}`,
+  `-Dalluxio.cluster.secret.file=${join(root, 'shared', 'secret')}`,
+  `-Dalluxio.security.key.file=${join(root, 'shared', 'key')}`,
+  `-Dalluxio.security.admin.token.file=${join(root, 'shared', 'token')}`,
+  `-Dalluxio.ufs.local.allowed.roots=${dataDir}`,
+  '-Dalluxio.worker.failure.detection.timeout=3s',
+  '-Dalluxio.worker.metadata.default.max.age=1h',
+];
+
+class Member {
+  readonly #args: readonly string[];
+  #child: ChildProcess;
+  output = '';
+  errors = '';
+
+  constructor(role: 'coordinator' | 'worker', name: string, ports: readonly string[] = []) {
+    const free = ['coordinator.web.port', 'worker.rest.port', 'worker.http.server.port', 'worker.web.port'];
+    const workDir = `-Dalluxio.work.dir=${join(root, name)}`;
+    const chosen = free.map((port) => ports.find((each) => each.includes(port)) ?? `-Dalluxio.${port}=0`);
+    this.#args = [
+      'process',
+      'start',
+      role,
+      workDir,
+      ...chosen,
+      '-Dalluxio.worker.page.store.sizes=1GB',
+      ...common,
+    ];
+    this.#child = this.#spawn();
+  }
+
+  /** Resolves with the URL behind this label in the line that says that it runs. */
+  async url(label: 'S3' | 'REST' | 'at'): Promise<string> {
+    while (!/ is running.*\n/.test(this.output)) {
+      if (this.#child.exitCode !== null) throw new Error(`ended at start: ${this.errors}`);
+      await Promise.race([once(this.#child.stdout ?? this.#child, 'data'), once(this.#child, 'exit')]);
+    }
+    return new RegExp(`${label} (http://[^,\\s]+)`).exec(this.output)?.[1] ?? '';
+  }
+
+  /** The ports that it has, so that it can be started again as the same. */
+  async ports(): Promise<readonly string[]> {
+    const portOf = (url: string): string => new URL(url).port;
+    return [
+      `-Dalluxio.worker.rest.port=${portOf(await this.url('S3'))}`,
+      `-Dalluxio.worker.http.server.port=${portOf(await this.url('REST'))}`,
+    ];
+  }
+
+  async stop(signal: NodeJS.Signals): Promise<number | null> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
+    const ended = once(this.#child, 'close');
+    this.#child.kill(signal);
+    await ended;
+    return this.#child.exitCode;
+  }
+
+  #spawn(): ChildProcess {
+    const child = spawn(process.execPath, [alluxio, ...this.#args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (this.output += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.errors += text));
+    return child;
+  }
+}
+
+const members: Member[] = [];
+t.teardown(async () => {
+  await Promise.all(members.map((member) => member.stop('SIGKILL')));
+  await etcd.stop();
+});
+
+function start(role: 'coordinator' | 'worker', name: string, ports: readonly string[] = []): Member {
+  const member = new Member(role, name, ports);
+  members.push(member);
+  return member;
+}
+
+async function cli(args: readonly string[]) {
+  const port = new URL(await coordinator.url('at')).port;
+  return execute(process.execPath, [
+    alluxio,
+    ...args,
+    ...common,
+    `-Dalluxio.coordinator.web.port=${port}`,
+  ]).catch((thrown: { stdout: string; stderr: string }) => thrown);
+}
+
+async function read(worker: Member, index: number) {
+  const response = await fetch(`${await worker.url('S3')}/data/set/f-${index}`);
+  const text = await response.text();
+  const isRight = response.status === 200 && text === contentOf(index);
+  return { isRight, status: response.status, cache: response.headers.get('x-alluxio-cache') };
+}
+
+async function ownerPort(worker: Member, index: number): Promise<string> {
+  const response = await fetch(`${await worker.url('REST')}/v1/node?path=file://${dataDir}/set/f-${index}`);
+  const node = (await response.json()) as { readonly HttpServerPort: number };
+  return String(node.HttpServerPort);
+}
+
+async function restPort(worker: Member): Promise<string> {
+  return new URL(await worker.url('REST')).port;
+}
+
+/** Resolves when it holds; the test's own time is the bound. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const coordinator = start('coordinator', 'coordinator');
+await coordinator.url('at');
+const names = ['worker-a', 'worker-b', 'worker-c'];
+const workers = names.map((name) => start('worker', name));
+const [a, b, c] = workers;
+if (!a || !b || !c) throw new Error('three workers');
+await Promise.all(workers.map((worker) => worker.url('S3')));
+await cli(['mount', 'add', '--path', '/data', '--ufs-uri', dataDir]);
+await Promise.all(workers.map((worker) => until(async () => (await read(worker, 0)).status === 200)));
+
+t.test('whichever worker is asked, the bytes are right and the owner has them', async (t) => {
+  await until(async () => {
+    const owners = await Promise.all(workers.map((worker) => ownerPort(worker, 1)));
+    const all = await Promise.all(Array.from({ length: 30 }, (_, index) => ownerPort(a, index)));
+    return new Set(owners).size === 1 && new Set(all).size === 3;
+  });
+  const wrong: string[] = [];
+  for (const worker of workers) {
+    for (let index = 0; index < fileCount; index++) {
+      const { isRight, status } = await read(worker, index);
+      if (!isRight) wrong.push(`${status} f-${index}`);
+    }
+  }
+  t.strictSame(wrong, []);
+  const again = await Promise.all(Array.from({ length: fileCount }, (_, index) => read(a, index)));
+  const outcomes = new Set(again.map(({ cache }) => cache));
+  t.strictSame(outcomes, new Set(['hit', 'hit-peer']));
+  const { stdout } = await cli(['info', 'nodes']);
+  t.equal(stdout.match(/ONLINE/g)?.length, 3, stdout);
+  const freed = await cli(['cache', 'free', '--path', '/data/set']);
+  t.match(freed.stdout, new RegExp(`${fileCount} files`), 'from all of them');
+});
+
+t.test('a worker that is killed takes no read with it, and comes back as itself', async (t) => {
+  const ports = await c.ports();
+  const victims: number[] = [];
+  const portOfC = await restPort(c);
+  for (let index = 0; index < fileCount; index++)
+    if ((await ownerPort(a, index)) === portOfC) victims.push(index);
+  t.ok(victims.length > 10);
+  await c.stop('SIGKILL');
+  const failed: string[] = [];
+  let slowestMs = 0;
+  for (let round = 0; round < 3; round++) {
+    for (const index of victims) {
+      const begunMs = performance.now();
+      const { isRight, status } = await read(a, index);
+      slowestMs = Math.max(slowestMs, performance.now() - begunMs);
+      if (!isRight) failed.push(`${status} f-${index}`);
+    }
+  }
+  t.strictSame(failed, []);
+  t.ok(slowestMs < 1000, `the slowest read took ${Math.round(slowestMs)} ms`);
+  await until(async () => !(await cli(['info', 'nodes'])).stdout.match(/ONLINE.*ONLINE.*ONLINE/s));
+  t.match((await cli(['info', 'nodes'])).stdout, /OFFLINE/);
+  workers[2] = start('worker', 'worker-c', ports);
+  await workers[2].url('S3');
+  await until(async () => (await ownerPort(a, victims[0] ?? 0)) === portOfC);
+  t.ok((await read(a, victims[0] ?? 0)).isRight, 'the owner of before owns again');
+});
+
+t.test('with etcd frozen reads go on, changes are refused at once, and all heals', async (t) => {
+  etcd.freeze();
+  const reads = await Promise.all(Array.from({ length: fileCount }, (_, index) => read(b, index)));
+  t.ok(reads.every(({ isRight }) => isRight));
+  const begunMs = performance.now();
+  const refused = await cli(['mount', 'add', '--path', '/other', '--ufs-uri', dataDir]);
+  t.match(refused.stderr, /^alluxio: [^\n]*etcd[^\n]*\n$/);
+  t.ok(
+    performance.now() - begunMs < 5000,
+    `refused after ${Math.round(performance.now() - begunMs)} ms, with the start of the command`,
+  );
+  etcd.thaw();
+  await until(async () => (await cli(['mount', 'list'])).stdout.includes('/data/'));
+});
+
+t.test('a worker that drains under load fails no read', async (t) => {
+  const failed: number[] = [];
+  const over = new AbortController();
+  const load = Array.from({ length: 4 }, async (_, lane) => {
+    for (let index = lane; !over.signal.aborted; index = (index + 4) % fileCount) {
+      const { isRight, status } = await read(a, index).catch(() => ({ isRight: false, status: 0 }));
+      if (!isRight) failed.push(status);
+    }
+  });
+  const ports = await b.ports();
+  t.equal(await b.stop('SIGTERM'), 0);
+  workers[1] = start('worker', 'worker-b', ports);
+  await workers[1].url('S3');
+  over.abort();
+  await Promise.all(load);
+  t.strictSame(failed, []);
+});
+
+t.test('with etcd gone a worker starts with the ring and the mounts of before', async (t) => {
+  const ports = await a.ports();
+  await etcd.stop();
+  await a.stop('SIGKILL');
+  const again = start('worker', 'worker-a', ports);
+  workers[0] = again;
+  await again.url('S3');
+  const reads = await Promise.all(Array.from({ length: fileCount }, (_, index) => read(again, index)));
+  t.ok(reads.every(({ isRight }) => isRight));
+  t.ok(
+    reads.some(({ cache }) => cache === 'hit-peer'),
+    'the others are still known',
+  );
+});
