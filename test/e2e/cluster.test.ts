@@ -185,7 +185,12 @@ t.test('a worker that is killed takes no read with it, and comes back as itself'
   t.strictSame(failed, []);
   t.ok(slowestMs < 1000, `the slowest read took ${Math.round(slowestMs)} ms`);
   await until(async () => !(await cli(['info', 'nodes'])).stdout.match(/ONLINE.*ONLINE.*ONLINE/s));
-  t.match((await cli(['info', 'nodes'])).stdout, /OFFLINE/);
+  const nodes = (await cli(['info', 'nodes'])).stdout;
+  const lost = /(worker-\S+)\t\S+\tOFFLINE/.exec(nodes)?.[1] ?? '';
+  const online = /(worker-\S+)\t\S+\tONLINE/.exec(nodes)?.[1] ?? '';
+  t.match((await cli(['process', 'remove-worker', '-n', online])).stderr, /is online: stop it first/);
+  t.equal((await cli(['process', 'remove-worker', '-n', lost])).stdout, `Removed ${lost}\n`);
+  t.notMatch((await cli(['info', 'nodes'])).stdout, /OFFLINE/);
   workers[2] = start('worker', 'worker-c', ports);
   await workers[2].url('S3');
   await until(async () => (await ownerPort(a, victims[0] ?? 0)) === portOfC);

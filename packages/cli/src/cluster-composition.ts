@@ -53,7 +53,10 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
         ? { kind: 'open' }
         : { kind: 'token', token, tokenFile },
       cache: fleet,
-      workers: fleet,
+      workers: {
+        list: (call) => fleet.list(call),
+        forget: (id) => forgetWorker(store, clusterName, id),
+      },
       metrics,
       version,
       clock,
@@ -125,7 +128,12 @@ export async function startWorkerProcess(
       store,
       box: await loadKeyFile(options.get('alluxio.security.key.file'), random),
       storages: openStorages(parts, metrics, allowedRoots),
-      cluster: { placement, secret: await clusterSecretOf(parts) },
+      cluster: {
+        placement,
+        secret: await clusterSecretOf(parts),
+        onRingChange: (listener) => placement.onChange(listener),
+        redirectsS3: options.get('alluxio.worker.s3.redirect.enabled'),
+      },
       closers,
     });
     const running = worker;
@@ -138,6 +146,8 @@ export async function startWorkerProcess(
       membership,
       close: async (closeOptions) => {
         deadlineMs = closeOptions.deadlineMs;
+        // First no new requests by way of a balancer, then none by the ring, then those under way finish.
+        running.announceClose();
         await closeAll();
       },
     };
@@ -215,4 +225,29 @@ async function membersOf(
     }
   }
   return [...members.values()];
+}
+
+/** Takes a lost worker off the list of members for good; its place in a static ring goes to others. */
+async function forgetWorker(store: KvStore, clusterName: string, id: string): Promise<void> {
+  const key = `${registeredPrefixOf(clusterName)}${id}`;
+  const liveKey = `${livePrefixOf(clusterName)}${id}`;
+  const entry = await store.get(key);
+  if (!entry)
+    throw new AlluxioError(
+      'InvalidArgument',
+      `no worker ${id} is registered; "alluxio info nodes" lists them`,
+    );
+  const { succeeded } = await store.txn({
+    compare: [
+      { key, modRevision: entry.modRevision },
+      { key: liveKey, modRevision: 0 },
+    ],
+    delete: [key],
+  });
+  if (!succeeded) {
+    throw new AlluxioError(
+      'StateConflict',
+      `${id} is online: stop it first, then remove it once "alluxio info nodes" shows it OFFLINE`,
+    );
+  }
 }

@@ -4,6 +4,7 @@ import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { type AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import { createLogger, type Logger } from '@alluxio-ts/common/logger';
 import type { Command } from 'commander';
+import { withCoordinator } from './connections.ts';
 import { optionsOf, type ProgramOptions } from './context.ts';
 import type { ProcessParts } from './worker-composition.ts';
 
@@ -11,10 +12,23 @@ import type { ProcessParts } from './worker-composition.ts';
 const drainDeadlineMs = 30_000;
 
 export function addProcessCommands(program: Command, context: ProgramOptions): void {
-  const start = program
+  const group = program
     .command('process')
     .description('Runs the processes of a cluster.')
-    .addHelpText('after', startHelp)
+    .addHelpText('after', startHelp);
+  group
+    .command('remove-worker')
+    .description('Takes a lost worker off the list of members. What it cached is cached anew by others.')
+    .requiredOption('-n, --name <workerId>', 'its id, as "alluxio info nodes" shows it')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  alluxio process remove-worker -n worker-25a2f9ac-87b1-445f-880f-8688567ee153\n',
+    )
+    .action(async (flags: { readonly name: string }) => {
+      await withCoordinator(context, (client) => client.removeWorker(flags.name));
+      await context.writeOut(`Removed ${flags.name}\n`);
+    });
+  const start = group
     .command('start')
     .description('Runs one until a signal stops it.')
     .addHelpText('after', startHelp);

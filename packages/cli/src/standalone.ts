@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
+import { AlluxioError } from '@alluxio-ts/common/errors';
 import { Metrics } from '@alluxio-ts/common/metrics';
 import { unsealMount } from '@alluxio-ts/common/protocol/mount-secrets';
 import { decodeMount, type Mount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
@@ -93,6 +94,12 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
         list: async () => [
           { id: workerId, status: 'ONLINE', address: worker.address, stats: worker.stats() },
         ],
+        forget: async (id) => {
+          throw new AlluxioError(
+            'StateConflict',
+            `${id} is not a lost worker: standalone has one, and it runs`,
+          );
+        },
       },
       metrics,
       version,

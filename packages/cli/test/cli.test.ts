@@ -60,7 +60,7 @@ async function startWithToken(t: Test) {
     box: undefined,
     admin: { kind: 'token', token, tokenFile },
     cache: undefined,
-    workers: { list: async () => [] },
+    workers: { forget: async () => undefined, list: async () => [] },
     metrics: new Metrics(),
     version: '1.2.3',
     clock: systemClock,

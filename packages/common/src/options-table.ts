@@ -160,6 +160,13 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.s3.redirect.enabled',
+    type: 'boolean',
+    default: 'false',
+    help: 'Whether an S3 read at the wrong worker is answered by a 307 to the owner instead of being relayed. For clients that follow it: it halves the traffic between workers.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.http.server.port',
     type: 'integer',
     default: '28080',

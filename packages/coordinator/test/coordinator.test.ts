@@ -41,7 +41,7 @@ async function start(t: Test, given: Given = {}) {
     box: undefined,
     admin: given.admin ?? { kind: 'token', token, tokenFile: '/dir/admin.token' },
     cache: given.cache,
-    workers: { list: async () => given.workers ?? [] },
+    workers: { forget: async () => undefined, list: async () => given.workers ?? [] },
     metrics,
     version: '1.2.3',
     clock: systemClock,

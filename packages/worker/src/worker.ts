@@ -102,6 +102,10 @@ export interface ClusterParts {
   readonly placement: Placement;
   /** Shared by the workers of the cluster: by it they know each other's requests. */
   readonly secret: string;
+  /** Calls back whenever files may have changed their owners. */
+  readonly onRingChange?: (listener: () => void) => void;
+  /** Whether a client of the S3 API is sent to the owner by a 307 instead of served through this worker. */
+  readonly redirectsS3?: boolean;
 }
 
 export interface Worker {
@@ -113,6 +117,8 @@ export interface Worker {
   readonly mounts: MountTable;
   readonly address: WorkerNetAddress;
   stats(): WorkerStats;
+  /** Makes `/ready` say no, before anything else of the shutdown happens. */
+  announceClose(): void;
   /** Lets answers in flight finish for at most `deadlineMs`, then closes everything. */
   close(options: { readonly deadlineMs: number }): Promise<void>;
 }
@@ -233,6 +239,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
         s3Port,
       });
     const placement = parts.cluster?.placement ?? new SelfPlacement(addressOf);
+    parts.cluster?.onRingChange?.(() => files.distrust());
     const relay = parts.cluster && createRelay(parts.cluster, addressOf, parts);
     if (relay) closers.push(() => relay.close());
     const router = relay ?? ownEverything;
@@ -286,6 +293,9 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       mounts,
       address: addressOf(),
       stats: () => statsOf(pageStore, metrics, options.pageSizeBytes),
+      announceClose: () => {
+        closing = 'the worker is shutting down';
+      },
       close: async (closeOptions) => {
         closing = 'the worker is shutting down';
         deadlineMs = closeOptions.deadlineMs;
@@ -314,7 +324,15 @@ const peerConnectionsMax = 64;
 
 function createRelay(cluster: ClusterParts, self: () => WorkerNetAddress, parts: WorkerParts): PeerRelay {
   const { clock, logger } = parts;
-  return new PeerRelay({ ...cluster, self, clock, logger, connectionsMax: peerConnectionsMax });
+  return new PeerRelay({
+    placement: cluster.placement,
+    secret: cluster.secret,
+    redirectsS3: cluster.redirectsS3 ?? false,
+    self,
+    clock,
+    logger,
+    connectionsMax: peerConnectionsMax,
+  });
 }
 
 function statsOf(pageStore: PageStore, metrics: Metrics, pageSizeBytes: number): WorkerStats {

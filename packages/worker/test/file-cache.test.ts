@@ -264,6 +264,24 @@ t.test('an empty file has no page and an empty answer', async (t) => {
   });
 });
 
+t.test('after a change of owners a record is asked for again before it is believed', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', contentOf(21, 100));
+    await rig.read('a');
+    await rig.filler.idle();
+    await rig.memory.write('a', contentOf(22, 100));
+    t.ok(Buffer.from(contentOf(21, 100)).equals((await rig.read('a')).bytes), 'believed for its age');
+    rig.cache.files.distrust();
+    rig.clock.advance(1);
+    t.ok(Buffer.from(contentOf(22, 100)).equals((await rig.read('a')).bytes));
+    rig.ufs.fail(down, { operation: 'stat', times: always });
+    rig.clock.advance(1);
+    rig.cache.files.distrust();
+    rig.clock.advance(1);
+    t.equal((await rig.read('a')).outcome, 'hit-stale', 'and stands in while the storage is silent');
+  });
+});
+
 t.test('freeing a file drops its pages and its record', async (t) => {
   await withRig(t, {}, async (rig) => {
     await rig.memory.write('a', contentOf(17, pageSizeBytes + 5));

@@ -30,6 +30,8 @@ class Trio {
   /** Names owners by index, the first one first; the same for every file of that first letter. */
   owners: (ufsPath: string) => readonly number[] = () => [0];
 
+  redirectsS3 = false;
+
   async start(t: Test, secrets: readonly string[] = [secret, secret, secret]): Promise<void> {
     const placement: Placement = {
       ownersOf: (ufsPath) => this.owners(ufsPath).map((index) => this.#addressOf(index)),
@@ -73,7 +75,7 @@ class Trio {
                 latencyMs: () => undefined,
               }),
             },
-            cluster: { placement, secret: each },
+            cluster: { placement, secret: each, redirectsS3: this.redirectsS3 },
           },
         ),
       );
@@ -107,9 +109,11 @@ async function withTrio(
   t: Test,
   use: (trio: Trio) => Promise<void>,
   secrets?: readonly string[],
+  redirectsS3 = false,
 ): Promise<void> {
   t.testdir({ 0: {}, 1: {}, 2: {} });
   const trio = new Trio();
+  trio.redirectsS3 = redirectsS3;
   await trio.start(t, secrets);
   try {
     await use(trio);
@@ -290,6 +294,35 @@ t.test('a coordinator empties the cache of a worker and hears of it, if it has t
     await t.rejects(stranger.freeAll(), { code: 'AccessDenied' });
     await Promise.all([client.close(), stranger.close()]);
   });
+});
+
+t.test('by option an S3 client is sent to the owner, and never round in circles', async (t) => {
+  await withTrio(
+    t,
+    async (trio) => {
+      const content = contentOf(9, 1000);
+      await trio.memory.write('a', content, {});
+      trio.owners = () => [1];
+      const sent = await get(trio.s3(0, '/m/a'), { redirect: 'manual' });
+      t.equal(sent.status, 307);
+      t.match(sent.headers.get('location'), trio.s3(1, '/m/a?'));
+      const followed = await get(trio.s3(0, '/m/a'));
+      t.strictSame([followed.status, followed.cache], [200, 'miss']);
+      t.ok(followed.bytes.equals(content));
+      let askedCount = 0;
+      trio.owners = () => [(askedCount++ % 2) + 1];
+      const differing = await get(trio.s3(0, '/m/a'));
+      t.ok(differing.bytes.equals(content), 'also where two workers see two rings');
+      t.ok(askedCount <= 2);
+      t.equal(
+        (await get(trio.rest(0, '/v1/info?path=mem://bucket/a'))).status,
+        200,
+        'REST is relayed as ever',
+      );
+    },
+    undefined,
+    true,
+  );
 });
 
 t.test('a mark holds for its request, its secret and its time', async (t) => {

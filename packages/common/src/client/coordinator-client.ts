@@ -16,6 +16,7 @@ import {
   mountViewSchema,
   type WorkerView,
   workerListSchema,
+  workerQuerySchema,
   workersPath,
 } from '../protocol/coordinator-api.ts';
 import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
@@ -92,6 +93,12 @@ export class CoordinatorClient {
       workerListSchema,
     );
     return workers;
+  }
+
+  /** Takes a lost worker off the list of members. */
+  async removeWorker(id: string, call: ClientCallOptions = {}): Promise<void> {
+    const pathAndQuery = `${workersPath}?id=${encodeURIComponent(id.toWellFormed())}`;
+    await this.#remote.callJson({ method: 'DELETE', pathAndQuery, ...call }, workerQuerySchema);
   }
 
   info(call: ClientCallOptions = {}): Promise<ClusterInfo> {

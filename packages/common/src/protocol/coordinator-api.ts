@@ -76,6 +76,9 @@ export const workerViewSchema = z.object({
 
 export type WorkerView = z.infer<typeof workerViewSchema>;
 
+/** `worker-<uuid>`. */
+export const workerQuerySchema = z.strictObject({ id: z.string().min(1) });
+
 export const workerListSchema = z.object({ workers: z.array(workerViewSchema) });
 
 export const clusterInfoSchema = z.object({

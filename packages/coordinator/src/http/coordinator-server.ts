@@ -20,6 +20,7 @@ import {
   readyPath,
   requestIdHeader,
   type WorkerView,
+  workerQuerySchema,
   workersPath,
 } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
@@ -39,6 +40,8 @@ export interface CacheControl {
 export interface WorkerDirectory {
   /** In the order of their ids. */
   list(call: { readonly signal?: AbortSignal }): Promise<readonly WorkerView[]>;
+  /** Takes a lost worker off the list. Fails with InvalidArgument for one that is not on it, with StateConflict for one that is online. */
+  forget(workerId: string): Promise<void>;
 }
 
 export interface CoordinatorServerOptions {
@@ -210,6 +213,12 @@ function addInfo(server: FastifyInstance, options: CoordinatorServerOptions): vo
   server.get(workersPath, async (_, reply) => ({
     workers: await options.workers.list({ signal: goneSignalOf(reply) }),
   }));
+  server.delete(workersPath, { onRequest: adminGuard(options.admin) }, async (request) => {
+    const { id } = parsed(workerQuerySchema, request.query, 'the query');
+    await options.workers.forget(id);
+    options.logger.info({ workerId: id }, 'worker-removed');
+    return { id };
+  });
   server.get(infoPath, async (_, reply): Promise<ClusterInfo> => {
     const call = { signal: goneSignalOf(reply) };
     const workers = await options.workers.list(call);

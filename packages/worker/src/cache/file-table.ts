@@ -67,6 +67,7 @@ export class FileTable {
   readonly #options: FileTableOptions;
   readonly #known: LRUCache<string, Known>;
   readonly #failedAtMs = new WeakMap<ServedMount, number>();
+  #distrustedAtMs = Number.NEGATIVE_INFINITY;
   readonly #passing = new SingleFlight<string, FileStatus | undefined>();
   readonly #checks = new SingleFlight<string, FileRecord | undefined>();
 
@@ -98,7 +99,7 @@ export class FileTable {
     if (known && !options.mustCheck) {
       if ('absentSinceMs' in known) {
         if (now - known.absentSinceMs < this.#options.negativeAgeMs) return undefined;
-      } else if (now - known.checkedAtMs < this.#maxAgeOf(file)) {
+      } else if (this.#isFresh(known, now - known.checkedAtMs, file)) {
         return { record: known, isStale: false, wasChecked: false };
       }
     }
@@ -127,6 +128,20 @@ export class FileTable {
     if (!status) return undefined;
     const record = { status, fileKey: undefined, checkedAtMs: this.#options.clock.monotonic() };
     return { record, isStale: false, wasChecked: true, bypass };
+  }
+
+  /**
+   * Has every record asked for again at its next use, but those that are never asked for: the files of this worker may have been another's in between, which
+   * saw newer versions. Until then they stand in as stale where the under storage is silent.
+   */
+  distrust(): void {
+    this.#distrustedAtMs = this.#options.clock.monotonic();
+  }
+
+  #isFresh(record: FileRecord, ageMs: number, file: FileName): boolean {
+    const maxAgeMs = this.#maxAgeOf(file);
+    if (maxAgeMs === Number.POSITIVE_INFINITY) return true;
+    return ageMs < maxAgeMs && record.checkedAtMs > this.#distrustedAtMs;
   }
 
   /** The record as it is known now, without asking anyone. */

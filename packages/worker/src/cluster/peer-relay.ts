@@ -3,7 +3,7 @@
  * them can be reached, whoever asked reads past the cache.
  */
 
-import type { Body } from '@alluxio-ts/common/body';
+import { type Body, emptyBody } from '@alluxio-ts/common/body';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
@@ -61,7 +61,12 @@ export interface PeerRelayOptions {
   readonly logger: Logger;
   /** Connections to each peer. */
   readonly connectionsMax: number;
+  /** Whether clients of the S3 API are sent to the owner by a 307. */
+  readonly redirectsS3: boolean;
 }
+
+/** Marks a request that a 307 sent here, so that it is sent no further. */
+const redirectedParameter = 'x-alluxio-redirected=1';
 
 /** A peer that does not take a connection in this time counts as gone. */
 const connectTimeoutMs = 500;
@@ -120,6 +125,7 @@ export class PeerRelay implements FileRouter {
       // Nobody before this worker in the list can be reached: as a replica it is next.
       if (name === self) return { kind: 'own' };
       if (this.#isSkipped(name)) continue;
+      if (this.#options.redirectsS3 && api === 's3') return redirectOf(request, owner);
       const response = await this.#ask(owner, request, api);
       if (response) return { kind: 'relayed', response };
     }
@@ -177,6 +183,15 @@ export class PeerRelay implements FileRouter {
       return undefined;
     }
   }
+}
+
+/** One that was sent here already and is not at home here either reads past the cache: two workers may see two rings for a while. */
+function redirectOf(request: TransportRequest, owner: WorkerNetAddress): Route {
+  const { target } = request;
+  if (target.includes(redirectedParameter)) return { kind: 'bypass' };
+  const marked = `${target}${target.includes('?') ? '&' : '?'}${redirectedParameter}`;
+  const headers = [['location', `http://${owner.Host}:${owner.S3Port}${marked}`]] as const;
+  return { kind: 'relayed', response: { status: 307, headers, body: emptyBody } };
 }
 
 function answerOf(request: TransportRequest, response: Dispatcher.ResponseData): TransportResponse {

@@ -36,6 +36,7 @@ export class RingPlacement implements Placement {
   readonly #options: RingPlacementOptions;
   readonly #source: MemberSource;
   readonly #end: () => void;
+  readonly #listeners: (() => void)[] = [];
   #names = '';
   #ring: HashRing<RingEntry>;
   #addresses: ReadonlyMap<string, WorkerNetAddress> = new Map();
@@ -52,6 +53,11 @@ export class RingPlacement implements Placement {
     const owners = this.#ring.getMultiple(ufsPath, this.#options.ownerCount);
     if (owners.length === 0) return [this.#options.self()];
     return owners.flatMap(({ name }) => this.#addresses.get(name) ?? []);
+  }
+
+  /** Called after the ring has changed. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   close(): void {
@@ -71,5 +77,6 @@ export class RingPlacement implements Placement {
     this.#names = names;
     this.#ring = buildHashRing(entries, this.#options);
     logger.info({ memberCount: members.length }, 'ring-built');
+    for (const listener of this.#listeners) listener();
   }
 }

@@ -512,15 +512,32 @@ Usage: alluxio process [options] [command]
 Runs the processes of a cluster.
 
 Options:
-  -h, --help      display help for command
+  -h, --help               display help for command
 
 Commands:
-  start           Runs one until a signal stops it.
-  help [command]  display help for command
+  remove-worker [options]  Takes a lost worker off the list of members. What it cached is cached
+                           anew by others.
+  start                    Runs one until a signal stops it.
+  help [command]           display help for command
 
 Examples:
   alluxio process start coordinator -Dalluxio.etcd.endpoints=http://127.0.0.1:2379
   alluxio process start worker -Dalluxio.etcd.endpoints=http://127.0.0.1:2379 -Dalluxio.work.dir=/var/lib/alluxio/worker-1
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio process remove-worker --help 1`] = `
+Usage: alluxio process remove-worker [options]
+
+Takes a lost worker off the list of members. What it cached is cached anew by others.
+
+Options:
+  -n, --name <workerId>  its id, as "alluxio info nodes" shows it
+  -h, --help             display help for command
+
+Examples:
+  alluxio process remove-worker -n worker-25a2f9ac-87b1-445f-880f-8688567ee153
 
 
 `
