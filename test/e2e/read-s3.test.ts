@@ -311,3 +311,32 @@ t.test(
     });
   },
 );
+
+t.test('a mount that cannot work is refused with what is wrong', async (t) => {
+  await withStandalone(t.testdir(), 'refused', [], async ({ standalone }) => {
+    const { mounts } = standalone.coordinator;
+    const add = (ufsUri: string, options: Record<string, string>) =>
+      mounts.add({ path: '/wrong', ufsUri, options: { ...server.mountOptions, ...options }, check: true });
+    await t.rejects(add('s3://other-bucket/', { 's3a.secretKey': 'wrong' }), {
+      code: 'UfsAccessDenied',
+      message: /s3a\.secretKey/,
+    });
+    await t.rejects(add('s3://other-bucket/', { 's3a.accessKeyId': 'nobody' }), { code: 'UfsAccessDenied' });
+    await t.rejects(add('s3://no-such-bucket/', {}), {
+      code: 'UfsBucketNotFound',
+      message: /no-such-bucket/,
+    });
+    await t.rejects(add('s3://other-bucket/', { 'alluxio.underfs.s3.endpoint': 'http://127.0.0.1:1' }), {
+      code: 'UfsUnavailable',
+      message: /nobody listens/,
+    });
+    await t.rejects(add('s3://other-bucket/', { 'alluxio.underfs.s3.regoin': 'x' }), {
+      code: 'InvalidOptions',
+      message: /alluxio\.underfs\.s3\.region/,
+    });
+    t.notOk(
+      (await mounts.list()).some((mount) => mount.path === '/wrong'),
+      'and nothing of it stays',
+    );
+  });
+});
