@@ -299,7 +299,7 @@ t.test(
       t.equal(failed.status, 503);
       t.ok(failed.headers.get('retry-after'));
       t.match(Buffer.from(failed.bytes).toString(), /<Code>ServiceUnavailable<\/Code>/);
-      t.ok(performance.now() - begun < 10_000, `in ${Math.round(performance.now() - begun)} ms`);
+      t.ok(performance.now() - begun < 30_000, `in ${Math.round(performance.now() - begun)} ms`);
     });
     await withStandalone(workDir, 'gone', definitions, async ({ s3 }) => {
       const stale = await get(`${s3}/data/cached`);
