@@ -6,6 +6,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
+import { cleanEnvironment } from '../support/environment.ts';
 import { type EtcdServer, startEtcdServer } from '../support/etcd-server.ts';
 
 const execute = promisify(execFile);
@@ -80,7 +81,10 @@ class Member {
   }
 
   #spawn(): ChildProcess {
-    const child = spawn(process.execPath, [alluxio, ...this.#args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [alluxio, ...this.#args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: cleanEnvironment(),
+    });
     child.stdout.setEncoding('utf8').on('data', (text: string) => (this.output += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.errors += text));
     return child;
@@ -101,12 +105,10 @@ function start(role: 'coordinator' | 'worker', name: string, ports: readonly str
 
 async function cli(args: readonly string[]) {
   const port = new URL(await coordinator.url('at')).port;
-  return execute(process.execPath, [
-    alluxio,
-    ...args,
-    ...common,
-    `-Dalluxio.coordinator.web.port=${port}`,
-  ]).catch((thrown: { stdout: string; stderr: string }) => thrown);
+  const line = [alluxio, ...args, ...common, `-Dalluxio.coordinator.web.port=${port}`];
+  return execute(process.execPath, line, { env: cleanEnvironment() }).catch(
+    (thrown: { stdout: string; stderr: string }) => thrown,
+  );
 }
 
 async function read(worker: Member, index: number) {

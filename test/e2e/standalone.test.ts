@@ -7,6 +7,7 @@ import { createServer, connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
+import { cleanEnvironment } from '../support/environment.ts';
 
 const execute = promisify(execFile);
 const alluxio = new URL('../../packages/cli/bin/alluxio.js', import.meta.url).pathname;
@@ -33,6 +34,7 @@ class Process {
   constructor(workDir: string, args: readonly string[]) {
     this.child = spawn(process.execPath, [alluxio, 'standalone', `-Dalluxio.work.dir=${workDir}`, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: cleanEnvironment(),
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.output += text;
@@ -104,7 +106,7 @@ async function get(url: string) {
 
 async function cli(workDir: string, port: string, args: readonly string[]) {
   const options = [`-Dalluxio.work.dir=${workDir}`, `-Dalluxio.coordinator.web.port=${port}`];
-  return execute(process.execPath, [alluxio, ...args, ...options]).catch(
+  return execute(process.execPath, [alluxio, ...args, ...options], { env: cleanEnvironment() }).catch(
     (thrown: { stdout: string; stderr: string }) => thrown,
   );
 }
