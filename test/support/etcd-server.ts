@@ -5,21 +5,20 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { systemClock } from '@alluxio-ts/common/clock';
+import type { TestCertificate } from './certificate.ts';
 import { freePorts } from './free-ports.ts';
 import { installPython, isExecutable } from './python-packages.ts';
 
 export interface EtcdServer {
   /** One for each member, in their order. */
   readonly endpoints: readonly string[];
-  /** Where the members keep their data and certificates, in their order. */
-  readonly dataDirectories: readonly string[];
-  /** Stops all members where they are, without closing anything, as a frozen machine does. */
-  freeze(): void;
+  /** Stops a member (all when none is named) where it is, without closing anything, as a frozen machine does. */
+  freeze(index?: number): void;
   thaw(): void;
   /** The index of the member that leads. */
   leader(): Promise<number>;
@@ -35,8 +34,8 @@ export interface EtcdServer {
 
 export interface EtcdServerOptions {
   readonly memberCount?: 1 | 3;
-  /** With a certificate that etcd makes for itself, `fixtures/client/cert.pem` in its data directory. */
-  readonly tls?: boolean;
+  /** Its certificate, which its clients have to show as well. */
+  readonly tls?: TestCertificate;
 }
 
 interface Programs {
@@ -53,6 +52,10 @@ interface Member {
   /** A shell that kills the member and removes its files when this process is gone. */
   guard: ChildProcess | undefined;
 }
+
+/** Tries more than once, since a killed member may still be making files. */
+const guardScript =
+  'trap "" HUP INT TERM; read -r _; kill -9 "$1"; for try in 1 2 3 4 5; do rm -rf "$2" && exit; sleep 0.2; done';
 
 const startTimeoutMs = 30_000;
 const startTriesMax = 3;
@@ -104,6 +107,10 @@ class RunningEtcd implements EtcdServer {
 
   static async create(programs: Programs, options: EtcdServerOptions): Promise<RunningEtcd> {
     const directory = await mkdtemp(join(tmpdir(), 'alluxio-etcd-'));
+    if (options.tls) {
+      await writeFile(join(directory, 'cert.pem'), options.tls.certificate);
+      await writeFile(join(directory, 'key.pem'), options.tls.key);
+    }
     return new RunningEtcd(programs, options, directory, await freePorts(2 * (options.memberCount ?? 1)));
   }
 
@@ -111,16 +118,16 @@ class RunningEtcd implements EtcdServer {
     return this.#members.map(({ clientUrl }) => clientUrl);
   }
 
-  get dataDirectories(): readonly string[] {
-    return this.#members.map(({ directory }) => directory);
-  }
-
-  freeze(): void {
-    for (const member of this.#members) member.process?.kill('SIGSTOP');
+  freeze(index?: number): void {
+    for (const member of this.#chosen(index)) member.process?.kill('SIGSTOP');
   }
 
   thaw(): void {
     for (const member of this.#members) member.process?.kill('SIGCONT');
+  }
+
+  #chosen(index: number | undefined): readonly Member[] {
+    return this.#members.filter((_, at) => index === undefined || at === index);
   }
 
   async leader(): Promise<number> {
@@ -135,8 +142,7 @@ class RunningEtcd implements EtcdServer {
   }
 
   async kill(index?: number): Promise<void> {
-    const members = this.#members.filter((_, at) => index === undefined || at === index);
-    await Promise.all(members.map(killMember));
+    await Promise.all(this.#chosen(index).map(killMember));
   }
 
   async restart({ empty = false }: { readonly empty?: boolean } = {}): Promise<void> {
@@ -159,11 +165,14 @@ class RunningEtcd implements EtcdServer {
   }
 
   async control(...args: readonly string[]): Promise<string> {
-    const insecure = this.#options.tls ? ['--insecure-skip-tls-verify', '--insecure-transport=false'] : [];
+    const files = this.#certificateFiles;
+    const tls = this.#options.tls
+      ? [`--cacert=${files.certificate}`, `--cert=${files.certificate}`, `--key=${files.key}`]
+      : [];
     const endpoints = this.#members.filter(({ process }) => process).map(({ clientUrl }) => clientUrl);
     const { stdout } = await promisify(execFile)(
       this.#programs.etcdctl,
-      [`--endpoints=${endpoints.join(',')}`, '--command-timeout=2s', ...insecure, ...args],
+      [`--endpoints=${endpoints.join(',')}`, '--command-timeout=2s', ...tls, ...args],
       { env: { ETCDCTL_API: '3' } },
     );
     return stdout;
@@ -189,16 +198,28 @@ class RunningEtcd implements EtcdServer {
       });
       await once(child, 'spawn');
       member.process = child;
-      const script = 'read -r _; kill -9 "$1"; rm -rf "$2"';
-      member.guard = spawn('/bin/sh', ['-c', script, 'sh', String(child.pid), this.#directory], {
+      // Apart from our process group, since whoever ends that by a signal would end the guard too.
+      member.guard = spawn('/bin/sh', ['-c', guardScript, 'sh', String(child.pid), this.#directory], {
         stdio: ['pipe', 'ignore', 'ignore'],
+        detached: true,
       });
     } finally {
       await log.close();
     }
   }
 
+  get #certificateFiles() {
+    return { certificate: join(this.#directory, 'cert.pem'), key: join(this.#directory, 'key.pem') };
+  }
+
   #arguments(member: Member): readonly string[] {
+    const { certificate, key } = this.#certificateFiles;
+    const tls = [
+      `--cert-file=${certificate}`,
+      `--key-file=${key}`,
+      `--trusted-ca-file=${certificate}`,
+      '--client-cert-auth',
+    ];
     const cluster = this.#members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(',');
     return [
       `--name=${member.name}`,
@@ -211,7 +232,7 @@ class RunningEtcd implements EtcdServer {
       '--initial-cluster-state=new',
       // Tests lose nothing that matters, and the disks of test machines are slow.
       '--unsafe-no-fsync',
-      ...(this.#options.tls ? ['--auto-tls'] : []),
+      ...(this.#options.tls ? tls : []),
     ];
   }
 }

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { makeTestCertificate } from '../../../test/support/certificate.ts';
 import { type EtcdServer, startEtcdServer } from '../../../test/support/etcd-server.ts';
 import { type Clock, systemClock, systemRandom } from '../src/clock.ts';
 import { hasErrorCode } from '../src/errors.ts';
@@ -315,16 +314,22 @@ await t.test('users and passwords', async (t) => {
   }
 });
 
-await t.test('TLS', async (t) => {
-  const server = await etcdFor(t, { tls: true });
-  const [directory = ''] = server.dataDirectories;
-  const certificate = readFileSync(join(directory, 'fixtures', 'client', 'cert.pem'), 'utf8');
-  const ca = certificate;
-  const store = storeAt(t, server.endpoints, { tls: { ca } });
+await t.test('TLS, with certificates of both sides', async (t) => {
+  const { certificate, key } = makeTestCertificate('etcd');
+  const server = await etcdFor(t, { tls: { certificate, key } });
+  const store = storeAt(t, server.endpoints, { tls: { ca: certificate, certificate, key } });
   await put(store, 'a', '1');
   t.equal((await store.get('a'))?.value, '1');
-  const { thrown } = await rejection(storeAt(t, server.endpoints).get('a'));
-  t.ok(hasErrorCode(thrown, 'StateStoreUnavailable'), 'a certificate that nobody vouches for is refused');
+  const refused = [
+    undefined,
+    { ca: certificate },
+    { ca: makeTestCertificate('other').certificate, certificate, key },
+  ];
+  for (const tls of refused) {
+    const { thrown } = await rejection(storeAt(t, server.endpoints, tls ? { tls } : {}).get('a'));
+    t.ok(hasErrorCode(thrown, 'StateStoreUnavailable'), 'who is not vouched for is refused');
+    t.notMatch(String(thrown), /PRIVATE KEY/);
+  }
 });
 
 await t.test('addresses that cannot be are refused', async (t) => {
@@ -341,6 +346,17 @@ await t.test('addresses that cannot be are refused', async (t) => {
   t.throws(() => storeAt(t, ['https://a:1'], { tls: { ca: '', certificate: '' } }), {
     code: 'InvalidOptions',
   });
+});
+
+await t.test('of three members one may be frozen', async (t) => {
+  const server = await etcdFor(t, { memberCount: 3 });
+  const store = storeAt(t, server.endpoints);
+  await put(store, 'n', 'start');
+  server.freeze(((await server.leader()) + 1) % 3);
+  for (let index = 0; index < 30; index++) {
+    await untilAnswered(() => put(store, 'n', String(index)));
+    t.equal((await store.get('n'))?.value, String(index), 'reads find another one each time');
+  }
 });
 
 await t.test('of three members the leader may be killed', async (t) => {

@@ -340,7 +340,12 @@ await t.test('in etcd', async (t) => {
       const known = first.members;
       await server.kill();
       await first.close();
-      const again = await joined(t, { store: storeFor(t), host: 'a', clusterName, snapshotFile });
+      const registered = Promise.withResolvers<void>();
+      const note = (_: unknown, event: string): void => {
+        if (event === 'worker-registered') registered.resolve();
+      };
+      const logger = { ...silentLogger, info: note };
+      const again = await joined(t, { store: storeFor(t), host: 'a', clusterName, snapshotFile, logger });
       t.same(again.members, known);
       t.notOk(again.isRegistered);
       const bad = Buffer.from(readFileSync(snapshotFile));
@@ -352,6 +357,7 @@ await t.test('in etcd', async (t) => {
       await server.restart();
       await untilLive(blind, 'a', 'b', 'c');
       await untilLive(again, 'a', 'b', 'c');
+      await registered.promise;
       t.ok(again.isRegistered);
       await untilLive(b, 'a', 'b', 'c');
     },

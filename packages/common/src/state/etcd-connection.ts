@@ -7,7 +7,15 @@
  */
 
 import { isIP } from 'node:net';
-import { ConsecutiveBreaker, circuitBreaker, handleWhen, isBrokenCircuitError, noop } from 'cockatiel';
+import {
+  ConsecutiveBreaker,
+  circuitBreaker,
+  ExponentialBackoff,
+  handleWhen,
+  type ICircuitBreakerOptions,
+  isBrokenCircuitError,
+  noop,
+} from 'cockatiel';
 import {
   Etcd3,
   EtcdAuthenticationFailedError,
@@ -40,9 +48,13 @@ const tryTimeoutMs = 700;
 const triesMax = 5;
 const retryPauseMs = 100;
 
-/** A member that failed three times in a row is left alone for so long. */
-const breakerFailures = 3;
+/**
+ * A member that failed so often in a row is left alone for so long. Where there are others once is enough, so that the next try finds another
+ * one, and the time grows with each failed probe: the probe of a frozen member costs a call its time.
+ */
+const breakerFailuresAlone = 3;
 const breakerHalfOpenMs = 500;
+const breakerHalfOpenMaxMs = 5000;
 
 /** etcd refuses clients that ping more often than every 5 s; both together are below the time of a worker's lease. */
 const keepaliveTimeMs = 6000;
@@ -182,11 +194,7 @@ export class EtcdConnection {
       // For the exchange of password for token too, which takes no options of the call.
       defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: clock.now() + callTimeoutMs }),
       faultHandling: {
-        host: () =>
-          circuitBreaker(handleWhen(isPassing), {
-            halfOpenAfter: breakerHalfOpenMs,
-            breaker: new ConsecutiveBreaker(breakerFailures),
-          }),
+        host: () => circuitBreaker(handleWhen(isPassing), breakerOptions(endpoints.length > 1)),
         global: noop,
       },
     };
@@ -195,6 +203,17 @@ export class EtcdConnection {
 }
 
 class TryTimeout extends Error {}
+
+function breakerOptions(hasOthers: boolean): ICircuitBreakerOptions {
+  if (!hasOthers) {
+    return { halfOpenAfter: breakerHalfOpenMs, breaker: new ConsecutiveBreaker(breakerFailuresAlone) };
+  }
+  const halfOpenAfter = new ExponentialBackoff({
+    initialDelay: breakerHalfOpenMs,
+    maxDelay: breakerHalfOpenMaxMs,
+  });
+  return { halfOpenAfter, breaker: new ConsecutiveBreaker(1) };
+}
 
 function checkedEndpoints({ endpoints, tls }: EtcdConnectionOptions): readonly string[] {
   if (endpoints.length === 0) throw invalidEndpoints('names none');

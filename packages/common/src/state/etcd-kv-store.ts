@@ -115,7 +115,7 @@ export class EtcdKvStore implements KvStore {
   }
 
   async #listOnce(prefix: string, { signal }: KvCallOptions): Promise<KvList> {
-    const call = { what: `listing ${prefix}`, repeatable: true, signal };
+    const call = { what: `listing ${prefix || 'everything'}`, repeatable: true, signal };
     const entries: KvEntry[] = [];
     let { key, range_end } = rangeOfPrefix(prefix);
     let revision: string | undefined;
