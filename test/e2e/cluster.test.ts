@@ -1,16 +1,10 @@
 /** Three workers, a coordinator and etcd as processes of their own: any worker answers for any file, and what dies takes no read with it. */
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import t from 'tap';
-import { cleanEnvironment } from '../support/environment.ts';
+import { commonDefinitions, Member, type Role, runCommand, until } from '../support/cluster.ts';
 import { type EtcdServer, startEtcdServer } from '../support/etcd-server.ts';
-
-const execute = promisify(execFile);
-const alluxio = new URL('../../packages/cli/bin/alluxio.js', import.meta.url).pathname;
 
 const root = t.testdir({ data: {}, shared: {} });
 const dataDir = join(root, 'data');
@@ -22,74 +16,7 @@ for (let index = 0; index < fileCount; index++) {
 }
 const etcd: EtcdServer = await startEtcdServer();
 
-const common = [
-  `-Dalluxio.etcd.endpoints=${etcd.endpoints.join(',')}`,
-  `-Dalluxio.cluster.secret.file=${join(root, 'shared', 'secret')}`,
-  `-Dalluxio.security.key.file=${join(root, 'shared', 'key')}`,
-  `-Dalluxio.security.admin.token.file=${join(root, 'shared', 'token')}`,
-  `-Dalluxio.ufs.local.allowed.roots=${dataDir}`,
-  '-Dalluxio.worker.failure.detection.timeout=3s',
-  '-Dalluxio.worker.metadata.default.max.age=1h',
-];
-
-class Member {
-  readonly #args: readonly string[];
-  #child: ChildProcess;
-  output = '';
-  errors = '';
-
-  constructor(role: 'coordinator' | 'worker', name: string, ports: readonly string[] = []) {
-    const free = ['coordinator.web.port', 'worker.rest.port', 'worker.http.server.port', 'worker.web.port'];
-    const workDir = `-Dalluxio.work.dir=${join(root, name)}`;
-    const chosen = free.map((port) => ports.find((each) => each.includes(port)) ?? `-Dalluxio.${port}=0`);
-    this.#args = [
-      'process',
-      'start',
-      role,
-      workDir,
-      ...chosen,
-      '-Dalluxio.worker.page.store.sizes=1GB',
-      ...common,
-    ];
-    this.#child = this.#spawn();
-  }
-
-  /** Resolves with the URL behind this label in the line that says that it runs. */
-  async url(label: 'S3' | 'REST' | 'at'): Promise<string> {
-    while (!/ is running.*\n/.test(this.output)) {
-      if (this.#child.exitCode !== null) throw new Error(`ended at start: ${this.errors}`);
-      await Promise.race([once(this.#child.stdout ?? this.#child, 'data'), once(this.#child, 'exit')]);
-    }
-    return new RegExp(`${label} (http://[^,\\s]+)`).exec(this.output)?.[1] ?? '';
-  }
-
-  /** The ports that it has, so that it can be started again as the same. */
-  async ports(): Promise<readonly string[]> {
-    const portOf = (url: string): string => new URL(url).port;
-    return [
-      `-Dalluxio.worker.rest.port=${portOf(await this.url('S3'))}`,
-      `-Dalluxio.worker.http.server.port=${portOf(await this.url('REST'))}`,
-    ];
-  }
-
-  async stop(signal: NodeJS.Signals): Promise<number | null> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
-    const ended = once(this.#child, 'close');
-    this.#child.kill(signal);
-    await ended;
-    return this.#child.exitCode;
-  }
-
-  #spawn(): ChildProcess {
-    const child = spawn(process.execPath, [alluxio, ...this.#args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: cleanEnvironment(),
-    });
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (this.output += text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.errors += text));
-    return child;
-  }
-}
+const common = [...commonDefinitions(root, etcd.endpoints), '-Dalluxio.worker.metadata.default.max.age=1h'];
 
 const members: Member[] = [];
 t.teardown(async () => {
@@ -97,19 +24,13 @@ t.teardown(async () => {
   await etcd.stop();
 });
 
-function start(role: 'coordinator' | 'worker', name: string, ports: readonly string[] = []): Member {
-  const member = new Member(role, name, ports);
+function start(role: Role, name: string, ports: readonly string[] = []): Member {
+  const member = new Member({ role, workDir: join(root, name), common, ports });
   members.push(member);
   return member;
 }
 
-async function cli(args: readonly string[]) {
-  const port = new URL(await coordinator.url('at')).port;
-  const line = [alluxio, ...args, ...common, `-Dalluxio.coordinator.web.port=${port}`];
-  return execute(process.execPath, line, { env: cleanEnvironment() }).catch(
-    (thrown: { stdout: string; stderr: string }) => thrown,
-  );
-}
+const cli = (args: readonly string[]) => runCommand(coordinator, common, args);
 
 async function read(worker: Member, index: number) {
   const response = await fetch(`${await worker.url('S3')}/data/set/f-${index}`);
@@ -122,15 +43,6 @@ async function ownerPort(worker: Member, index: number): Promise<string> {
   const response = await fetch(`${await worker.url('REST')}/v1/node?path=file://${dataDir}/set/f-${index}`);
   const node = (await response.json()) as { readonly HttpServerPort: number };
   return String(node.HttpServerPort);
-}
-
-async function restPort(worker: Member): Promise<string> {
-  return new URL(await worker.url('REST')).port;
-}
-
-/** Resolves when it holds; the test's own time is the bound. */
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
 }
 
 const coordinator = start('coordinator', 'coordinator');
@@ -169,7 +81,7 @@ t.test('whichever worker is asked, the bytes are right and the owner has them', 
 t.test('a worker that is killed takes no read with it, and comes back as itself', async (t) => {
   const ports = await c.ports();
   const victims: number[] = [];
-  const portOfC = await restPort(c);
+  const portOfC = await c.restPort();
   for (let index = 0; index < fileCount; index++)
     if ((await ownerPort(a, index)) === portOfC) victims.push(index);
   t.ok(victims.length > 10);

@@ -9,6 +9,18 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '@alluxio-ts/common/clock';
 import { damageStore } from '../../packages/worker/test/page-store-damage.ts';
 import { killSizeBytes, killStore } from '../../packages/worker/test/page-store-kill.ts';
+import {
+  compactEtcd,
+  emptyCache,
+  emptyEtcd,
+  freezeOwner,
+  killCoordinator,
+  killEtcdLeader,
+  killInMidAnswer,
+  killWorkers,
+  splitRings,
+} from './cluster-faults.ts';
+import { BreakableCluster } from './cluster-load.ts';
 import { flipDirectly } from './direct-flips.ts';
 import { readThroughFullDisk } from './full-disk.ts';
 
@@ -26,12 +38,17 @@ const scenarios: Readonly<Record<string, (context: SoakContext) => Promise<strin
   damage,
   'direct-flips': (context) => flipDirectly({ ...context, count: context.scaled(10_000) }),
   'full-disk': (context) => readThroughFullDisk(context.dir),
+  cluster,
 };
 
 const killCount = 120;
 const killBatch = 10;
 const damageCount = 10_000;
 const damageBatch = 500;
+const clusterFileCount = 200;
+const workerKillCount = 100;
+const answerKillCount = 20;
+const splitOverwriteCount = 500;
 
 /** kill -9 at random moments while a process fills and evicts. */
 async function kill({ dir, report, scaled, seed }: SoakContext): Promise<string> {
@@ -69,6 +86,32 @@ async function damage({ dir, report, scaled, seed }: SoakContext): Promise<strin
     report(`${done + batch.count} of ${count} damages`);
   }
   return `${count} damages, pages read after each: ${JSON.stringify(totals)}, 0 wrong`;
+}
+
+/** One cluster, broken in every way in turn; etcd last, since what it lost stays lost. */
+async function cluster({ dir, report, scaled }: SoakContext): Promise<string> {
+  const broken = await BreakableCluster.start(dir, clusterFileCount);
+  const figures: string[] = [];
+  try {
+    for (const [name, run] of Object.entries({
+      'kill -9': () => killWorkers(broken, scaled(workerKillCount)),
+      'kill in mid-answer': () => killInMidAnswer(broken, scaled(answerKillCount)),
+      coordinator: () => killCoordinator(broken),
+      'two rings': () => splitRings(broken, scaled(splitOverwriteCount)),
+      'frozen owner': () => freezeOwner(broken),
+      'empty cache': () => emptyCache(broken),
+      'etcd leader': () => killEtcdLeader(broken),
+      'etcd compacted': () => compactEtcd(broken),
+      'etcd emptied': () => emptyEtcd(broken),
+    })) {
+      const said = await run();
+      figures.push(`${name}: ${said}`);
+      report(`${name}: ${said}`);
+    }
+  } finally {
+    await broken.stop();
+  }
+  return figures.join('\n          ');
 }
 
 async function main(): Promise<number> {

@@ -201,5 +201,13 @@ t.test('a mount that is only missing from a list is held, and one that the store
   await forgotten;
   await clock.pass(10 * holdMs);
   t.strictSame(paths(), ['/b'], 'a store that began anew takes nothing away');
+
+  for (const name of ['c', 'd', 'e', 'f']) await store.txn({ put: [putOf(name)] });
+  await clock.pass(10 * holdMs);
+  t.strictSame(
+    paths().toSorted(),
+    ['/b', '/c', '/d', '/e', '/f'],
+    'not when it has come as far again either',
+  );
   await watcher.close();
 });

@@ -1,5 +1,7 @@
 /** Three workers over one storage: whichever is asked, the owner caches, and nobody who dies takes a read with it. */
 
+import { once } from 'node:events';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { WorkerControlClient } from '@alluxio-ts/common/client/worker-control-client';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
@@ -29,12 +31,14 @@ class Trio {
   readonly #store = new MemoryKvStore({ clock: systemClock, random: systemRandom });
   /** Names owners by index, the first one first; the same for every file of that first letter. */
   owners: (ufsPath: string) => readonly number[] = () => [0];
+  /** Stands for every owner, when set. */
+  elsewhere: WorkerNetAddress | undefined;
 
   redirectsS3 = false;
 
   async start(t: Test, secrets: readonly string[] = [secret, secret, secret]): Promise<void> {
     const placement: Placement = {
-      ownersOf: (ufsPath) => this.owners(ufsPath).map((index) => this.#addressOf(index)),
+      ownersOf: (ufsPath) => this.owners(ufsPath).map((index) => this.elsewhere ?? this.#addressOf(index)),
     };
     const mount = { schema: 1 as const, path: '/m', ufsUri: 'mem://bucket', options: {} };
     await this.#store.txn({ put: [{ key: `${mountsPrefixOf('c')}m`, value: encodeMount(mount) }] });
@@ -231,21 +235,78 @@ t.test('an error of the owner is passed on and is no reason to go elsewhere', as
 });
 
 t.test(
-  'an owner that dies in mid-answer ends the answer, which is never completed by other bytes',
+  'what an owner that dies leaves of an answer comes from the storage, of the same version',
   async (t) => {
     await withTrio(t, async (trio) => {
-      await trio.memory.write('a', contentOf(5, 3 * pageSizeBytes), {});
+      const content = contentOf(5, 3 * pageSizeBytes);
+      await trio.memory.write('a', content, {});
       trio.owners = () => [1];
       const gate = trio.ufs.holdBody('a', 1000);
       const response = await fetch(trio.s3(0, '/m/a'));
       await gate.reached;
       const closed = trio.worker(1).close({ deadlineMs: 0 });
-      await t.rejects(response.arrayBuffer());
+      t.ok(Buffer.from(await response.arrayBuffer()).equals(content));
       gate.open();
       await closed;
     });
   },
 );
+
+t.test('an answer is never completed by bytes of another version', async (t) => {
+  await withTrio(t, async (trio) => {
+    await trio.memory.write('a', contentOf(5, 3 * pageSizeBytes), {});
+    trio.owners = () => [1];
+    const gate = trio.ufs.holdBody('a', 1000);
+    const response = await fetch(trio.s3(0, '/m/a'));
+    await gate.reached;
+    await trio.memory.write('a', contentOf(6, 3 * pageSizeBytes), {});
+    const closed = trio.worker(1).close({ deadlineMs: 0 });
+    await t.rejects(response.arrayBuffer());
+    gate.open();
+    await closed;
+  });
+});
+
+/** An owner of which the test decides what it answers. */
+async function standIn(t: Test, trio: Trio, answer: RequestListener): Promise<void> {
+  const server = createServer(answer).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as { readonly port: number };
+  trio.elsewhere = { ...trio.worker(1).address, HttpServerPort: port };
+}
+
+t.test('an owner that takes requests and shows no sign of life counts as gone', async (t) => {
+  await withTrio(t, async (trio) => {
+    const content = contentOf(9, 100);
+    await trio.memory.write('a', content, {});
+    await standIn(t, trio, () => undefined);
+    const begunMs = systemClock.monotonic();
+    const reads = await Promise.all(Array.from({ length: 100 }, () => get(trio.s3(0, '/m/a'))));
+    const tookMs = systemClock.monotonic() - begunMs;
+    t.ok(reads.every(({ bytes, cache }) => bytes.equals(content) && cache === 'bypass-owner-down'));
+    t.ok(tookMs < 5000, `${Math.round(tookMs)} ms`);
+  });
+});
+
+t.test('an owner that is slow to answer and lives is waited for', async (t) => {
+  await withTrio(t, async (trio) => {
+    const questionCountMin = 2;
+    let questionCount = 0;
+    let waiting: ServerResponse | undefined;
+    await standIn(t, trio, (request, response) => {
+      if (request.url !== '/v1/health') waiting = response;
+      else {
+        response.end();
+        if (++questionCount === questionCountMin) waiting?.end('late');
+      }
+    });
+    t.equal((await get(trio.s3(0, '/m/a'))).bytes.toString(), 'late');
+  });
+});
 
 t.test('a relayed request is answered where it arrives, even when the rings differ', async (t) => {
   await withTrio(t, async (trio) => {

@@ -2,8 +2,8 @@
  * Keeps the mount table equal to the mounts in the state store: lists once, then watches from the list's revision. When the store does not
  * answer, the table stays as it is and the watch begins anew after a pause: reads never wait for the control plane, and with a snapshot a start does not either.
  *
- * A mount goes by a delete event. One that is only missing from a later list stays for `departureHoldMs`, and as long as the store's revision is
- * lower than it was: a store that began anew has forgotten the mounts, nobody has removed them.
+ * A mount goes by a delete event. One that is only missing from a later list stays for `departureHoldMs`. One that is missing while the store's revision is
+ * lower than it was stays for as long as this process: a store that began anew has forgotten it, nobody has removed it, and its revision grows again.
  */
 
 import type { Clock } from '@alluxio-ts/common/clock';
@@ -47,6 +47,8 @@ export class MountWatcher {
   readonly #entries = new Map<string, KvEntry>();
   /** On the monotonic clock: since when a mount is missing from the lists. */
   readonly #missingSinceMs = new Map<string, number>();
+  /** Keys of mounts that a store that began anew does not know. */
+  readonly #forgotten = new Set<string>();
   #revision = 0;
   #running: Promise<void> = Promise.resolve();
 
@@ -102,8 +104,10 @@ export class MountWatcher {
       }
       const sinceMs = this.#missingSinceMs.get(key) ?? clock.monotonic();
       this.#missingSinceMs.set(key, sinceMs);
-      if (isForgetful || clock.monotonic() - sinceMs < departureHoldMs) {
-        logger.error({ key, isForgetful }, 'mount-missing-but-kept');
+      if (isForgetful) this.#forgotten.add(key);
+      const isForgotten = this.#forgotten.has(key);
+      if (isForgotten || clock.monotonic() - sinceMs < departureHoldMs) {
+        logger.error({ key, isForgetful: isForgotten }, 'mount-missing-but-kept');
       } else {
         this.#remove(key);
       }
@@ -158,6 +162,7 @@ export class MountWatcher {
   #set(entry: KvEntry): void {
     const { mounts, logger } = this.#options;
     this.#missingSinceMs.delete(entry.key);
+    this.#forgotten.delete(entry.key);
     const isSame = this.#entries.get(entry.key)?.value === entry.value;
     if (isSame) return;
     try {
@@ -177,6 +182,7 @@ export class MountWatcher {
   #remove(key: string): void {
     this.#entries.delete(key);
     this.#missingSinceMs.delete(key);
+    this.#forgotten.delete(key);
     const removed = this.#options.mounts.delete(`/${key.slice(this.#prefix.length)}`);
     if (removed) this.#options.logger.info({ path: removed.path }, 'mount-gone');
     this.#gone(removed);

@@ -74,7 +74,13 @@ const connectTimeoutMs = 500;
 const skipMs = 5000;
 /** Until the head of the owner's answer: the owner's own deadlines towards the under storage are shorter. */
 const headTimeoutMs = 120_000;
-const bodyTimeoutMs = 60_000;
+/** Between two pieces of it; what is missing is then read past the cache. */
+const bodyTimeoutMs = 10_000;
+/** A peer that leaves a read without an answer for so long is asked whether it lives: a slow storage lets it answer that, a frozen machine does not. */
+const silenceMs = 500;
+/** A peer that does not say in this time that it lives counts as gone. */
+const healthTimeoutMs = 1000;
+const healthTarget = '/v1/health';
 
 /** What of a request means something to the owner. */
 const forwardedHeaders = [
@@ -102,6 +108,10 @@ export class PeerRelay implements FileRouter {
   readonly #agent: Agent;
   /** On the monotonic clock, by `host:port`: until when a peer is left alone. Bounded by the number of peers. */
   readonly #skippedUntilMs = new Map<string, number>();
+  /** Apart from the reads, which may have taken all their connections. */
+  readonly #healthAgent = new Agent({ connections: 1, connect: { timeout: healthTimeoutMs } });
+  /** One question at a time to each peer, whoever waits for it. */
+  readonly #healthChecks = new Map<string, Promise<boolean>>();
 
   constructor(options: PeerRelayOptions) {
     this.#options = options;
@@ -132,8 +142,8 @@ export class PeerRelay implements FileRouter {
     return { kind: 'bypass' };
   }
 
-  close(): Promise<void> {
-    return this.#agent.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#agent.close(), this.#healthAgent.destroy()]);
   }
 
   #isSkipped(name: string): boolean {
@@ -144,7 +154,7 @@ export class PeerRelay implements FileRouter {
     return false;
   }
 
-  /** Undefined when the peer takes no connection, or resets it before the head of an answer. */
+  /** Undefined when the peer takes no connection, resets it before the head of an answer, or shows no sign of life. */
   async #ask(
     owner: WorkerNetAddress,
     request: TransportRequest,
@@ -160,13 +170,16 @@ export class PeerRelay implements FileRouter {
       const value = request.headers.get(name);
       if (value !== undefined) headers[name] = value;
     }
+    const silent = new AbortController();
+    const answered = new AbortController();
     try {
+      void this.#watchSilence(owner, silent, answered.signal);
       const response = await this.#agent.request({
         origin: `http://${owner.Host}:${owner.HttpServerPort}`,
         path: target,
         method: request.method === 'HEAD' ? 'HEAD' : 'GET',
         headers,
-        signal: request.signal,
+        signal: AbortSignal.any([request.signal, silent.signal]),
       });
       if (response.statusCode === 403 && response.headers[peerRefusedHeader] !== undefined) {
         response.body.on('error', () => undefined).resume();
@@ -177,10 +190,59 @@ export class PeerRelay implements FileRouter {
       }
       return answerOf(request, response);
     } catch (thrown) {
-      if (!isUnreachable(thrown)) throw asPeerError(owner, thrown, request.signal);
+      const isGone = silent.signal.aborted || isUnreachable(thrown);
+      if (request.signal.aborted || !isGone) throw asPeerError(owner, thrown, request.signal);
       this.#skippedUntilMs.set(nameOf(owner), clock.monotonic() + skipMs);
       logger.warn({ peer: nameOf(owner), requestId: request.requestId, error: thrown }, 'peer-skipped');
       return undefined;
+    } finally {
+      answered.abort();
+    }
+  }
+
+  /** Never fails. Aborts `silent` when the peer, asked again and again until it has `answered`, does not live. */
+  async #watchSilence(
+    owner: WorkerNetAddress,
+    silent: AbortController,
+    answered: AbortSignal,
+  ): Promise<void> {
+    const { clock } = this.#options;
+    do {
+      await clock.sleep(silenceMs, { signal: answered }).catch(() => undefined);
+      if (answered.aborted) return;
+    } while (await this.#lives(owner));
+    silent.abort(new AlluxioError('UfsTimeout', `${nameOf(owner)} shows no sign of life`));
+  }
+
+  #lives(owner: WorkerNetAddress): Promise<boolean> {
+    const name = nameOf(owner);
+    const running = this.#healthChecks.get(name);
+    if (running) return running;
+    const check = this.#checkHealth(name).finally(() => this.#healthChecks.delete(name));
+    this.#healthChecks.set(name, check);
+    return check;
+  }
+
+  /** Whatever the answer is, it is one. */
+  async #checkHealth(name: string): Promise<boolean> {
+    const over = new AbortController();
+    this.#options.clock.sleep(healthTimeoutMs, { signal: over.signal }).then(
+      () => over.abort(),
+      () => undefined,
+    );
+    try {
+      const { body } = await this.#healthAgent.request({
+        origin: `http://${name}`,
+        path: healthTarget,
+        method: 'GET',
+        signal: over.signal,
+      });
+      await body.dump();
+      return true;
+    } catch {
+      return false;
+    } finally {
+      over.abort();
     }
   }
 }
@@ -219,19 +281,29 @@ function bodyOf(request: TransportRequest, response: Dispatcher.ResponseData): B
     kind: 'parts',
     lengthBytes,
     next: async (offset) => {
-      // The owner's answer is one version from its first byte to its last; there is no second half to be had elsewhere.
+      // Where the rest is to be had is not known here (see `answerRouted`).
       if (isTaken)
         throw new AlluxioError('UfsUnavailable', `the owner's answer broke off at ${offset}`, {
           retry: 'never',
         });
       isTaken = true;
-      return { kind: 'stream', stream: response.body, lengthBytes };
+      return { kind: 'stream', stream: piecesOf(response.body, request.signal), lengthBytes };
     },
     close: () => {
       response.body.on('error', () => undefined);
       if (!response.body.readableEnded) response.body.destroy();
     },
   };
+}
+
+/** Fails like the body of a storage, so that the rest is asked for. */
+async function* piecesOf(stream: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  try {
+    yield* stream;
+  } catch (thrown) {
+    if (signal.aborted) throw thrown;
+    throw new AlluxioError('UfsUnavailable', "the owner's answer broke off", { cause: thrown });
+  }
 }
 
 /** Also one that takes this worker for a stranger: reads go on past the cache, and the log says why. */
