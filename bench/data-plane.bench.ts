@@ -13,8 +13,10 @@ import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
 import { LoadGenerator } from './load-generator.ts';
 import { machineBusySeconds, treeCpuSeconds } from './process-cpu.ts';
 import { type Measurement, median, workloadTable } from './results.ts';
+import { type RelayParts, startRelayingNginx, startRelayingWorker } from './relaying-servers.ts';
 import { type BenchServer, startNginx, startWorker } from './servers.ts';
-import { type Workload, objectSets, workloads } from './workloads.ts';
+import { startEtcdServer } from '../test/support/etcd-server.ts';
+import { type Workload, objectSets, relayed, workloads } from './workloads.ts';
 
 const help = `npm run bench [-- options]
 
@@ -79,11 +81,18 @@ async function main(): Promise<void> {
     process.once(signal, () => stopped.abort(new Error(`ended by ${signal}`)));
   }
   try {
-    const contentDir = join(dir, 'content');
-    mkdirSync(contentDir);
-    for (const objects of objectSets) load.makeObjects(contentDir, objects);
-    await startServers(dir, plan.transports, contentDir, servers);
-    const measured = await measureAll(plan, servers, load, stopped.signal);
+    const direct = plan.workloads.filter(({ isRelayed }) => !isRelayed);
+    const measured: Measurement[] = [];
+    if (direct.length > 0) {
+      const contentDir = join(dir, 'content');
+      mkdirSync(contentDir);
+      for (const objects of objectSets) load.makeObjects(contentDir, objects);
+      await startServers(dir, plan.transports, contentDir, servers);
+      measured.push(...(await measureAll({ ...plan, workloads: direct }, servers, load, stopped.signal)));
+      for (const server of servers.splice(0).toReversed()) await server.stop();
+    }
+    if (direct.length < plan.workloads.length)
+      measured.push(...(await measureRelayed(plan, dir, load, servers, stopped.signal)));
     report(plan, measured, { ...tools, loadBefore });
   } finally {
     for (const server of servers.toReversed()) await server.stop();
@@ -141,6 +150,32 @@ async function startServers(
         definitions: [`alluxio.worker.transport=${transport}`],
       }),
     );
+  }
+}
+
+/** What is started is added to `servers`; etcd ends here. */
+async function measureRelayed(
+  plan: Plan,
+  dir: string,
+  load: LoadGenerator,
+  servers: BenchServer[],
+  signal: AbortSignal,
+): Promise<readonly Measurement[]> {
+  const etcd = await startEtcdServer();
+  try {
+    const contentDir = join(dir, 'relayed');
+    mkdirSync(contentDir);
+    const etcdEndpoint = etcd.endpoints[0] ?? '';
+    const parts: RelayParts = { dir, contentDir, repositoryDir, etcdEndpoint, objects: relayed, load };
+    const relaying = [...(await startRelayingNginx(parts, servers))];
+    for (const transport of plan.transports)
+      relaying.push(await startRelayingWorker(transport, parts, servers));
+    const ofRelayed = plan.workloads.filter(({ isRelayed }) => isRelayed);
+    const measured = await measureAll({ ...plan, workloads: ofRelayed }, relaying, load, signal);
+    for (const server of servers.splice(0).toReversed()) await server.stop();
+    return measured;
+  } finally {
+    await etcd.stop();
   }
 }
 
@@ -205,7 +240,11 @@ Written by \`npm run bench\`; [README.md](README.md) says how it measures. Each 
 over the server's own, within a round, against the better of the two nginx configurations: more than 1 is better than nginx.
 `;
   const config = readFileSync(join(import.meta.dirname, 'nginx.conf.in'), 'utf8');
-  const peers = `## nginx.conf\n\n\`\`\`nginx\n${config}\`\`\`\n`;
+  const proxyConfig = readFileSync(join(import.meta.dirname, 'nginx-proxy.conf.in'), 'utf8');
+  const peers = [
+    `## nginx.conf\n\n\`\`\`nginx\n${config}\`\`\`\n`,
+    `## nginx.conf of the proxy in W5\n\n\`\`\`nginx\n${proxyConfig}\`\`\`\n`,
+  ].join('\n');
   writeFileSync(resultsFile, [intro, ...tables, machineText(plan, measured, facts), peers].join('\n'));
 }
 

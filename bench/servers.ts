@@ -16,12 +16,12 @@ export interface BenchServer {
   stop(): Promise<void>;
 }
 
-const serverCore = 0;
+export const serverCore = 0;
 const startDeadlineMs = 30_000;
 const pollMs = 50;
 
 /** As in production, but for the ports and the log of the start: at either level an answer writes no line. */
-const workerDefinitions = [
+export const workerDefinitions = [
   'alluxio.worker.rest.port=0',
   'alluxio.worker.http.server.port=0',
   'alluxio.worker.web.port=0',
@@ -29,33 +29,43 @@ const workerDefinitions = [
   'alluxio.log.level=warn',
 ] as const;
 
-export async function startNginx(options: {
+export function startNginx(options: {
   readonly name: string;
   readonly dir: string;
   readonly contentDir: string;
   readonly isNopushOn: boolean;
+  readonly core?: number;
 }): Promise<BenchServer> {
-  mkdirSync(options.dir, { recursive: true });
+  const { contentDir, isNopushOn } = options;
+  return startNginxWith('nginx.conf.in', { content: contentDir, nopush: isNopushOn ? 'on' : 'off' }, options);
+}
+
+/** nginx that passes all on to the server at a port. */
+export function startNginxProxy(options: {
+  readonly name: string;
+  readonly dir: string;
+  readonly upstreamPort: number;
+  readonly isBufferingOn: boolean;
+}): Promise<BenchServer> {
+  const { isBufferingOn, upstreamPort } = options;
+  const values = { upstream: String(upstreamPort), buffering: isBufferingOn ? 'on' : 'off' };
+  return startNginxWith('nginx-proxy.conf.in', values, options);
+}
+
+async function startNginxWith(
+  templateName: string,
+  values: Readonly<Record<string, string>>,
+  options: { readonly name: string; readonly dir: string; readonly core?: number },
+): Promise<BenchServer> {
+  const { core = serverCore, dir, name } = options;
+  mkdirSync(dir, { recursive: true });
   const port = await freePort();
-  const template = readFileSync(join(import.meta.dirname, 'nginx.conf.in'), 'utf8');
-  const config = fill(template, {
-    dir: options.dir,
-    user: userInfo().username,
-    content: options.contentDir,
-    nopush: options.isNopushOn ? 'on' : 'off',
-    port: String(port),
-  });
-  const configFile = join(options.dir, 'nginx.conf');
+  const template = readFileSync(join(import.meta.dirname, templateName), 'utf8');
+  const config = fill(template, { ...values, dir, user: userInfo().username, port: String(port) });
+  const configFile = join(dir, 'nginx.conf');
   writeFileSync(configFile, config);
-  const child = spawnPinned('nginx', [
-    '-p',
-    options.dir,
-    '-c',
-    configFile,
-    '-e',
-    join(options.dir, 'error.log'),
-  ]);
-  const server = serverOf(options.name, child, port);
+  const child = spawnPinned('nginx', ['-p', dir, '-c', configFile, '-e', join(dir, 'error.log')], core);
+  const server = serverOf(name, child, port);
   try {
     await whenListening(server, child);
   } catch (thrown) {
@@ -96,9 +106,9 @@ export async function startWorker(options: {
   }
 }
 
-function spawnPinned(command: string, args: readonly string[]): ChildProcess {
+export function spawnPinned(command: string, args: readonly string[], core = serverCore): ChildProcess {
   // taskset becomes the command, so the child's process id is the server's.
-  return spawn('taskset', ['-c', String(serverCore), command, ...args], {
+  return spawn('taskset', ['-c', String(core), command, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 }
@@ -107,7 +117,7 @@ function serverOf(name: string, child: ChildProcess, port: number): BenchServer 
   return { name, pid: child.pid ?? 0, port, folder: '/bench', stop: stopOf(child) };
 }
 
-function stopOf(child: ChildProcess): () => Promise<void> {
+export function stopOf(child: ChildProcess): () => Promise<void> {
   return async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exited = new Promise((resolve) => child.once('exit', resolve));
@@ -118,6 +128,12 @@ function stopOf(child: ChildProcess): () => Promise<void> {
 
 /** The port in the banner's line of the S3 API. */
 async function s3PortOf(child: ChildProcess): Promise<number> {
+  const line = await untilStdout(child, /^S3 API\s+http:\/\/\S+:\d+$/m);
+  return Number(/\d+$/.exec(line)?.[0]);
+}
+
+/** What of the output of a process matches first. */
+export async function untilStdout(child: ChildProcess, pattern: RegExp): Promise<string> {
   const signal = AbortSignal.timeout(startDeadlineMs);
   return new Promise((resolve, reject) => {
     let text = '';
@@ -125,8 +141,8 @@ async function s3PortOf(child: ChildProcess): Promise<number> {
     child.once('exit', (code) => reject(new Error(`the worker ended with ${code} before it had started`)));
     child.stdout?.on('data', (chunk: Buffer) => {
       text += chunk.toString();
-      const port = /^S3 API\s+http:\/\/\S+:(\d+)$/m.exec(text)?.[1];
-      if (port !== undefined) resolve(Number(port));
+      const found = pattern.exec(text)?.[0];
+      if (found !== undefined) resolve(found);
     });
   });
 }

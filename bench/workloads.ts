@@ -1,4 +1,4 @@
-/** What is asked for: the four workloads that the data plane is measured by. */
+/** What is asked for: the workloads that the data plane is measured by. */
 
 import { KIB, MIB } from '@alluxio-ts/common/units';
 
@@ -9,8 +9,10 @@ export interface ObjectSet {
 }
 
 export interface Workload {
-  readonly name: 'w1' | 'w2' | 'w3' | 'w4';
+  readonly name: 'w1' | 'w2' | 'w3' | 'w4' | 'w5';
   readonly title: string;
+  /** Whether the servers pass on what others have, instead of having it. */
+  readonly isRelayed: boolean;
   readonly objects: ObjectSet;
   /** Of each range, at a random multiple of it; 0 asks for whole objects. */
   readonly requestBytes: number;
@@ -23,12 +25,16 @@ const ranged: ObjectSet = { prefix: 'ranged', count: 64, sizeBytes: 4 * MIB };
 const whole: ObjectSet = { prefix: 'whole', count: 256, sizeBytes: MIB };
 const large: ObjectSet = { prefix: 'large', count: 1, sizeBytes: 64 * MIB };
 
+/** Few, so that a folder is soon found of which the asked worker owns none. */
+export const relayed: ObjectSet = { prefix: 'relayed', count: 16, sizeBytes: 4 * MIB };
+
 export const objectSets = [ranged, whole, large] as const;
 
 export const workloads: readonly Workload[] = [
   {
     name: 'w1',
     title: 'W1: 4 KiB ranges within 64 objects of 4 MiB, 16 connections',
+    isRelayed: false,
     objects: ranged,
     requestBytes: 4 * KIB,
     connectionCount: 16,
@@ -37,6 +43,7 @@ export const workloads: readonly Workload[] = [
   {
     name: 'w2',
     title: 'W2: 128 KiB ranges within 64 objects of 4 MiB, 16 connections',
+    isRelayed: false,
     objects: ranged,
     requestBytes: 128 * KIB,
     connectionCount: 16,
@@ -45,6 +52,7 @@ export const workloads: readonly Workload[] = [
   {
     name: 'w3',
     title: 'W3: whole objects of 1 MiB (256 of them), 16 connections',
+    isRelayed: false,
     objects: whole,
     requestBytes: 0,
     connectionCount: 16,
@@ -53,9 +61,20 @@ export const workloads: readonly Workload[] = [
   {
     name: 'w4',
     title: 'W4: one whole object of 64 MiB, 4 connections',
+    isRelayed: false,
     objects: large,
     requestBytes: 0,
     connectionCount: 4,
     verifyEvery: 20,
+  },
+  {
+    name: 'w5',
+    title:
+      'W5: 128 KiB ranges within 16 objects of 4 MiB that another server has, 16 connections; CPU of the one that passes them on',
+    isRelayed: true,
+    objects: relayed,
+    requestBytes: 128 * KIB,
+    connectionCount: 16,
+    verifyEvery: 100,
   },
 ];
