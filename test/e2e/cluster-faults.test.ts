@@ -12,7 +12,7 @@ import {
 } from '../soak/cluster-faults.ts';
 import { BreakableCluster } from '../soak/cluster-load.ts';
 
-const cluster = await BreakableCluster.start(t.testdir({}), 60);
+const cluster = await BreakableCluster.start(t.testdir({}), 60, { isTimed: false });
 t.teardown(() => cluster.stop());
 
 const promises: Readonly<Record<string, (given: BreakableCluster) => Promise<string>>> = {

@@ -90,7 +90,7 @@ async function damage({ dir, report, scaled, seed }: SoakContext): Promise<strin
 
 /** One cluster, broken in every way in turn; etcd last, since what it lost stays lost. */
 async function cluster({ dir, report, scaled }: SoakContext): Promise<string> {
-  const broken = await BreakableCluster.start(dir, clusterFileCount);
+  const broken = await BreakableCluster.start(dir, clusterFileCount, { isTimed: true });
   const figures: string[] = [];
   try {
     for (const [name, run] of Object.entries({
