@@ -31,7 +31,7 @@ function demandShortStalls(load: ReadLoad, maxMs: number): void {
 
 /** kill -9 of one worker after the other while another one is read through. */
 export async function killWorkers(cluster: BreakableCluster, count: number): Promise<string> {
-  const load = new ReadLoad(cluster, { through: [0] });
+  const load = new ReadLoad(cluster, { through: [0], laneCount: 2 });
   await load.more(cluster.fileCount);
   for (let round = 0; round < count; round++) {
     const victim = 1 + (round % 2);
@@ -120,7 +120,7 @@ export async function killEtcdLeader(cluster: BreakableCluster): Promise<string>
   const begunMs = systemClock.monotonic();
   let refusedCount = 0;
   for (let said = ''; !said.includes('/leaderless'); ) {
-    const { stdout, stderr } = await cluster.addMount('/leaderless');
+    const { stderr } = await cluster.addMount('/leaderless');
     if (stderr !== '') assert.match(stderr, /etcd/, 'only a state store that does not answer is a reason');
     if (stderr !== '') refusedCount++;
     said = (await cluster.command('mount', 'list')).stdout;
