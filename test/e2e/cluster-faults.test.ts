@@ -2,7 +2,6 @@
 
 import t from 'tap';
 import {
-  emptyCache,
   emptyEtcd,
   freezeOwner,
   killCoordinator,
@@ -21,7 +20,6 @@ const promises: Readonly<Record<string, (given: BreakableCluster) => Promise<str
   'reads go on without a coordinator, and it comes back with all mounts': killCoordinator,
   'two rings at once give no wrong byte': (given) => splitRings(given, 10),
   'a frozen owner delays reads of its files alone, and fails none': freezeOwner,
-  'a worker back with an empty cache fills by being read': emptyCache,
   'an etcd that was emptied costs no read, and all register again': emptyEtcd,
 };
 

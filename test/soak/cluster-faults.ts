@@ -32,7 +32,7 @@ function demandShortStalls(cluster: BreakableCluster, load: ReadLoad, maxMs: num
 
 /** kill -9 of one worker after the other while another one is read through. */
 export async function killWorkers(cluster: BreakableCluster, count: number): Promise<string> {
-  const load = new ReadLoad(cluster, { through: [0] });
+  const load = new ReadLoad(cluster, { through: [0], laneCount: 2 });
   await load.more(cluster.fileCount);
   for (let round = 0; round < count; round++) {
     const victim = 1 + (round % 2);

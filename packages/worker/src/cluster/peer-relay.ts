@@ -75,8 +75,8 @@ const skipMs = 5000;
 /** Until the head of the owner's answer: the owner's own deadlines towards the under storage are shorter. */
 const headTimeoutMs = 120_000;
 /** Between two pieces of it; what is missing is then read past the cache. */
-const bodyTimeoutMs = 10_000;
-/** A peer that leaves a read without an answer for so long is asked whether it lives: a slow storage lets it answer that, a frozen machine does not. */
+const bodyTimeoutMs = 60_000;
+/** A peer is asked so often, as long as an answer of it is on the way, whether it lives: a slow storage lets it answer that, a frozen machine does not. */
 const silenceMs = 500;
 /** A peer that does not say in this time that it lives counts as gone. */
 const healthTimeoutMs = 1000;
@@ -188,19 +188,19 @@ export class PeerRelay implements FileRouter {
           `${nameOf(owner)} does not know this worker: they need the same alluxio.cluster.secret.file, and clocks that agree`,
         );
       }
+      response.body.once('close', () => answered.abort());
       return answerOf(request, response);
     } catch (thrown) {
+      answered.abort();
       const isGone = silent.signal.aborted || isUnreachable(thrown);
       if (request.signal.aborted || !isGone) throw asPeerError(owner, thrown, request.signal);
       this.#skippedUntilMs.set(nameOf(owner), clock.monotonic() + skipMs);
       logger.warn({ peer: nameOf(owner), requestId: request.requestId, error: thrown }, 'peer-skipped');
       return undefined;
-    } finally {
-      answered.abort();
     }
   }
 
-  /** Never fails. Aborts `silent` when the peer, asked again and again until it has `answered`, does not live. */
+  /** Never fails. Aborts `silent` when the peer, asked again and again until all is `answered`, does not live. */
   async #watchSilence(
     owner: WorkerNetAddress,
     silent: AbortController,
