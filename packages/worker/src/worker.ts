@@ -4,7 +4,6 @@ import { mkdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
-import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
@@ -13,11 +12,7 @@ import { type WorkerNetAddress, workerNetAddress } from '@alluxio-ts/common/prot
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
 import type { MountUri } from '@alluxio-ts/common/ufs-path';
-import {
-  HotpathTransport,
-  hotpathTransportDefaults,
-  type TableAnswers,
-} from '@alluxio-ts/transport/hotpath-transport';
+import { HotpathTransport, hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
@@ -41,9 +36,9 @@ import { withPeerEntry } from './http/peer-entry.ts';
 import type { PageEvents } from './page-store/page-events.ts';
 import type { PageStore } from './page-store/page-store.ts';
 import { createRestSurface } from './rest/rest-surface.ts';
-import { createS3Surface, operationOf } from './s3/s3-surface.ts';
-import { parseS3Target } from './s3/s3-target.ts';
+import { createS3Surface } from './s3/s3-surface.ts';
 import { startWorkerWeb } from './web/worker-web.ts';
+import { cacheEvents, readGauges, recordAnswer, recordTableAnswers, statsOf } from './worker-observation.ts';
 
 export type TransportKind = 'plain' | 'hotpath';
 
@@ -335,18 +330,6 @@ function createRelay(cluster: ClusterParts, self: () => WorkerNetAddress, parts:
   });
 }
 
-function statsOf(pageStore: PageStore, metrics: Metrics, pageSizeBytes: number): WorkerStats {
-  const { capacityBytes, usedBytes, pageCount } = pageStore.stats();
-  return {
-    pageSizeBytes,
-    capacityBytes,
-    usedBytes,
-    pageCount,
-    hitBytes: metrics.totalOf('alluxio_cached_data_read_bytes_total'),
-    missBytes: metrics.totalOf('alluxio_missed_data_read_bytes_total'),
-  };
-}
-
 function createFillRunner(
   threadCount: number,
   parts: WorkerParts,
@@ -369,27 +352,6 @@ function createFillRunner(
   });
 }
 
-function cacheEvents(metrics: Metrics): ConstructorParameters<typeof FileCache>[0]['events'] {
-  return {
-    read: (outcome, lengthBytes) => {
-      metrics.add('alluxio_read_pages_total', { outcome }, 1);
-      const isHit = outcome === 'hit' || outcome === 'hit-stale' || outcome === 'hit-peer';
-      metrics.add(
-        isHit ? 'alluxio_cached_data_read_bytes_total' : 'alluxio_missed_data_read_bytes_total',
-        {},
-        lengthBytes,
-      );
-    },
-    looked: (wasChecked) => {
-      metrics.add(
-        wasChecked ? 'alluxio_metadata_cache_miss_calls_total' : 'alluxio_metadata_cache_hit_calls_total',
-        {},
-        1,
-      );
-    },
-  };
-}
-
 function createTransport(
   kind: TransportKind,
   parts: WorkerParts & { readonly slots: SlotPool; readonly logsAccess: boolean },
@@ -405,88 +367,6 @@ function createTransport(
   };
   if (kind === 'plain') return new PlainTransport(options);
   return new HotpathTransport({ ...options, ...hotpathTransportDefaults });
-}
-
-/** The table tells counts only: its answers are in no latency and in no access log. */
-function recordTableAnswers(answers: readonly TableAnswers[], metrics: Metrics): void {
-  for (const { bodyBytes, getCount, headCount, listener, notModifiedCount } of answers) {
-    metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind: 'get' }, getCount);
-    metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind: 'head' }, headCount);
-    metrics.add(
-      'alluxio_hotpath_answers_total',
-      { destination: listener, kind: 'not-modified' },
-      notModifiedCount,
-    );
-    metrics.add('alluxio_cached_data_read_bytes_total', {}, bodyBytes);
-    metrics.add('alluxio_data_throughput_bytes_total', { method: 'read', destination: listener }, bodyBytes);
-    metrics.add('alluxio_metadata_cache_hit_calls_total', {}, getCount + headCount + notModifiedCount);
-  }
-}
-
-function recordAnswer(
-  answered: AnsweredRequest,
-  parts: { readonly metrics: Metrics; readonly logger: Logger; readonly logsAccess: boolean },
-): void {
-  const { metrics, logger, logsAccess } = parts;
-  const isS3 = answered.listener === 's3';
-  const operation = isS3 ? s3OperationOf(answered) : restCallOf(answered.target);
-  const isSuccess = answered.isComplete && answered.status < 400;
-  metrics.observe(
-    isS3 ? 'alluxio_s3_api_call_latency_ms' : 'alluxio_rest_api_call_latency_ms',
-    { method: operation, success: String(isSuccess), status: String(answered.status) },
-    answered.durationMs,
-  );
-  metrics.add(
-    'alluxio_data_throughput_bytes_total',
-    { method: 'read', destination: answered.listener },
-    answered.sentBytes,
-  );
-  const fields = {
-    listener: answered.listener,
-    operation,
-    path: loggableTarget(answered.target),
-    status: answered.status,
-    bytes: answered.sentBytes,
-    durationMs: Math.round(answered.durationMs * 10) / 10,
-    outcome: answered.outcome,
-    isComplete: answered.isComplete,
-    requestId: answered.requestId,
-    remoteAddress: answered.remoteAddress,
-  };
-  if (logsAccess) logger.info(fields, 'access');
-  else logger.debug(fields, 'access');
-}
-
-function s3OperationOf(answered: AnsweredRequest): string {
-  try {
-    return operationOf(answered.method, parseS3Target(answered.target));
-  } catch {
-    return 'Unsupported';
-  }
-}
-
-/** Label values are ours, never the client's. */
-const restCalls = ['health', 'node', 'ufsInfo', 'files', 'info', 'chunk', 'range', 'head', 'tail', 'file'];
-
-function restCallOf(target: string): string {
-  const call = target.split(/[/?]/, 3)[2] ?? '';
-  return restCalls.includes(call) ? call : 'unknown';
-}
-
-function readGauges(
-  metrics: Metrics,
-  parts: { readonly pageStore: PageStore; readonly slots: SlotPool; readonly filler: PageFiller },
-): void {
-  const stats = parts.pageStore.stats();
-  metrics.set('alluxio_cached_storage_bytes', {}, stats.usedBytes);
-  metrics.set('alluxio_cached_capacity_bytes', {}, stats.capacityBytes);
-  metrics.set('alluxio_data_cached_pages', {}, stats.pageCount);
-  metrics.set('alluxio_data_cached_bytes', {}, stats.pageBytes);
-  metrics.raise('alluxio_page_store_corrupt_pages_total', stats.corruptCount);
-  metrics.raise('alluxio_cached_evicted_data_bytes_total', stats.evictedBytes);
-  metrics.set('alluxio_fills_running', {}, parts.filler.runningCount);
-  const usedSlots = parts.slots.slotCount - parts.slots.freeCount;
-  metrics.set('alluxio_direct_memory_used_bytes', {}, usedSlots * parts.slots.slotSizeBytes);
 }
 
 /** As alluxiofs reads them for its own fallback to the under storage. */
