@@ -108,7 +108,7 @@ if (isHotpathBuilt()) {
       t.match(await warm(read), { isFromTable: true });
       const mount = running.worker.mounts.get('/data');
       if (!mount) throw new Error('the mount is there');
-      running.worker.cache.files.forget(`${mount.uri.text}/a.txt`);
+      running.worker.cache.files.forget({ mount, key: 'a.txt', ufsPath: `${mount.uri.text}/a.txt` });
       t.match(await read(), { isFromTable: false, outcome: 'hit' }, 'the record went, the page stayed');
     });
   });

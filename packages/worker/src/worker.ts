@@ -9,6 +9,7 @@ import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import { type Mount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
 import { type WorkerNetAddress, workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+import type { FileKey } from '@alluxio-ts/common/page';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
 import type { MountUri } from '@alluxio-ts/common/ufs-path';
@@ -31,7 +32,9 @@ import { ThreadFillRunner } from './cache/thread-fill-runner.ts';
 import { KvListSnapshot } from './cluster/kv-list-snapshot.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
 import { ownEverything, PeerRelay } from './cluster/peer-relay.ts';
-import { FileRecordStore, fileRecordStoreDefaults } from './file-records/file-record-store.ts';
+import { FileRecordStore, fileRecordsMax } from './file-records/file-record-store.ts';
+import { type RecordPort, ThreadRecordPort } from './file-records/record-port.ts';
+import { RecordSweeper } from './file-records/record-sweeper.ts';
 import { withPeerEntry } from './http/peer-entry.ts';
 import type { PageEvents } from './page-store/page-events.ts';
 import type { PageStore } from './page-store/page-store.ts';
@@ -126,13 +129,9 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
   };
   try {
     await mkdir(options.metastoreDir, { recursive: true });
-    const records = new FileRecordStore({
-      ...fileRecordStoreDefaults,
-      path: join(options.metastoreDir, 'files.db'),
-      clock,
-      logger,
-    });
+    const records = new FileRecordStore({ port: openRecords(options.metastoreDir, logger), clock, logger });
     closers.push(() => records.close());
+    await records.start();
 
     const slots = new SlotPool({
       slotCount: Math.floor(options.directMemoryBytes / options.pageSizeBytes),
@@ -164,8 +163,16 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       rules,
       staleIfErrorMaxMs: options.staleIfErrorMaxMs,
       records,
-      onForgotten: (fileKey) => transport.drop({ kind: 'file', fileKey }),
+      onForgotten: (version) =>
+        transport.drop(version === 'all' ? { kind: 'all' } : { kind: 'file', fileKey: version }),
     });
+    const sweeper = new RecordSweeper({
+      records,
+      hasPages: ({ fileKey, pageCount }) => hasPages(pageStore, fileKey, pageCount),
+      pageSizeBytes: options.pageSizeBytes,
+      clock,
+    });
+    closers.push(() => sweeper.close());
     const mountOptions = new WeakMap<ServedMount, Readonly<Record<string, string>>>();
     const runner = createFillRunner(options.fillThreadCount, parts, slots, (mount) =>
       mountOptions.get(mount),
@@ -205,7 +212,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
         transport.drop({ kind: 'all' });
       },
       onGone: (mount) => {
-        files.forgetBelow(`${mount.uri.text}/`);
+        files.forgetMount(mount);
         runner.mountGone(mount);
         transport.drop({ kind: 'all' });
       },
@@ -303,6 +310,24 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
   }
 }
 
+function openRecords(metastoreDir: string, logger: Logger): RecordPort {
+  return new ThreadRecordPort({
+    threadFile: threadFileOf('record-thread'),
+    database: { path: join(metastoreDir, 'files.db'), recordsMax: fileRecordsMax },
+    logger,
+  });
+}
+
+/** A thread's file lies beside this one, and is as this one: TypeScript as it stands, or what a package carries. */
+function threadFileOf(name: string): string {
+  return fileURLToPath(new URL(`${name}${extname(import.meta.url)}`, import.meta.url));
+}
+
+function hasPages(store: PageStore, file: FileKey, pageCount: number): boolean {
+  for (let index = 0; index < pageCount; index++) if (store.has({ file, index })) return true;
+  return false;
+}
+
 /** As long as a lease: in that time a state store that was away shows again what it has. */
 const mountDepartureHoldMs = 10_000;
 
@@ -341,7 +366,7 @@ function createFillRunner(
   return new ThreadFillRunner({
     slots,
     threadCount,
-    threadFile: fileURLToPath(new URL(`fill-thread${extname(import.meta.url)}`, import.meta.url)),
+    threadFile: threadFileOf('fill-thread'),
     localAllowedRoots,
     environment,
     id: parts.random.uuid(),

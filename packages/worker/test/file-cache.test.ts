@@ -242,7 +242,7 @@ t.test('a refusal or a removal is never covered by a record', async (t) => {
     rig.clock.advance(maxAgeMs);
     rig.ufs.fail(new AlluxioError('UfsAccessDenied', 'no'), { operation: 'stat' });
     await t.rejects(rig.read('a'), { code: 'UfsAccessDenied' });
-    t.equal(rig.cache.files.peek('mem://bucket/prefix/a'), undefined);
+    t.equal(rig.cache.files.peek(rig.file('a')), undefined);
     await rig.read('a');
     await rig.memory.remove('a');
     rig.clock.advance(maxAgeMs);
@@ -287,7 +287,7 @@ t.test('freeing a file drops its pages and its record', async (t) => {
     await rig.memory.write('a', contentOf(17, pageSizeBytes + 5));
     await rig.read('a');
     await rig.filler.idle();
-    t.strictSame(rig.cache.free(rig.file('a')), {
+    t.strictSame(await rig.cache.free(rig.file('a')), {
       fileCount: 1,
       pageCount: 2,
       freedBytes: pageSizeBytes + 5,
@@ -313,11 +313,11 @@ t.test('records know a file by its id', async (t) => {
   await withRig(t, {}, async (rig) => {
     await rig.memory.write('a', contentOf(18, 5));
     const id = '8d6ce5b4f2c4c5c8d9ab1a35b0ed0d6a0f6e2a6c9ad1f5b5b3a4d8f2a6b0c1d2';
-    t.equal(rig.cache.files.pathOfId(id), undefined);
+    t.equal(await rig.cache.files.pathOfId(id), undefined);
     await rig.read('a');
     const { fileIdOf } = await import('@alluxio-ts/common/page');
-    t.equal(rig.cache.files.pathOfId(fileIdOf('mem://bucket/prefix/a')), 'mem://bucket/prefix/a');
-    rig.records.flush();
-    t.equal(rig.cache.files.pathOfId(fileIdOf('mem://bucket/prefix/a')), 'mem://bucket/prefix/a');
+    t.equal(await rig.cache.files.pathOfId(fileIdOf('mem://bucket/prefix/a')), 'mem://bucket/prefix/a');
+    await rig.records.flush();
+    t.equal(await rig.cache.files.pathOfId(fileIdOf('mem://bucket/prefix/a')), 'mem://bucket/prefix/a');
   });
 });

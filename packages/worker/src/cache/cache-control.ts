@@ -19,7 +19,7 @@ export class CacheControl {
    */
   async free(path: string): Promise<Freed> {
     const { mount, key } = findPath(path, this.#mounts);
-    const one = key === '' ? nothing : this.#cache.free(fileNameOf(mount, key));
+    const one = key === '' ? nothing : await this.#cache.free(fileNameOf(mount, key));
     const below = await this.#cache.freeBelow(mount, key);
     return {
       fileCount: one.fileCount + below.fileCount,

@@ -14,9 +14,9 @@ import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { FileStatus, ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore } from '../page-store/page-store.ts';
 import type { CacheRules } from './cache-rules.ts';
-import type { BypassOutcome, FileRecord, FileTable, FoundFile } from './file-table.ts';
+import type { FileRecord } from '../file-records/file-record.ts';
+import type { BypassOutcome, FileTable, FoundFile } from './file-table.ts';
 import type { FileName, ServedMount } from './mount-table.ts';
-import { fileNameOf } from './mount-table.ts';
 import type { Fill, PageFiller } from './page-filler.ts';
 
 /** While one page is sent, so many of the answer's next ones are fetched: enough that the under storage never waits for the client. */
@@ -130,42 +130,42 @@ export class FileCache {
   }
 
   /** Forgets the file and drops the pages of its known version. */
-  free(file: FileName): Freed {
+  async free(file: FileName): Promise<Freed> {
     const { files } = this.#options;
-    const record = files.peek(file.ufsPath) ?? files.recall(file);
-    files.forget(file.ufsPath);
+    const record = files.peek(file) ?? (await files.recall(file));
+    files.forget(file);
     const dropped = record ? this.#dropPages(record) : { pageCount: 0, freedBytes: 0 };
     return { fileCount: record ? 1 : 0, ...dropped };
   }
 
   /** The same for every known file below a directory of the mount; '' is the whole mount. */
   async freeBelow(mount: ServedMount, directory: string): Promise<Freed> {
+    const { files } = this.#options;
     const prefix = directory === '' ? '' : `${directory}/`;
     let fileCount = 0;
     let pageCount = 0;
     let freedBytes = 0;
-    for (const record of this.#options.files.below(mount, prefix)) {
+    for await (const known of files.below(mount, prefix)) {
       fileCount++;
-      const dropped = this.#dropPages(record);
+      files.forget(known.file);
+      const dropped = this.#dropPages(known);
       pageCount += dropped.pageCount;
       freedBytes += dropped.freedBytes;
       // Readers go on meanwhile.
       if (fileCount % freeBatchFiles === 0) await nextTurn();
     }
-    this.#options.files.forgetBelow(fileNameOf(mount, prefix).ufsPath);
     return { fileCount, pageCount, freedBytes };
   }
 
   /** Forgets every file and drops every page, those of earlier versions and of mounts that went too. */
   async freeAll(): Promise<Freed> {
-    const fileCount = this.#options.files.forgetAll();
+    const fileCount = await this.#options.files.forgetAll();
     const { pageCount, pageBytes } = await this.#options.store.removeAll('freed');
     return { fileCount, pageCount, freedBytes: pageBytes };
   }
 
-  #dropPages(record: FileRecord): Omit<Freed, 'fileCount'> {
+  #dropPages({ fileKey, status }: Pick<FileRecord, 'fileKey' | 'status'>): Omit<Freed, 'fileCount'> {
     const { store, pageSizeBytes } = this.#options;
-    const { fileKey, status } = record;
     let pageCount = 0;
     let freedBytes = 0;
     if (!fileKey) return { pageCount, freedBytes };
@@ -255,7 +255,7 @@ class FileReader {
     } catch (thrown) {
       // What the under storage no longer has is not believed any longer, by this reader or the next.
       if (hasErrorCode(thrown, 'VersionChanged', 'FileNotFound', 'UfsAccessDenied')) {
-        this.#cache.files.forget(this.#options.file.ufsPath);
+        this.#cache.files.forget(this.#options.file);
       }
       throw thrown;
     }

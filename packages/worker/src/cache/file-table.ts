@@ -12,17 +12,18 @@ import { fileKeyOf } from '@alluxio-ts/common/page';
 import { SingleFlight } from '@alluxio-ts/common/single-flight';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { LRUCache } from 'lru-cache';
+import { FileIndex, type ScopedPath } from '../file-records/file-index.ts';
+import { type FileRecord, isSameFileKey } from '../file-records/file-record.ts';
 import type { FileRecordStore } from '../file-records/file-record-store.ts';
 import type { CacheRules } from './cache-rules.ts';
 import type { FileName, ServedMount } from './mount-table.ts';
 import { fileNameOf } from './mount-table.ts';
 
-export interface FileRecord {
+/** A file that the store knows, whether or not its record is still believed. */
+export interface KnownFile {
+  readonly file: FileName;
   readonly status: FileStatus;
-  /** Names the pages of this version; undefined when the file has no version, so that nothing of it may be kept. */
   readonly fileKey: FileKey | undefined;
-  /** On the monotonic clock: when the under storage last confirmed this version. */
-  readonly checkedAtMs: number;
 }
 
 export interface FoundFile {
@@ -45,14 +46,23 @@ export interface FileTableOptions {
   readonly staleIfErrorMaxMs: number;
   /** How long "there is no such file" is remembered. */
   readonly negativeAgeMs: number;
-  /** Records in memory; the store behind has its own bound. */
-  readonly recordsMax: number;
+  /** Files in memory, some 90 bytes each; the store behind has its own bound. */
+  readonly filesMax: number;
+  /** Of those, so many with user metadata or long headers, each of which takes an object. */
+  readonly oddFilesMax: number;
+  /** Files that are known to be absent. */
+  readonly absentMax: number;
   readonly records: FileRecordStore;
-  /** Told of a version whose record memory no longer holds: another one took its place, it was forgotten, or there was no room. */
-  readonly onForgotten?: (fileKey: FileKey) => void;
+  /** Told of a version whose record memory no longer holds: another one took its place, it was forgotten, or there was no room. `all`: none of them. */
+  readonly onForgotten?: (version: FileKey | 'all') => void;
 }
 
-export const fileTableDefaults = { negativeAgeMs: 1000, recordsMax: 200_000 } as const;
+export const fileTableDefaults = {
+  negativeAgeMs: 1000,
+  filesMax: 10_000_000,
+  oddFilesMax: 50_000,
+  absentMax: 10_000,
+} as const;
 
 /** How long a re-check may take when there is a record that can stand in. */
 const recheckDeadlineMs = 5000;
@@ -60,30 +70,32 @@ const recheckDeadlineMs = 5000;
 /** After a failed check, records of the same mount stand in for so long before the under storage is asked again. */
 const failedPauseMs = 1000;
 
-/** A record, or since when the file is known to be absent. */
-type Known = FileRecord | { readonly absentSinceMs: number };
-
 export class FileTable {
   readonly #options: FileTableOptions;
-  readonly #known: LRUCache<string, Known>;
+  readonly #known: FileIndex;
+  /** Since when a file is known to be absent, by its UFS path. */
+  readonly #absent: LRUCache<string, number>;
+  /** Two mounts of one storage know nothing of each other's files: their credentials differ. */
+  readonly #scopes = new WeakMap<ServedMount, number>();
+  #scopeNext = 1;
   readonly #failedAtMs = new WeakMap<ServedMount, number>();
   #distrustedAtMs = Number.NEGATIVE_INFINITY;
+  /** How often something was forgotten: what was read from the store before that is not believed. */
+  #forgetCount = 0;
   readonly #passing = new SingleFlight<string, FileStatus | undefined>();
+  readonly #recalls = new SingleFlight<string, FileRecord | undefined>();
   readonly #checks = new SingleFlight<string, FileRecord | undefined>();
 
   constructor(options: FileTableOptions) {
     this.#options = options;
-    this.#known = new LRUCache({
-      max: options.recordsMax,
-      dispose: (known, _, reason) => {
-        // A newer record of the same version changes nothing; `#know` tells of one of another.
-        if (reason !== 'set') this.#tellForgotten(known);
-      },
-    });
+    const { absentMax, filesMax, oddFilesMax, onForgotten } = options;
+    this.#known = new FileIndex({ filesMax, oddFilesMax, onDropped: onForgotten });
+    this.#absent = new LRUCache({ max: absentMax });
   }
 
-  get recordCount(): number {
-    return this.#known.size;
+  /** Files in memory. */
+  get fileCount(): number {
+    return this.#known.count;
   }
 
   /**
@@ -94,15 +106,15 @@ export class FileTable {
     file: FileName,
     options: { readonly mustCheck?: boolean } = {},
   ): Promise<FoundFile | undefined> {
-    const known = this.#known.get(file.ufsPath) ?? this.recall(file);
-    const now = this.#options.clock.monotonic();
-    if (known && !options.mustCheck) {
-      if ('absentSinceMs' in known) {
-        if (now - known.absentSinceMs < this.#options.negativeAgeMs) return undefined;
-      } else if (this.#isFresh(known, now - known.checkedAtMs, file)) {
+    if (!options.mustCheck) {
+      if (this.#isAbsent(file)) return undefined;
+      const known = this.peek(file) ?? (await this.recall(file));
+      const ageMs = this.#options.clock.monotonic() - (known?.checkedAtMs ?? 0);
+      if (known && this.#isFresh(known, ageMs, file)) {
         return { record: known, isStale: false, wasChecked: false };
       }
     }
+    const now = this.#options.clock.monotonic();
     const standIn = options.mustCheck ? undefined : this.#standInFor(file);
     if (standIn && now - (this.#failedAtMs.get(file.mount) ?? -Infinity) < failedPauseMs) {
       return { record: standIn, isStale: true, wasChecked: false };
@@ -138,60 +150,65 @@ export class FileTable {
     this.#distrustedAtMs = this.#options.clock.monotonic();
   }
 
+  #isAbsent(file: FileName): boolean {
+    const sinceMs = this.#absent.get(file.ufsPath);
+    return sinceMs !== undefined && this.#options.clock.monotonic() - sinceMs < this.#options.negativeAgeMs;
+  }
+
   #isFresh(record: FileRecord, ageMs: number, file: FileName): boolean {
     const maxAgeMs = this.#maxAgeOf(file);
     if (maxAgeMs === Number.POSITIVE_INFINITY) return true;
     return ageMs < maxAgeMs && record.checkedAtMs > this.#distrustedAtMs;
   }
 
-  /** The record as it is known now, without asking anyone. */
-  peek(ufsPath: string): FileRecord | undefined {
-    const known = this.#known.peek(ufsPath);
-    return known && 'status' in known ? known : undefined;
+  /** The record as memory has it, without asking anyone. */
+  peek(file: FileName): FileRecord | undefined {
+    return this.#known.get(this.#scoped(file));
   }
 
-  /** On the monotonic clock: until when a lookup would give this very record without asking anyone; undefined when it would give another, or ask. */
+  /** On the monotonic clock: until when a lookup would give this very version without asking anyone; undefined when it would give another, or ask. */
   freshUntilMs(file: FileName, record: FileRecord): number | undefined {
-    const untilMs = record.checkedAtMs + this.#maxAgeOf(file);
-    const isFresh = this.peek(file.ufsPath) === record && this.#options.clock.monotonic() < untilMs;
-    return isFresh ? untilMs : undefined;
+    const known = this.peek(file);
+    if (!known || !isSameFileKey(known.fileKey, record.fileKey)) return undefined;
+    const ageMs = this.#options.clock.monotonic() - known.checkedAtMs;
+    return this.#isFresh(known, ageMs, file) ? known.checkedAtMs + this.#maxAgeOf(file) : undefined;
   }
 
   /** The path of a file that was looked up here, by its id on the wire; undefined for one that was not. */
-  pathOfId(fileId: string): string | undefined {
+  pathOfId(fileId: string): Promise<string | undefined> {
     return this.#options.records.pathOfId(fileId);
   }
 
-  forget(ufsPath: string): void {
-    this.#known.delete(ufsPath);
-    this.#options.records.remove(ufsPath);
+  forget(file: FileName): void {
+    this.#forgetCount++;
+    this.#known.delete(this.#scoped(file));
+    this.#options.records.remove(file.ufsPath);
   }
 
-  /** Every file that is known below a mount and whose key begins so, in no order. What memory alone knows is in the store too. */
-  *below(mount: ServedMount, keyPrefix: string): Generator<FileRecord> {
-    for (const stored of this.#options.records.below(fileNameOf(mount, keyPrefix).ufsPath)) {
-      const file = fileNameOf(mount, stored.status.key);
-      yield { status: stored.status, fileKey: this.fileKeyOf(file, stored.status), checkedAtMs: 0 };
+  /** Every file that is known below a mount and whose key begins so, in no order. */
+  async *below(mount: ServedMount, keyPrefix: string): AsyncGenerator<KnownFile> {
+    for await (const { status } of this.#options.records.below(fileNameOf(mount, keyPrefix).ufsPath)) {
+      const file = fileNameOf(mount, status.key);
+      yield { file, status, fileKey: this.fileKeyOf(file, status) };
     }
   }
 
-  /** Forgets every file whose UFS path begins so; for `cache free` and for a mount that went. Gives how many. */
-  forgetBelow(ufsPathPrefix: string): number {
-    let count = 0;
-    for (const ufsPath of this.#known.keys()) {
-      if (!ufsPath.startsWith(ufsPathPrefix)) continue;
-      this.#known.delete(ufsPath);
-      count++;
-    }
-    this.#options.records.removeBelow(ufsPathPrefix);
-    return count;
+  /** Forgets every file below a mount that went. */
+  forgetMount(mount: ServedMount): void {
+    this.#forgetCount++;
+    // What memory holds in its scope is never asked for again.
+    this.#scopes.delete(mount);
+    void this.#options.records.removeBelow(fileNameOf(mount, '').ufsPath);
   }
 
   /** Forgets every file; gives how many were known. */
-  forgetAll(): number {
-    const count = this.#options.records.recordCount;
+  async forgetAll(): Promise<number> {
+    const { onForgotten, records } = this.#options;
+    const count = await records.count();
+    this.#forgetCount++;
     this.#known.clear();
-    this.#options.records.removeBelow('');
+    onForgotten?.('all');
+    await records.removeBelow('');
     return count;
   }
 
@@ -208,32 +225,25 @@ export class FileTable {
   async #check(file: FileName): Promise<FileRecord | undefined> {
     // The age counts from before the question: the answer may be as old as that.
     const askedAtMs = this.#options.clock.monotonic();
+    const forgetCount = this.#forgetCount;
     let status: FileStatus | undefined;
     try {
       status = await file.mount.ufs.stat(file.key);
     } catch (thrown) {
-      if (hasErrorCode(thrown, 'UfsAccessDenied', 'AccessDenied')) this.forget(file.ufsPath);
+      if (hasErrorCode(thrown, 'UfsAccessDenied', 'AccessDenied')) this.forget(file);
       throw thrown;
     }
     if (!status) {
-      this.forget(file.ufsPath);
-      this.#know(file.ufsPath, { absentSinceMs: askedAtMs });
+      this.forget(file);
+      this.#absent.set(file.ufsPath, askedAtMs);
       return undefined;
     }
     const record = { status, fileKey: this.fileKeyOf(file, status), checkedAtMs: askedAtMs };
-    this.#know(file.ufsPath, record);
-    this.#remember(file, record);
+    this.#absent.delete(file.ufsPath);
+    this.#known.set(this.#scoped(file), record);
+    // What was forgotten meanwhile may be this file, by a mount that went: memory keeps them apart, the store does not.
+    if (forgetCount === this.#forgetCount) this.#remember(file, record);
     return record;
-  }
-
-  #know(ufsPath: string, known: Known): void {
-    const before = this.#known.peek(ufsPath);
-    this.#known.set(ufsPath, known);
-    if (before && !isSameVersion(before, known)) this.#tellForgotten(before);
-  }
-
-  #tellForgotten(known: Known): void {
-    if ('status' in known && known.fileKey) this.#options.onForgotten?.(known.fileKey);
   }
 
   #remember(file: FileName, record: FileRecord): void {
@@ -242,18 +252,34 @@ export class FileTable {
     records.put({ ufsPath: file.ufsPath, status: record.status, checkedAtMs: clock.now() - ageMs });
   }
 
-  /** A record of an earlier run, or one that memory had no room for. Where the wall clock went back since, its age is unknown and it is asked for again. */
-  recall(file: FileName): FileRecord | undefined {
+  /** A record of an earlier run, or one that memory had no room for. */
+  recall(file: FileName): Promise<FileRecord | undefined> {
+    return this.#recalls.run(file.ufsPath, () => this.#recall(file));
+  }
+
+  /** Where the wall clock went back since, a record's age is unknown and it is asked for again. */
+  async #recall(file: FileName): Promise<FileRecord | undefined> {
     const { clock, records } = this.#options;
-    const stored = records.get(file.ufsPath);
-    if (!stored) return undefined;
+    const forgetCount = this.#forgetCount;
+    const stored = await records.get(file.ufsPath);
+    const known = this.peek(file);
+    if (known || !stored || forgetCount !== this.#forgetCount) return known;
     const ageMs = clock.now() - stored.checkedAtMs;
     const maxAgeMs = this.#maxAgeOf(file);
     const isAgeKnown = ageMs >= 0 || maxAgeMs === Number.POSITIVE_INFINITY;
     const checkedAtMs = clock.monotonic() - (isAgeKnown ? Math.max(0, ageMs) : maxAgeMs);
     const record = { status: stored.status, fileKey: this.fileKeyOf(file, stored.status), checkedAtMs };
-    this.#know(file.ufsPath, record);
+    this.#known.set(this.#scoped(file), record);
     return record;
+  }
+
+  #scoped(file: FileName): ScopedPath {
+    let scope = this.#scopes.get(file.mount);
+    if (scope === undefined) {
+      scope = this.#scopeNext++;
+      this.#scopes.set(file.mount, scope);
+    }
+    return { scope, ufsPath: file.ufsPath, key: file.key };
   }
 
   #maxAgeOf(file: FileName): number {
@@ -262,7 +288,7 @@ export class FileTable {
 
   /** The record that may be served when the under storage cannot say what it has. */
   #standInFor(file: FileName): FileRecord | undefined {
-    const record = this.peek(file.ufsPath);
+    const record = this.peek(file);
     if (!record) return undefined;
     const ageMs = this.#options.clock.monotonic() - record.checkedAtMs;
     return ageMs < this.#maxAgeOf(file) + this.#options.staleIfErrorMaxMs ? record : undefined;
@@ -288,12 +314,6 @@ export class FileTable {
       deadline.catch(() => undefined);
     }
   }
-}
-
-function isSameVersion(one: Known, other: Known): boolean {
-  if (!('status' in one && 'status' in other && one.fileKey && other.fileKey)) return false;
-  const { a, b, c } = one.fileKey;
-  return other.fileKey.a === a && other.fileKey.b === b && other.fileKey.c === c;
 }
 
 function mayStandIn(thrown: unknown): boolean {

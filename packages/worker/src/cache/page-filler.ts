@@ -12,7 +12,7 @@ import type { PageId } from '@alluxio-ts/common/page';
 import { blockSizeBytes, pageLengthOf } from '@alluxio-ts/common/page';
 import type { SlotLease, SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { PageStore, PageWriter } from '../page-store/page-store.ts';
-import type { FileRecord } from './file-table.ts';
+import type { FileRecord } from '../file-records/file-record.ts';
 import type { FillRunner } from './fill-runner.ts';
 import type { FileName } from './mount-table.ts';
 

@@ -1,19 +1,24 @@
 /**
  * What is known of files, on disk, so that a restart finds the versions of its pages without asking the under storage, also when that is down.
  *
- * It may lose anything: writes are gathered and go to SQLite in one transaction now and then, and a damaged database is begun anew. What it
- * gives was once confirmed by the under storage, with the time at which it was.
+ * It may lose anything: whoever finds nothing asks the under storage. So a database that fails is emptied, and one that is silent is left alone; no read waits for
+ * it longer than a second. Changes are gathered and go to the database together now and then, before the next read at the latest.
  */
 
-import { createHash } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
-import type { StatementSync } from 'node:sqlite';
 import type { Clock } from '@alluxio-ts/common/clock';
-import type { Logger } from '@alluxio-ts/common/logger';
+import { describeError, type Logger } from '@alluxio-ts/common/logger';
 import { parseJson } from '@alluxio-ts/common/parse-json';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { z } from 'zod';
+import type { RecordCallName, RecordCalls } from './record-calls.ts';
+import {
+  type OldFiles,
+  type OldRange,
+  pageRows,
+  type RecordChange,
+  type RecordRow,
+} from './record-database.ts';
+import type { RecordPort } from './record-port.ts';
 
 export interface StoredRecord {
   readonly ufsPath: string;
@@ -23,22 +28,26 @@ export interface StoredRecord {
 }
 
 export interface FileRecordStoreOptions {
-  /** The database's file, or `:memory:`. */
-  readonly path: string;
-  /** Over it, the records that were confirmed longest ago go. */
-  readonly recordsMax: number;
+  /** The store's from now on: it closes it. */
+  readonly port: RecordPort;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-export const fileRecordStoreDefaults = { recordsMax: 10_000_000 } as const;
+/** In the database; 400 bytes each for paths of 60. */
+export const fileRecordsMax = 10_000_000;
 
 const flushPauseMs = 200;
-/** So many writes wait at most; one more is flushed at once. */
-const pendingMax = 2000;
-/** What goes at once when the bound is reached: a hundredth, so that it happens seldom. */
-const dropFraction = 0.01;
-const schemaVersion = 1;
+/** So many changes go to the database at once. */
+const batchChanges = 1000;
+/** So many wait at most, sent or not; over it new records are not kept. */
+const changesMax = 50_000;
+/** So many reads are under way at most; one more finds nothing. */
+const readsMax = 1000;
+/** A read that takes longer finds nothing, and until the database answers again, no other begins. */
+const readDeadlineMs = 1000;
+const beginAnewPauseMs = 10_000;
+const closeDeadlineMs = 10_000;
 
 const statusSchema = z.object({
   key: z.string(),
@@ -57,206 +66,198 @@ const statusSchema = z.object({
   }),
 });
 
-interface Statements {
-  readonly get: StatementSync;
-  readonly pathOfId: StatementSync;
-  readonly put: StatementSync;
-  readonly remove: StatementSync;
-  readonly below: StatementSync;
-  readonly removeBelow: StatementSync;
-  readonly count: StatementSync;
-  readonly removeOldest: StatementSync;
-}
-
 export class FileRecordStore {
   readonly #options: FileRecordStoreOptions;
-  readonly #database: DatabaseSync;
-  readonly #statements: Statements;
-  /** Not yet in the database; undefined stands for a removal. */
-  readonly #pending = new Map<string, StoredRecord | undefined>();
   readonly #stop = new AbortController();
-  #writesSinceCount = 0;
+  #changes: RecordChange[] = [];
+  #sentCount = 0;
+  #readCount = 0;
+  /** Since a call failed, and until the database is empty: nothing of it is believed. */
+  #isFaulty = false;
+  #isSilent = false;
   #flushing: Promise<void> | undefined;
 
   constructor(options: FileRecordStoreOptions) {
     this.#options = options;
-    this.#database = openDatabase(options);
-    this.#statements = prepare(this.#database);
   }
 
-  get(ufsPath: string): StoredRecord | undefined {
-    if (this.#pending.has(ufsPath)) return this.#pending.get(ufsPath);
-    const row = this.#statements.get.get(idOf(ufsPath));
-    if (row?.['ufs_path'] !== ufsPath) return undefined;
-    const status = parseStatus(row['status']);
-    return status && { ufsPath, status, checkedAtMs: numberOf(row, 'checked_at_ms') };
+  /** Resolves when the database is open; fails when it cannot be. */
+  async start(): Promise<void> {
+    const fault = await this.#options.port.call('fault', undefined);
+    if (fault !== undefined) this.#options.logger.warn({ error: fault }, 'file-records-begun-anew');
+  }
+
+  /** Undefined as well when the database fails or is silent. */
+  async get(ufsPath: string): Promise<StoredRecord | undefined> {
+    const row = await this.#read('get', ufsPath);
+    return row && recordOf(row);
   }
 
   /** The path whose sha256 in hex is `fileId`. */
-  pathOfId(fileId: string): string | undefined {
-    if (!/^[0-9a-f]{64}$/.test(fileId)) return undefined;
-    const id = Buffer.from(fileId, 'hex');
-    for (const [ufsPath, record] of this.#pending) {
-      if (record && idOf(ufsPath).equals(id)) return ufsPath;
-    }
-    const path = this.#statements.pathOfId.get(id)?.['ufs_path'];
-    return typeof path === 'string' ? path : undefined;
+  async pathOfId(fileId: string): Promise<string | undefined> {
+    return /^[0-9a-f]{64}$/.test(fileId) ? this.#read('pathOfId', fileId) : undefined;
   }
 
-  put(record: StoredRecord): void {
-    this.#change(record.ufsPath, record);
+  put({ checkedAtMs, status, ufsPath }: StoredRecord): void {
+    if (this.#isFaulty || this.#changes.length + this.#sentCount >= changesMax) return;
+    this.#change({ ufsPath, row: { ufsPath, status: JSON.stringify(status), checkedAtMs } });
   }
 
   remove(ufsPath: string): void {
-    this.#change(ufsPath, undefined);
+    if (this.#isFaulty) return;
+    if (this.#changes.length + this.#sentCount < changesMax) this.#change({ ufsPath });
+    else this.#distrust(new Error(`${changesMax} changes wait to be written`));
   }
 
-  /** Every record whose path begins so. Reads the whole table. */
-  *below(ufsPathPrefix: string): Generator<StoredRecord> {
-    this.flush();
-    for (const row of this.#statements.below.iterate(ufsPathPrefix, ufsPathPrefix)) {
-      const status = parseStatus(row['status']);
-      const ufsPath = row['ufs_path'];
-      if (status && typeof ufsPath === 'string') {
-        yield { ufsPath, status, checkedAtMs: numberOf(row, 'checked_at_ms') };
+  /** Every record whose path begins so. Fails when the database does. */
+  async *below(ufsPathPrefix: string): AsyncGenerator<StoredRecord> {
+    await this.flush();
+    for (let after: string | undefined; ; ) {
+      const rows = await this.#options.port.call('page', { ufsPathPrefix, after });
+      for (const row of rows) {
+        const record = recordOf(row);
+        if (record) yield record;
       }
+      if (rows.length < pageRows) return;
+      after = rows.at(-1)?.ufsPath;
     }
   }
 
-  /** Removes every record whose path begins so. Reads the whole table. */
-  removeBelow(ufsPathPrefix: string): void {
-    this.flush();
-    this.#statements.removeBelow.run(ufsPathPrefix, ufsPathPrefix);
+  /** Removes every record whose path begins so: reads that follow find none of them. Resolves when it is done. */
+  async removeBelow(ufsPathPrefix: string): Promise<void> {
+    void this.flush();
+    await this.#options.port
+      .call('removeBelow', ufsPathPrefix)
+      .catch((thrown: unknown) => this.#distrust(thrown));
   }
 
-  /** Reads the whole table. */
-  get recordCount(): number {
-    this.flush();
-    return numberOf(this.#statements.count.get(), 'count');
+  /** Files that were not confirmed for long, some at a time. */
+  async oldFiles(range: OldRange): Promise<OldFiles> {
+    return (await this.#read('oldFiles', range)) ?? { files: [], last: undefined };
   }
 
-  /** Writes what waits. A failure is logged: what is lost is asked for again. */
-  flush(): void {
-    if (this.#pending.size === 0) return;
-    const changes = [...this.#pending];
-    this.#pending.clear();
+  /** Reads the whole database. */
+  async count(): Promise<number> {
+    await this.flush();
+    return this.#options.port.call('count', undefined);
+  }
+
+  /** Sends what waits, before any call that follows; resolves when it is written or lost. */
+  async flush(): Promise<void> {
+    const changes = this.#changes;
+    if (changes.length === 0) return;
+    this.#changes = [];
+    this.#sentCount += changes.length;
     try {
-      this.#database.exec('BEGIN');
-      for (const [ufsPath, record] of changes) this.#write(ufsPath, record);
-      this.#writesSinceCount += changes.length;
-      this.#database.exec('COMMIT');
-      this.#keepBound();
+      await this.#options.port.call('write', changes);
     } catch (thrown) {
-      this.#options.logger.warn({ path: this.#options.path, error: thrown }, 'file-records-not-written');
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      // New records may be lost. What was to be removed may not stay.
+      if (changes.some((change) => !change.row)) this.#distrust(thrown);
+      else this.#options.logger.warn({ error: describeError(thrown) }, 'file-records-not-written');
+    } finally {
+      this.#sentCount -= changes.length;
     }
   }
 
   async close(): Promise<void> {
+    await this.#within(closeDeadlineMs, this.#finish());
     this.#stop.abort();
     await this.#flushing;
-    this.flush();
-    this.#database.close();
+    await this.#options.port.close();
   }
 
-  #change(ufsPath: string, record: StoredRecord | undefined): void {
-    this.#pending.set(ufsPath, record);
-    if (this.#pending.size >= pendingMax) this.flush();
+  async #finish(): Promise<void> {
+    await this.flush();
+    await this.#options.port.call('close', undefined).catch((thrown: unknown) => {
+      this.#options.logger.warn({ error: describeError(thrown) }, 'file-records-not-written');
+    });
+  }
+
+  #change(change: RecordChange): void {
+    this.#changes.push(change);
+    if (this.#changes.length >= batchChanges) void this.flush();
     else this.#flushing ??= this.#flushLater();
   }
 
   async #flushLater(): Promise<void> {
-    await this.#options.clock.sleep(flushPauseMs, { signal: this.#stop.signal }).catch(() => undefined);
+    await this.#pause(flushPauseMs);
     this.#flushing = undefined;
-    if (!this.#stop.signal.aborted) this.flush();
+    if (!this.#stop.signal.aborted) void this.flush();
   }
 
-  #write(ufsPath: string, record: StoredRecord | undefined): void {
-    if (record) {
-      const { put } = this.#statements;
-      put.run(idOf(ufsPath), ufsPath, JSON.stringify(record.status), Math.round(record.checkedAtMs));
-    } else {
-      this.#statements.remove.run(idOf(ufsPath));
+  async #read<Name extends RecordCallName>(
+    name: Name,
+    argument: Parameters<RecordCalls[Name]>[0],
+  ): Promise<ReturnType<RecordCalls[Name]> | undefined> {
+    if (this.#isFaulty || this.#isSilent || this.#readCount >= readsMax) return undefined;
+    void this.flush();
+    const answer = this.#answer(name, argument);
+    const inTime = await this.#within(readDeadlineMs, answer);
+    if (!inTime) this.#isSilent = true;
+    return inTime ? answer : undefined;
+  }
+
+  async #answer<Name extends RecordCallName>(
+    name: Name,
+    argument: Parameters<RecordCalls[Name]>[0],
+  ): Promise<ReturnType<RecordCalls[Name]> | undefined> {
+    this.#readCount++;
+    try {
+      const answer = await this.#options.port.call(name, argument);
+      return this.#isFaulty ? undefined : answer;
+    } catch (thrown) {
+      this.#distrust(thrown);
+      return undefined;
+    } finally {
+      this.#readCount--;
+      this.#isSilent = false;
     }
   }
 
-  /** Counting reads the whole table, so it happens only after as many writes as could have filled a hundredth of it. */
-  #keepBound(): void {
-    const { recordsMax } = this.#options;
-    if (this.#writesSinceCount < recordsMax * dropFraction) return;
-    this.#writesSinceCount = 0;
-    const count = numberOf(this.#statements.count.get(), 'count');
-    if (count <= recordsMax) return;
-    const excess = count - recordsMax + Math.floor(recordsMax * dropFraction);
-    this.#statements.removeOldest.run(excess);
-  }
-}
-
-function idOf(ufsPath: string): Buffer {
-  return createHash('sha256').update(ufsPath).digest();
-}
-
-function openDatabase(options: FileRecordStoreOptions): DatabaseSync {
-  try {
-    return openChecked(options.path);
-  } catch (thrown) {
-    if (options.path === ':memory:') throw thrown;
-    options.logger.warn({ path: options.path, error: thrown }, 'file-records-begun-anew');
-    for (const suffix of ['', '-wal', '-shm']) rmSync(`${options.path}${suffix}`, { force: true });
-    return openChecked(options.path);
-  }
-}
-
-function openChecked(path: string): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: 2000 });
-  try {
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
-    const version = numberOf(database.prepare('PRAGMA user_version').get(), 'user_version');
-    if (version !== schemaVersion) {
-      database.exec(`
-        DROP TABLE IF EXISTS files;
-        CREATE TABLE files (
-          file_id BLOB PRIMARY KEY,
-          ufs_path TEXT NOT NULL,
-          status TEXT NOT NULL,
-          checked_at_ms INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID;
-        CREATE INDEX files_by_age ON files (checked_at_ms);
-        PRAGMA user_version = ${schemaVersion};
-      `);
+  /** Whether the work was over by then. */
+  async #within(deadlineMs: number, work: Promise<unknown>): Promise<boolean> {
+    const over = new AbortController();
+    const deadline = this.#options.clock.sleep(deadlineMs, { signal: over.signal }).then(
+      () => false,
+      () => true,
+    );
+    try {
+      return await Promise.race([work.then(() => true), deadline]);
+    } finally {
+      over.abort();
     }
-    return database;
-  } catch (thrown) {
-    database.close();
-    throw thrown;
+  }
+
+  /** After a failure the database is emptied, for as long as it takes. */
+  #distrust(thrown: unknown): void {
+    if (this.#isFaulty || this.#stop.signal.aborted) return;
+    this.#options.logger.warn({ error: describeError(thrown) }, 'file-records-begun-anew');
+    this.#isFaulty = true;
+    this.#changes = [];
+    void this.#beginAnew();
+  }
+
+  async #beginAnew(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        await this.#options.port.call('beginAnew', undefined);
+        this.#isFaulty = false;
+        return;
+      } catch (thrown) {
+        this.#options.logger.warn({ error: describeError(thrown) }, 'file-records-not-written');
+        await this.#pause(beginAnewPauseMs);
+      }
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return this.#options.clock.sleep(ms, { signal: this.#stop.signal }).catch(() => undefined);
   }
 }
 
-function prepare(database: DatabaseSync): Statements {
-  return {
-    get: database.prepare('SELECT ufs_path, status, checked_at_ms FROM files WHERE file_id = ?'),
-    pathOfId: database.prepare('SELECT ufs_path FROM files WHERE file_id = ?'),
-    put: database.prepare('INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)'),
-    remove: database.prepare('DELETE FROM files WHERE file_id = ?'),
-    below: database.prepare(
-      'SELECT ufs_path, status, checked_at_ms FROM files WHERE substr(ufs_path, 1, length(?)) = ?',
-    ),
-    removeBelow: database.prepare('DELETE FROM files WHERE substr(ufs_path, 1, length(?)) = ?'),
-    count: database.prepare('SELECT count(*) AS count FROM files'),
-    removeOldest: database.prepare(
-      'DELETE FROM files WHERE file_id IN (SELECT file_id FROM files ORDER BY checked_at_ms LIMIT ?)',
-    ),
-  };
-}
-
-function parseStatus(text: unknown): FileStatus | undefined {
-  const parsed = statusSchema.safeParse(typeof text === 'string' ? parseJson(text) : undefined);
+function recordOf({ checkedAtMs, status, ufsPath }: RecordRow): StoredRecord | undefined {
+  const parsed = statusSchema.safeParse(parseJson(status));
   if (!parsed.success) return undefined;
-  const { version, etag, ...status } = parsed.data;
-  return { ...status, version, etag, isPartial: false } as FileStatus;
-}
-
-function numberOf(row: Readonly<Record<string, unknown>> | undefined, column: string): number {
-  const value = row?.[column];
-  return typeof value === 'number' ? value : 0;
+  const { etag, version, ...rest } = parsed.data;
+  return { ufsPath, status: { ...rest, version, etag, isPartial: false } as FileStatus, checkedAtMs };
 }

@@ -1,22 +1,13 @@
 /**
- * The index of a page store: page → where its bytes lie, for tens of millions of pages without an object a page, so
- * that the garbage collector has nothing to walk. An entry is twelve words in chunks of a typed array, which never
- * move; a hash table of entry numbers, in 64 shards, finds it. Shards grow one at a time, so no single insert waits for the
- * whole table (a shard of a ten-million-page table rehashes in a few milliseconds). Entry 48 bytes + hash 5.3 to 10.7.
+ * The index of a page store: page → where its bytes lie, for tens of millions of pages. A row is twelve words: 48 bytes and 5.3 to 10.7 in the hash.
  *
  * The entries of one segment form a list, so that giving up a segment walks its own pages only.
  */
 
 import type { PageId } from '@alluxio-ts/common/page';
+import { hashOfWords, noRow, RowTable } from '@alluxio-ts/common/row-table';
 
 const entryWords = 12;
-const chunkShift = 12;
-const chunkEntries = 1 << chunkShift;
-const chunkMask = chunkEntries - 1;
-
-const shardCount = 64;
-const shardShift = 26;
-const shardSizeMin = 16;
 
 const aWord = 0;
 const bWord = 1;
@@ -36,7 +27,7 @@ const dataUnitBytes = 8;
 const tickMax = 0xffff_ffff;
 
 /** The entry that is none: returned by `find` for a miss, and the end of a list. */
-export const noEntry = 0xffff_ffff;
+export const noEntry = noRow;
 
 /** Where a page lies. Offsets count from the begin of the segment's file. */
 export interface PagePlace {
@@ -57,25 +48,20 @@ export class PageList {
   tickSum = 0;
 }
 
-interface Shard {
-  slots: Uint32Array;
-  count: number;
-}
-
 export class PageTable {
-  readonly #chunks: Uint32Array[] = [];
-  readonly #shards: Shard[] = [];
-  #freeEntry = noEntry;
-  #entryCount = 0;
+  readonly #rows: RowTable;
+  /** What `#isSought` compares with, so that a lookup makes no closure. */
+  #sought: PageId | undefined;
   #count = 0;
   #bytes = 0;
   #tick = 0;
   #tickSum = 0;
 
   constructor() {
-    for (let shard = 0; shard < shardCount; shard++) {
-      this.#shards.push({ slots: new Uint32Array(shardSizeMin), count: 0 });
-    }
+    this.#rows = new RowTable({
+      rowWords: entryWords,
+      hashOf: (entry) => hashOfWords(this.#rows.get(entry, aWord), this.#rows.get(entry, indexWord)),
+    });
   }
 
   get count(): number {
@@ -94,27 +80,19 @@ export class PageTable {
 
   /** Bytes that the table itself takes. */
   get memoryBytes(): number {
-    let slots = 0;
-    for (const shard of this.#shards) slots += shard.slots.byteLength;
-    return slots + this.#chunks.length * chunkEntries * entryWords * 4;
+    return this.#rows.memoryBytes;
   }
 
   find(page: PageId): number {
-    const hash = hashOf(page.file.a, page.index);
-    const { slots } = this.#shardOf(hash);
-    const mask = slots.length - 1;
-    for (let at = hash & mask; ; at = (at + 1) & mask) {
-      const slot = slots[at] ?? 0;
-      if (slot === 0) return noEntry;
-      if (this.#isPage(slot - 1, page)) return slot - 1;
-    }
+    this.#sought = page;
+    return this.#rows.find(hashOfWords(page.file.a, page.index), this.#isSought);
   }
 
   /** Adds a page that is not in the table, as used just now or at `tick`. */
   insert(page: PageId, place: PagePlace, list: PageList, tick = this.#nextTick()): number {
-    const entry = this.#takeEntry();
-    const chunk = this.#chunkOf(entry);
-    const at = (entry & chunkMask) * entryWords;
+    const entry = this.#rows.take();
+    const chunk = this.#rows.chunkOf(entry);
+    const at = this.#rows.offsetOf(entry);
     chunk[at + aWord] = page.file.a;
     chunk[at + bWord] = page.file.b;
     chunk[at + cWord] = page.file.c;
@@ -130,20 +108,19 @@ export class PageTable {
     if (list.first !== noEntry) this.#set(list.first, previousWord, entry);
     list.first = entry;
     this.#addTo(list, 1, place.lengthBytes, tick);
-    this.#hashIn(entry);
+    this.#rows.hashIn(entry);
     return entry;
   }
 
   remove(entry: number, list: PageList): void {
-    this.#hashOut(entry);
+    this.#rows.hashOut(entry);
     const next = this.nextOf(entry);
     const previous = this.#get(entry, previousWord);
     if (previous === noEntry) list.first = next;
     else this.#set(previous, nextWord, next);
     if (next !== noEntry) this.#set(next, previousWord, previous);
     this.#addTo(list, -1, -this.lengthOf(entry), -this.tickOf(entry));
-    this.#set(entry, nextWord, this.#freeEntry);
-    this.#freeEntry = entry;
+    this.#rows.give(entry);
   }
 
   /** Says that the page was used just now. */
@@ -228,99 +205,24 @@ export class PageTable {
     this.#tickSum += tick;
   }
 
-  #isPage(entry: number, page: PageId): boolean {
-    const chunk = this.#chunkOf(entry);
-    const at = (entry & chunkMask) * entryWords;
+  readonly #isSought = (entry: number): boolean => {
+    const page = this.#sought;
+    if (!page) return false;
+    const chunk = this.#rows.chunkOf(entry);
+    const at = this.#rows.offsetOf(entry);
     return (
       chunk[at + aWord] === page.file.a &&
       chunk[at + indexWord] === page.index &&
       chunk[at + bWord] === page.file.b &&
       chunk[at + cWord] === page.file.c
     );
-  }
-
-  #hashOfEntry(entry: number): number {
-    return hashOf(this.#get(entry, aWord), this.#get(entry, indexWord));
-  }
-
-  #hashIn(entry: number): void {
-    const hash = this.#hashOfEntry(entry);
-    const shard = this.#shardOf(hash);
-    shard.count++;
-    // Linear probing stays short up to three quarters full.
-    if (shard.count * 4 > shard.slots.length * 3) this.#grow(shard);
-    place(shard.slots, hash, entry + 1);
-  }
-
-  #grow(shard: Shard): void {
-    const larger = new Uint32Array(shard.slots.length * 2);
-    for (const slot of shard.slots) {
-      if (slot !== 0) place(larger, this.#hashOfEntry(slot - 1), slot);
-    }
-    shard.slots = larger;
-  }
-
-  /** Takes the entry out and moves later ones of the same run back, so that no tombstones are needed. */
-  #hashOut(entry: number): void {
-    const hash = this.#hashOfEntry(entry);
-    const shard = this.#shardOf(hash);
-    const { slots } = shard;
-    const mask = slots.length - 1;
-    let hole = hash & mask;
-    while (slots[hole] !== entry + 1) hole = (hole + 1) & mask;
-    for (let at = (hole + 1) & mask; ; at = (at + 1) & mask) {
-      const slot = slots[at] ?? 0;
-      if (slot === 0) break;
-      const home = this.#hashOfEntry(slot - 1) & mask;
-      if (((at - home) & mask) >= ((at - hole) & mask)) {
-        slots[hole] = slot;
-        hole = at;
-      }
-    }
-    slots[hole] = 0;
-    shard.count--;
-  }
-
-  #takeEntry(): number {
-    const free = this.#freeEntry;
-    if (free !== noEntry) {
-      this.#freeEntry = this.nextOf(free);
-      return free;
-    }
-    const entry = this.#entryCount++;
-    if (entry >>> chunkShift >= this.#chunks.length) {
-      this.#chunks.push(new Uint32Array(chunkEntries * entryWords));
-    }
-    return entry;
-  }
-
-  #shardOf(hash: number): Shard {
-    return this.#shards[hash >>> shardShift] as Shard;
-  }
-
-  #chunkOf(entry: number): Uint32Array {
-    return this.#chunks[entry >>> chunkShift] as Uint32Array;
-  }
+  };
 
   #get(entry: number, word: number): number {
-    return this.#chunkOf(entry)[(entry & chunkMask) * entryWords + word] ?? 0;
+    return this.#rows.get(entry, word);
   }
 
   #set(entry: number, word: number, value: number): void {
-    this.#chunkOf(entry)[(entry & chunkMask) * entryWords + word] = value;
+    this.#rows.set(entry, word, value);
   }
-}
-
-function place(slots: Uint32Array, hash: number, slot: number): void {
-  const mask = slots.length - 1;
-  let at = hash & mask;
-  while (slots[at] !== 0) at = (at + 1) & mask;
-  slots[at] = slot;
-}
-
-/** `a` is 32 bits of a sha256; the pages of one file must spread too. */
-function hashOf(a: number, index: number): number {
-  let hash = a ^ Math.imul(index, 0x9e37_79b1);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
-  return (hash ^ (hash >>> 13)) >>> 0;
 }

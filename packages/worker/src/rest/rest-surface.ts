@@ -69,16 +69,21 @@ async function answer(request: TransportRequest, options: RestSurfaceOptions): P
     case 'info':
       return answerInfo(request, requiredParameter(target, 'path'), options);
     case 'chunk':
-      return answerBytes(request, fileOf(target, id, options), options, (size) => ({ from: 0, to: size }));
+      return answerBytes(request, await fileOf(target, id, options), options, (size) => ({
+        from: 0,
+        to: size,
+      }));
     case 'range': {
       const offset = countParameter(target, 'offset') ?? 0;
       const length = countParameter(target, 'length');
-      return answerBytes(request, fileOf(target, id, options), options, (size) => cut(offset, length, size));
+      return answerBytes(request, await fileOf(target, id, options), options, (size) =>
+        cut(offset, length, size),
+      );
     }
     case 'head':
     case 'tail': {
       const count = countParameter(target, 'numOfBytes') ?? headTailDefaultBytes;
-      return answerBytes(request, fileOf(target, id, options), options, (size) =>
+      return answerBytes(request, await fileOf(target, id, options), options, (size) =>
         call === 'head' ? cut(0, count, size) : { from: Math.max(0, size - count), to: size },
       );
     }
@@ -138,7 +143,7 @@ function answerInfo(
 }
 
 /** `/v1/file/<id>/page/<index>?offset=&length=`: a part of one page; shorter than asked means that the file ends there. */
-function answerPage(
+async function answerPage(
   request: TransportRequest,
   target: RestTarget,
   options: RestSurfaceOptions,
@@ -149,7 +154,7 @@ function answerPage(
   const offset = countParameter(target, 'offset') ?? 0;
   const length = countParameter(target, 'length');
   const { pageSizeBytes } = options;
-  return answerBytes(request, fileOf(target, id, options), options, (size) => {
+  return answerBytes(request, await fileOf(target, id, options), options, (size) => {
     if (index >= Math.max(1, pageCountOf(size, pageSizeBytes))) {
       throw new AlluxioError('FileNotFound', `the file has no page ${index}: it is ${size} bytes long`);
     }
@@ -195,7 +200,7 @@ function answerBytes(
 }
 
 /** The file that `ufsFullPath` names, or else the one that this worker knows by the id. */
-function fileOf(target: RestTarget, id: string, options: RestSurfaceOptions): FileName {
+async function fileOf(target: RestTarget, id: string, options: RestSurfaceOptions): Promise<FileName> {
   const path = target.query.get('ufsFullPath');
   if (path !== undefined && path !== '') {
     const file = options.mounts.findByUfsPath(path);
@@ -206,7 +211,7 @@ function fileOf(target: RestTarget, id: string, options: RestSurfaceOptions): Fi
       );
     return file;
   }
-  const ufsPath = options.cache.files.pathOfId(id);
+  const ufsPath = await options.cache.files.pathOfId(id);
   const file = ufsPath === undefined ? undefined : options.mounts.findByUfsPath(ufsPath);
   if (!file) {
     throw new AlluxioError(

@@ -13,7 +13,7 @@ import type { CacheRules } from '../../src/cache/cache-rules.ts';
 import { defaultRules } from '../../src/cache/cache-rules.ts';
 import type { OpenedFile } from '../../src/cache/file-cache.ts';
 import { FileCache } from '../../src/cache/file-cache.ts';
-import { FileTable } from '../../src/cache/file-table.ts';
+import { FileTable, fileTableDefaults } from '../../src/cache/file-table.ts';
 import { LocalFillRunner } from '../../src/cache/fill-runner.ts';
 import type { FileName } from '../../src/cache/mount-table.ts';
 import { fileNameOf } from '../../src/cache/mount-table.ts';
@@ -21,6 +21,7 @@ import { PageFiller } from '../../src/cache/page-filler.ts';
 import { FileRecordStore } from '../../src/file-records/file-record-store.ts';
 import { withFoundFile } from '../../src/http/file-answer.ts';
 import { MemoryPageStore } from '../../src/page-store/memory-page-store.ts';
+import { LocalRecordPort } from './local-record-port.ts';
 import type { PageStore } from '../../src/page-store/page-store.ts';
 
 export const pageSizeBytes = 512 * KIB;
@@ -34,6 +35,7 @@ export interface RigOptions {
   readonly rules?: CacheRules;
   readonly slotCount?: number;
   readonly recordsPath?: string;
+  readonly filesMax?: number;
 }
 
 export interface Read {
@@ -62,8 +64,7 @@ export class CacheRig {
     this.slots = new SlotPool({ slotCount: options.slotCount ?? 16, slotSizeBytes: pageSizeBytes });
     this.store = options.store ?? new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes });
     this.records = new FileRecordStore({
-      path: options.recordsPath ?? ':memory:',
-      recordsMax: 1000,
+      port: new LocalRecordPort({ path: options.recordsPath ?? ':memory:', recordsMax: 1000 }),
       clock: this.clock,
       logger: silentLogger,
     });
@@ -73,8 +74,8 @@ export class CacheRig {
       pageSizeBytes,
       rules,
       staleIfErrorMaxMs,
-      negativeAgeMs: 1000,
-      recordsMax: 1000,
+      ...fileTableDefaults,
+      filesMax: options.filesMax ?? 1000,
       records: this.records,
     });
     this.filler = new PageFiller({

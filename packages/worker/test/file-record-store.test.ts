@@ -1,0 +1,251 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { systemClock } from '@alluxio-ts/common/clock';
+import { silentLogger } from '@alluxio-ts/common/logger';
+import { fileIdOf, fileKeyOf } from '@alluxio-ts/common/page';
+import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
+import { FileRecordStore, type StoredRecord } from '../src/file-records/file-record-store.ts';
+import { type RecordPort, ThreadRecordPort } from '../src/file-records/record-port.ts';
+import { RecordSweeper } from '../src/file-records/record-sweeper.ts';
+import { LocalRecordPort } from './support/local-record-port.ts';
+
+const threadFile = fileURLToPath(new URL('../src/record-thread.ts', import.meta.url));
+
+const ports: Readonly<Record<string, (path: string, recordsMax?: number) => RecordPort>> = {
+  'in this thread': (path, recordsMax = 1000) => new LocalRecordPort({ path, recordsMax }),
+  'in a thread': (path, recordsMax = 1000) =>
+    new ThreadRecordPort({ threadFile, database: { path, recordsMax }, logger: silentLogger }),
+};
+
+function statusOf(key: string, version = '1'): FileStatus {
+  return {
+    key,
+    sizeBytes: 1000,
+    modifiedMs: 5,
+    version: `etag:"${version}"`,
+    etag: `"${version}"`,
+    headers: { contentType: 'text/plain', metadata: { owner: 'ä' } },
+    isPartial: false,
+  };
+}
+
+function record(key: string, checkedAtMs = 0, version = '1'): StoredRecord {
+  return { ufsPath: `s3://b/${key}`, status: statusOf(key, version), checkedAtMs };
+}
+
+for (const [place, portOf] of Object.entries(ports)) {
+  t.test(`records, the database ${place}`, async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'alluxio-records-'));
+    t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+    const path = join(dir, 'files.db');
+    const open = async (recordsMax?: number, clock = systemClock): Promise<FileRecordStore> => {
+      const store = new FileRecordStore({ port: portOf(path, recordsMax), clock, logger: silentLogger });
+      await store.start();
+      return store;
+    };
+    t.afterEach(() => {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+    });
+
+    await t.test('what is put is read at once, and by the next one that opens it', async (t) => {
+      let store = await open();
+      store.put(record('a', 1));
+      store.put(record('a', 2, '2'));
+      store.put(record('b', 3));
+      store.remove('s3://b/b');
+      t.strictSame(await store.get('s3://b/a'), record('a', 2, '2'));
+      t.equal(await store.get('s3://b/b'), undefined);
+      t.equal(await store.pathOfId(fileIdOf('s3://b/a')), 's3://b/a');
+      t.equal(await store.pathOfId(fileIdOf('s3://b/b')), undefined);
+      t.equal(await store.pathOfId(`${fileIdOf('s3://b/a').slice(0, 16)}${'0'.repeat(48)}`), undefined);
+      store.put(record('c', 4));
+      await store.close();
+      store = await open();
+      t.strictSame(await store.get('s3://b/a'), record('a', 2, '2'));
+      t.strictSame(await store.get('s3://b/c'), record('c', 4));
+      await store.close();
+    });
+
+    await t.test('what lies below a prefix is found and removed, and nothing else', async (t) => {
+      const store = await open(100_000);
+      for (let number = 0; number < 2500; number++) store.put(record(`d/${number}`));
+      for (const key of ['d', 'd-', 'd0', 'D/1', 'e']) store.put(record(key));
+      const below = async (prefix: string): Promise<string[]> => {
+        const keys: string[] = [];
+        for await (const { status } of store.below(prefix)) keys.push(status.key);
+        return keys;
+      };
+      t.equal(new Set(await below('s3://b/d/')).size, 2500);
+      t.equal((await below('')).length, 2505);
+      t.strictSame(await below('s3://c/'), []);
+      void store.removeBelow('s3://b/d/');
+      t.equal(await store.get('s3://b/d/7'), undefined, 'what follows finds none of them');
+      t.strictSame((await below('')).toSorted(), ['D/1', 'd', 'd-', 'd0', 'e']);
+      t.equal(await store.count(), 5);
+      await store.close();
+    });
+
+    await t.test('over the bound those go that were confirmed longest ago', async (t) => {
+      const store = await open(100);
+      for (let number = 0; number < 150; number++) store.put(record(`${number}`, 1000 - number));
+      t.ok((await store.count()) <= 100);
+      t.ok(await store.get('s3://b/0'));
+      t.equal(await store.get('s3://b/149'), undefined);
+      await store.close();
+    });
+
+    await t.test('a database that cannot be read is begun anew, at the start and later', async (t) => {
+      writeFileSync(path, 'this is no database, but long enough to be taken for one'.repeat(100));
+      let store = await open();
+      t.equal(await store.get('s3://b/a'), undefined);
+      for (let number = 0; number < 500; number++) store.put(record(`${number}`));
+      await store.close();
+      const bytes = readFileSync(path);
+      // The head stays right, so that it opens.
+      bytes.fill(0xa5, 4096);
+      writeFileSync(path, bytes);
+      store = await open();
+      for (let number = 0; number < 500; number++) t.equal(await store.get(`s3://b/${number}`), undefined);
+      store.put(record('new'));
+      await until(async () => {
+        store.put(record('new'));
+        return (await store.get('s3://b/new')) !== undefined;
+      });
+      await store.close();
+    });
+
+    await t.test('records without pages go when nobody asked for them in an hour', async (t) => {
+      const clock = new ManualClock();
+      const store = await open(10_000, clock);
+      const pageSizeBytes = 400;
+      const nowMs = clock.now() + 7_200_000;
+      clock.advance(7_200_000);
+      for (let number = 0; number < 1500; number++) store.put(record(`old-${number}`, nowMs - 7_000_000));
+      store.put(record('new', nowMs - 10));
+      store.put({ ...record('no-version', 0), status: { ...statusOf('no-version'), version: undefined } });
+      const held = fileKeyOf({ ufsPath: 's3://b/old-7', version: 'etag:"1"', pageSizeBytes });
+      const sweeper = new RecordSweeper({
+        records: store,
+        hasPages: ({ fileKey, pageCount }) => pageCount === 3 && fileKey.a === held.a && fileKey.c === held.c,
+        pageSizeBytes,
+        clock,
+      });
+      t.equal((await sweeper.step()) + (await sweeper.step()), 1500);
+      t.equal(await store.count(), 2);
+      t.ok(await store.get('s3://b/old-7'), 'it has a page');
+      t.ok(await store.get('s3://b/new'), 'it was asked for');
+      t.equal(await sweeper.step(), 0, 'from the start again');
+      await sweeper.close();
+      await store.close();
+    });
+  });
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await systemClock.sleep(5);
+}
+
+/** Holds back or fails calls to a database. */
+class FaultyPort implements RecordPort {
+  readonly #port: RecordPort;
+  readonly refused = new Set<string>();
+  held: Promise<void> | undefined;
+
+  constructor(port: RecordPort) {
+    this.#port = port;
+  }
+
+  call: RecordPort['call'] = async (name, argument) => {
+    if (this.refused.has(name)) throw new Error('disk I/O error');
+    const answer = this.#port.call(name, argument);
+    await this.held;
+    return answer;
+  };
+
+  close(): Promise<void> {
+    return this.#port.close();
+  }
+}
+
+interface Faulty {
+  readonly store: FileRecordStore;
+  readonly port: FaultyPort;
+  readonly clock: ManualClock;
+}
+
+async function withFaulty(check: (faulty: Faulty) => Promise<void>): Promise<void> {
+  const port = new FaultyPort(new LocalRecordPort({ path: ':memory:', recordsMax: 1_000_000 }));
+  const clock = new ManualClock();
+  const store = new FileRecordStore({ port, clock, logger: silentLogger });
+  try {
+    await check({ store, port, clock });
+  } finally {
+    port.refused.clear();
+    await store.close();
+  }
+}
+
+t.test('nobody waits longer than a second for a database that is silent', (t) =>
+  withFaulty(async ({ clock, port, store }) => {
+    store.put(record('a'));
+    await store.flush();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    port.held = promise;
+    const read = store.get('s3://b/a');
+    clock.advance(1000);
+    t.equal(await read, undefined);
+    t.equal(await store.get('s3://b/a'), undefined, 'at once');
+    port.held = undefined;
+    resolve();
+    await until(async () => (await store.get('s3://b/a')) !== undefined);
+    t.pass('it is asked again when it has answered');
+  }),
+);
+
+t.test('a removal that cannot be written takes everything with it', (t) =>
+  withFaulty(async ({ clock, port, store }) => {
+    store.put(record('a'));
+    store.put(record('b'));
+    await store.flush();
+    port.refused.add('write').add('beginAnew');
+    store.remove('s3://b/a');
+    await store.flush();
+    t.equal(await store.get('s3://b/a'), undefined);
+    t.equal(await store.get('s3://b/b'), undefined);
+    port.refused.clear();
+    clock.advance(10_000);
+    await until(async () => {
+      store.put(record('c'));
+      return (await store.get('s3://b/c')) !== undefined;
+    });
+    t.equal(await store.get('s3://b/a'), undefined, 'it does not come back');
+  }),
+);
+
+t.test('new records that cannot be written are lost, and the others stay', (t) =>
+  withFaulty(async ({ port, store }) => {
+    store.put(record('a'));
+    await store.flush();
+    port.refused.add('write');
+    store.put(record('b'));
+    await store.flush();
+    port.refused.clear();
+    t.ok(await store.get('s3://b/a'));
+    t.equal(await store.get('s3://b/b'), undefined);
+  }),
+);
+
+t.test('what waits to be written has a bound', (t) =>
+  withFaulty(async ({ port, store }) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    port.held = promise;
+    for (let number = 0; number < 60_000; number++) store.put(record(`${number}`));
+    port.held = undefined;
+    resolve();
+    t.equal(await store.count(), 50_000);
+  }),
+);
