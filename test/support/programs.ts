@@ -59,5 +59,5 @@ export async function isExecutable(path: string): Promise<boolean> {
 /** What a test without its programs fails with: `remedy` says what to install, the causes why it could not be done here. */
 export function missingProgram(remedy: string, causes: readonly unknown[]): Error {
   const reasons = causes.map((cause) => `\n- ${cause instanceof Error ? cause.message : String(cause)}`);
-  return new Error(`this test needs ${remedy}${reasons.join('')}`, { cause: causes.at(-1) });
+  return new Error(`this test needs ${remedy}${reasons.join('')}`);
 }

@@ -38,7 +38,15 @@ async function pipInstall(directory: string, packages: readonly string[], provid
   await requirePip();
   const target = `${directory}.${systemRandom.uuid()}`;
   try {
-    const pip = ['-m', 'pip', 'install', '--quiet', '--no-input', '--disable-pip-version-check'];
+    const pip = [
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--no-color',
+      '--no-input',
+      '--disable-pip-version-check',
+    ];
     await run('python3', [...pip, '--target', target, ...packages]);
     if (!(await isExecutable(join(target, provides))))
       throw new Error(`${packages.join(' ')} gave no ${provides}`);
