@@ -5,6 +5,7 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +20,7 @@ import { installPython } from './python-packages.ts';
 export interface EtcdServer {
   /** One for each member, in their order. */
   readonly endpoints: readonly string[];
-  /** Stops a member (all when none is named) where it is, without closing anything, as a frozen machine does. */
+  /** Stops a member (all when none is named) where it is, without closing anything, as a frozen machine does. When it returns, nothing of it runs any more. */
   freeze(index?: number): void;
   thaw(): void;
   /** The index of the member that leads. */
@@ -56,6 +57,7 @@ interface Member {
 }
 
 const startTimeoutMs = 30_000;
+const freezeTimeoutMs = 5_000;
 const startTriesMax = 3;
 const pollMs = 50;
 
@@ -117,7 +119,7 @@ class RunningEtcd implements EtcdServer {
   }
 
   freeze(index?: number): void {
-    for (const member of this.#chosen(index)) member.process?.kill('SIGSTOP');
+    for (const { process: child } of this.#chosen(index)) if (child?.pid) freezeProcess(child.pid);
   }
 
   thaw(): void {
@@ -228,6 +230,19 @@ class RunningEtcd implements EtcdServer {
       '--unsafe-no-fsync',
       ...(this.#options.tls ? tls : []),
     ];
+  }
+}
+
+/** On a busy machine threads go on, and answer, until the first one has taken the signal: waits, without giving way, for all to be stopped. */
+function freezeProcess(pid: number): void {
+  process.kill(pid, 'SIGSTOP');
+  const deadlineMs = systemClock.monotonic() + freezeTimeoutMs;
+  const tasks = `/proc/${pid}/task`;
+  // The state is the letter behind the name, which is in brackets.
+  const isStopped = (task: string): boolean =>
+    /\) [TZX] /.test(readFileSync(`${tasks}/${task}/stat`, 'utf8'));
+  while (!readdirSync(tasks).every(isStopped)) {
+    if (systemClock.monotonic() > deadlineMs) throw new Error(`etcd (${pid}) goes on after SIGSTOP`);
   }
 }
 

@@ -20,6 +20,15 @@ export async function areOnPath(programs: readonly string[]): Promise<boolean> {
   return !paths.includes(undefined);
 }
 
+/** Fails, and says what to install, when a program is neither on PATH nor can be installed by apt from the package. */
+export async function requireProgram(program: string, packageName: string): Promise<void> {
+  try {
+    if (!(await findOnPath(program))) await aptInstall([packageName], () => areOnPath([program]));
+  } catch (thrown) {
+    throw missingProgram(`${program} on PATH`, [thrown]);
+  }
+}
+
 /** Installs packages of the distribution until `isThere`; fails, and says how to allow it, unless ALLUXIO_TEST_APT=1 and the user is root. */
 export async function aptInstall(
   packages: readonly string[],
