@@ -106,6 +106,7 @@ export async function startWorkerProcess(
       logger,
       onConflict,
     });
+    await membership.recall();
     let worker: Worker | undefined;
     const placement = new RingPlacement(membership, {
       provider: options.get('alluxio.user.worker.selection.policy.consistent.hash.provider.impl'),
@@ -131,6 +132,8 @@ export async function startWorkerProcess(
       cluster: {
         placement,
         secret: await clusterSecretOf(parts),
+        departureHoldMs: options.get('alluxio.worker.failure.detection.timeout'),
+        memberCount: () => membership.members.filter(({ isLive }) => isLive).length,
         onRingChange: (listener) => placement.onChange(listener),
         redirectsS3: options.get('alluxio.worker.s3.redirect.enabled'),
       },

@@ -79,7 +79,13 @@ class Trio {
                 latencyMs: () => undefined,
               }),
             },
-            cluster: { placement, secret: each, redirectsS3: this.redirectsS3 },
+            cluster: {
+              placement,
+              secret: each,
+              redirectsS3: this.redirectsS3,
+              departureHoldMs: 10_000,
+              memberCount: () => 3,
+            },
           },
         ),
       );
