@@ -30,6 +30,7 @@ import { type Placement, SelfPlacement } from './cache/placement.ts';
 import { StoredRules } from './cache/stored-rules.ts';
 import { ThreadFillRunner } from './cache/thread-fill-runner.ts';
 import type { KvMirrorOptions } from './cluster/kv-mirror.ts';
+import { ownCachedBytes, ownersCachedBytes } from './cluster/cached-bytes.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
 import { ownEverything, PeerRelay } from './cluster/peer-relay.ts';
 import { RuleWatcher } from './cluster/rule-watcher.ts';
@@ -261,9 +262,13 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     s3Port = s3.port;
     const cacheControl = new CacheControl(cache, mounts);
+    const ownBytes = ownCachedBytes(cache, mounts);
     const restSurface = createRestSurface({
       cache,
       mounts,
+      cachedBytes: parts.cluster
+        ? ownersCachedBytes({ ...parts.cluster, own: ownBytes, self: addressOf, clock, logger })
+        : ownBytes,
       placement,
       router,
       pageSizeBytes: options.pageSizeBytes,
@@ -282,6 +287,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
             control: {
               free: (path) => cacheControl.free(path),
               freeAll: () => cacheControl.freeAll(),
+              cachedBytes: ownBytes,
               stats: () => statsOf(pageStore, metrics, options.pageSizeBytes),
             },
             surfaces: { s3: s3Surface, rest: restSurface },
