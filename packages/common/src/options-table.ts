@@ -133,7 +133,7 @@ export const optionsTable = [
     name: 'alluxio.worker.hostname',
     type: 'string',
     default: '',
-    help: 'Name or address under which clients and other workers reach this worker. Empty: the one that it listens on.',
+    help: 'Name or address under which clients and other workers reach this worker. Empty: the one that it listens on, or, when it listens on all, the address of its host name.',
     readBy: ['worker'],
   },
   {

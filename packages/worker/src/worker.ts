@@ -50,8 +50,8 @@ export interface WorkerOptions {
   readonly transport?: TransportKind;
   readonly clusterName: string;
   readonly bindHost: string;
-  /** Where others reach this worker; the bind address unless given. */
-  readonly hostname?: string;
+  /** Where others reach this worker. */
+  readonly hostname: string;
   readonly s3Port: number;
   readonly restPort: number;
   readonly webPort: number;
@@ -243,7 +243,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     let s3Port = options.s3Port;
     const addressOf = (): WorkerNetAddress =>
       workerNetAddress({
-        host: options.hostname ?? options.bindHost,
+        host: options.hostname,
         httpServerPort: restPort,
         webPort: web.port,
         s3Port,

@@ -48,6 +48,7 @@ class Trio {
           {
             clusterName: 'c',
             bindHost: '127.0.0.1',
+            hostname: '127.0.0.1',
             s3Port: 0,
             restPort: 0,
             webPort: 0,
