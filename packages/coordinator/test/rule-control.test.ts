@@ -40,6 +40,11 @@ await t.test('of many at once none is lost, and there is a bound', async (t) => 
     }));
     await store.txn({ put });
   }
+  await store.txn({ delete: Array.from({ length: 4 }, (_, index) => `${rulesPrefixOf('c')}many-${index}`) });
+  const results = await Promise.allSettled(
+    ['x', 'y', 'z'].map((pattern) => create().put({ pattern, data: 'immutable' })),
+  );
+  t.equal(results.filter(({ status }) => status === 'fulfilled').length, 1, 'there was room for one');
   await t.rejects(control.put({ pattern: 'one more', data: 'immutable' }), {
     code: 'InvalidArgument',
     message: /1000 rules, their bound/,

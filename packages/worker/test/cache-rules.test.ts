@@ -61,8 +61,8 @@ t.test('rules of the cluster go before those of the process, part by part', asyn
   t.strictSame(ruleOf('a'), { isKept: true, maxAgeMs: 3_600_000 });
   rules.set({ pattern: 'mem://b/a', metadata: 'maxAge=5s' });
   t.strictSame(ruleOf('a'), { isKept: true, maxAgeMs: 5000 });
-  rules.set({ pattern: 'mem://b/file/.*', metadata: 'immutable' });
-  t.strictSame(ruleOf('file/a'), { isKept: false, maxAgeMs: forEver }, 'of the bytes the file alone speaks');
+  rules.set({ pattern: 'mem://b/file/.*', metadata: 'maxAge=5s' });
+  t.strictSame(ruleOf('file/a'), { isKept: false, maxAgeMs: 5000 }, 'of the bytes the file alone speaks');
   rules.set({ pattern: 'mem://b/file/.*', data: 'immutable' });
   t.strictSame(ruleOf('file/a'), { isKept: true, maxAgeMs: forEver }, 'replaced, not added to');
   rules.set({ pattern: 'mem://b/file/a', data: 'skipCache' });

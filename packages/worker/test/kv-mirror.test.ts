@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { systemRandom } from '@alluxio-ts/common/clock';
 import { silentLogger } from '@alluxio-ts/common/logger';
-import { decodeGuard, encodeGuard } from '@alluxio-ts/common/protocol/guard';
-import type { KvStore } from '@alluxio-ts/common/state/kv-store';
+import { claimsPrefixOf, decodeGuard, encodeGuard } from '@alluxio-ts/common/protocol/guard';
+import type { KvCallOptions, KvList, KvStore } from '@alluxio-ts/common/state/kv-store';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
 import t, { type Test } from 'tap';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
@@ -159,6 +159,30 @@ t.test(
     t.strictSame(await namesIn(next), ['a']);
   },
 );
+
+/** Somebody adds at the very moment at which the claims are weighed for the last time. */
+class StoreAddedTo extends SwitchedStore {
+  isDue = false;
+
+  override async list(listPrefix: string, options?: KvCallOptions): Promise<KvList> {
+    if (this.isDue && listPrefix === claimsPrefixOf(guardKey)) await add(this.store, 'after', 'second');
+    return super.list(listPrefix, options);
+  }
+}
+
+t.test('who adds in the last moment goes before what would be put back', async (t) => {
+  const store = emptyStore(t);
+  await add(store, 'before');
+  const worker = workerOf(t, store, t.testdir());
+  await worker.mirror.start();
+  const next = emptyStore(t);
+  const addedTo = new StoreAddedTo(next);
+  await loseStore([worker], addedTo);
+  addedTo.isDue = true;
+  await pass(2 * holdMs);
+  t.strictSame(await namesIn(next), ['after']);
+  t.strictSame(worker.names(), ['after', 'before']);
+});
 
 t.test('a minority waits for the others', async (t) => {
   const store = emptyStore(t);
