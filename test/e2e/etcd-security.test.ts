@@ -35,7 +35,7 @@ const pem = {
   'other-ca': foreign.certificate,
   key,
   'other-key': foreign.key,
-  pkcs1: pkcs1.toString(),
+  pkcs1,
   garbage: '-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n',
 };
 for (const [name, text] of Object.entries(pem)) await writeFile(join(root, 'pem', name), text);
