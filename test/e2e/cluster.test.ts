@@ -1,6 +1,6 @@
 /** Three workers, a coordinator and etcd as processes of their own: any worker answers for any file, and what dies takes no read with it. */
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { commonDefinitions, Member, type Role, runCommand, until } from '../support/cluster.ts';
@@ -78,6 +78,51 @@ t.test('whichever worker is asked, the bytes are right and the owner has them', 
   t.match(freed.stdout, new RegExp(`${fileCount} files`), 'from all of them');
 });
 
+/** A file of each worker, in the order of the workers. */
+async function filesOfEach(): Promise<readonly number[]> {
+  const [first] = workers;
+  if (!first) return [];
+  const owners = await Promise.all(workers.map((worker) => worker.restPort()));
+  const files = owners.map(() => -1);
+  for (let index = 0; files.includes(-1); index++) {
+    const owner = owners.indexOf(await ownerPort(first, index));
+    if (files[owner] === -1) files[owner] = index;
+  }
+  return files;
+}
+
+t.test('a rule is in force on every worker within a second, and gone as soon', async (t) => {
+  const ofEach = await filesOfEach();
+  const outcomes = () =>
+    Promise.all(workers.map(async (worker, at) => (await read(worker, ofEach[at] ?? 0)).cache));
+  await outcomes();
+  t.strictSame(await outcomes(), ['hit', 'hit', 'hit']);
+  const pattern = `file://${dataDir}/set/.*`;
+  const untilAll = async (cache: string): Promise<number> => {
+    const begunMs = performance.now();
+    await until(async () => (await outcomes()).every((each) => each === cache));
+    return performance.now() - begunMs;
+  };
+  const added = await cli(['rule', 'add', '--pattern', pattern, '--data', 'skipCache']);
+  t.equal(added.stdout, `Added rule ${pattern} data=skipCache\n`, added.stderr);
+  const inForceMs = await untilAll('bypass-filter');
+  t.ok(inForceMs < 1000, `in force on all after ${Math.round(inForceMs)} ms`);
+  await cli(['rule', 'remove', '--pattern', pattern]);
+  const goneMs = await untilAll('hit');
+  t.ok(goneMs < 1000, `gone from all after ${Math.round(goneMs)} ms; what was kept is still there`);
+});
+
+t.test('what is cached is asked of the owners, whichever worker the command talks to', async (t) => {
+  await Promise.all(Array.from({ length: fileCount }, (_, index) => read(a, index)));
+  const checked = await cli(['fs', 'check-cached', '/data/set']);
+  t.match(checked.stdout, new RegExp(`^Fully cached files count: ${fileCount}$`, 'm'), checked.stderr);
+  for (const index of [0, 1, 2, 3, 4]) {
+    t.match((await cli(['fs', 'stat', `/data/set/f-${index}`])).stdout, /^cached: 100%$/m);
+  }
+  await cli(['cache', 'free', '--path', '/data/set/f-7']);
+  t.match((await cli(['fs', 'check-cached', '/data/set'])).stdout, /^ {2}0% \/data\/set\/f-7$/m);
+});
+
 t.test('a worker that is killed takes no read with it, and comes back as itself', async (t) => {
   const ports = await c.ports();
   const victims: number[] = [];
@@ -119,6 +164,18 @@ t.test('with etcd frozen reads go on, changes are refused at once, and all heals
   const refused = await cli(['mount', 'add', '--path', '/other', '--ufs-uri', dataDir]);
   t.match(refused.stderr, /^alluxio: [^\n]*etcd[^\n]*\n$/);
   t.comment(`refused after ${Math.round(performance.now() - begunMs)} ms, with the start of the command`);
+  const port = new URL(await coordinator.url('at')).port;
+  const token = (await readFile(join(root, 'shared', 'token'), 'utf8')).trim();
+  const rule = JSON.stringify({ pattern: 'a', data: 'immutable' });
+  const askedMs = performance.now();
+  const answer = await fetch(`http://127.0.0.1:${port}/api/v1/rules`, {
+    method: 'PUT',
+    body: rule,
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+  });
+  const answeredMs = performance.now() - askedMs;
+  t.match(await answer.text(), /StateStoreUnavailable.*etcd/);
+  t.ok(answeredMs < 2500, `a rule was refused after ${Math.round(answeredMs)} ms`);
   etcd.thaw();
   await until(async () => (await cli(['mount', 'list'])).stdout.includes('/data/'));
 });
@@ -141,8 +198,11 @@ t.test('a worker that drains under load fails no read', async (t) => {
   t.strictSame(failed, []);
 });
 
-t.test('with etcd gone a worker starts with the ring and the mounts of before', async (t) => {
+t.test('with etcd gone a worker starts with the ring, the mounts and the rules of before', async (t) => {
   const ports = await a.ports();
+  const [ruled = 0] = await filesOfEach();
+  await cli(['rule', 'add', '--pattern', `file://${dataDir}/set/f-${ruled}`, '--data', 'skipCache']);
+  await until(async () => (await read(a, ruled)).cache === 'bypass-filter');
   await etcd.stop();
   await a.stop('SIGKILL');
   const again = start('worker', 'worker-a', ports);
@@ -154,4 +214,5 @@ t.test('with etcd gone a worker starts with the ring and the mounts of before', 
     reads.some(({ cache }) => cache === 'hit-peer'),
     'the others are still known',
   );
+  t.equal((await read(again, ruled)).cache, 'bypass-filter');
 });

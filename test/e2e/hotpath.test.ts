@@ -3,6 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
+import { loadToken } from '@alluxio-ts/common/admin-token';
+import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import t, { type Test } from 'tap';
 import type { Standalone } from '../../packages/cli/src/standalone.ts';
 import { isHotpathBuilt } from '../../packages/transport/src/hotpath-native.ts';
@@ -100,6 +102,25 @@ if (isHotpathBuilt()) {
       // The worker hears of it a moment later.
       for (let count = 0; count < 1000 && last.status === 200; count++) last = await read();
       t.match(last, { status: 404, isFromTable: false });
+    });
+  });
+
+  t.test('a rule of the state store takes its answers along, in standalone too', async (t) => {
+    await withStandalone(t, async ({ file, read, running }) => {
+      t.match(await warm(read), { isFromTable: true });
+      const token = await loadToken(running.tokenFile);
+      const { port } = running.coordinator;
+      const client = new CoordinatorClient({ host: '127.0.0.1', port, ...(token ? { token } : {}) });
+      t.teardown(() => client.close());
+      await client.putRule({ pattern: `file://${file}`, data: 'skipCache' });
+      let last = await read();
+      // The worker hears of it a moment later.
+      for (let count = 0; count < 1000 && last.outcome !== 'bypass-filter'; count++) last = await read();
+      t.match(last, { outcome: 'bypass-filter', isFromTable: false });
+      t.match(await read(), { outcome: 'bypass-filter', isFromTable: false });
+      await client.removeRule(`file://${file}`);
+      for (let count = 0; count < 1000 && last.outcome !== 'hit'; count++) last = await read();
+      t.match(await warm(read), { isFromTable: true, outcome: 'hit' });
     });
   });
 

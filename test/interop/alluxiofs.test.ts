@@ -3,6 +3,7 @@
  * its S3 port, the one of before finds the workers in etcd, hashes for itself and reads pages. What they ask goes through a proxy, which says whom.
  */
 
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -10,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { systemRandom } from '@alluxio-ts/common/clock';
 import t from 'tap';
-import { ClusterProcess, alluxioProgram } from '../support/cluster-process.ts';
+import { commonDefinitions, Member, type Role, runCommand } from '../support/cluster.ts';
 import { startEtcdServer } from '../support/etcd-server.ts';
 import { installPython } from '../support/python-packages.ts';
 import { type ProxiedRequest, startRecordingProxy } from '../support/recording-proxy.ts';
@@ -89,45 +90,32 @@ for (const [name, bytes] of files) {
 
 const etcd = await startEtcdServer();
 t.teardown(() => etcd.stop());
-const definitions = [
-  `alluxio.etcd.endpoints=${etcd.endpoints.join(',')}`,
-  `alluxio.cluster.secret.file=${join(root, 'shared', 'secret')}`,
-  `alluxio.security.key.file=${join(root, 'shared', 'key')}`,
-  `alluxio.security.admin.token.file=${join(root, 'shared', 'token')}`,
-  `alluxio.ufs.local.allowed.roots=${dataDir}`,
-  'alluxio.worker.page.store.sizes=1GB',
-];
+const common = commonDefinitions(root, etcd.endpoints);
 
-function start(role: 'coordinator' | 'worker', name: string, host: string): ClusterProcess {
-  const own = [`alluxio.work.dir=${join(root, name)}`, `alluxio.bind.host=${host}`];
-  const started = new ClusterProcess(role, [...definitions, ...own]);
-  t.teardown(() => started.kill());
+function start(role: Role, name: string, host: string): Member {
+  const own = [...common, `-Dalluxio.bind.host=${host}`];
+  const started = new Member({ role, workDir: join(root, name), common: own });
+  t.teardown(() => started.stop('SIGKILL'));
   return started;
 }
 
 const coordinator = start('coordinator', 'coordinator', '127.0.0.1');
-const { port: coordinatorPort } = await coordinator.url('at');
+await coordinator.url('at');
 // Addresses of their own, because the current client has fixed the S3 port and tells workers apart by their hosts.
 const hosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3'];
 const workers = hosts.map((host, index) => start('worker', `worker-${index}`, host));
-const s3Urls = await Promise.all(workers.map((worker) => worker.url('S3')));
-const restUrls = await Promise.all(workers.map((worker) => worker.url('REST')));
+const urlsOf = (label: 'S3' | 'REST'): Promise<readonly URL[]> =>
+  Promise.all(workers.map(async (worker) => new URL(await worker.url(label))));
+const s3Urls = await urlsOf('S3');
+const restUrls = await urlsOf('REST');
 const fixedS3Port = 29998;
 const proxy = await startRecordingProxy(
   new Map(s3Urls.map(({ hostname, host }) => [`${hostname}:${fixedS3Port}`, host])),
 );
 t.teardown(() => proxy.stop());
 
-await execute(process.execPath, [
-  alluxioProgram,
-  'mount',
-  'add',
-  '--path',
-  '/data',
-  '--ufs-uri',
-  dataDir,
-  ...[...definitions, `alluxio.coordinator.web.port=${coordinatorPort}`].map((each) => `-D${each}`),
-]);
+const mount = ['mount', 'add', '--path', '/data', '--ufs-uri', dataDir];
+assert.equal((await runCommand(coordinator, common, mount)).stderr, '');
 
 function ufsPathOf(name: string): string {
   return `file://${dataDir}/${name}`;

@@ -9,10 +9,14 @@ export interface TestCertificate {
   readonly key: string;
 }
 
-export function makeTestCertificate(commonName: string): TestCertificate {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+export function makeTestCertificate(commonName: string, keyKind: 'ec' | 'rsa' = 'ec'): TestCertificate {
+  const { publicKey, privateKey } =
+    keyKind === 'ec'
+      ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      : generateKeyPairSync('rsa', { modulusLength: 2048 });
   const name = sequence(set(sequence(oid('550403'), der(0x0c, Buffer.from(commonName)))));
-  const signatureKind = sequence(oid('2a8648ce3d040302'));
+  const signatureKind =
+    keyKind === 'ec' ? sequence(oid('2a8648ce3d040302')) : sequence(oid('2a864886f70d01010b'), der(0x05));
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
     der(0x02, Buffer.from([1])),

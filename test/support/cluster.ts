@@ -67,6 +67,12 @@ export class Member {
     ];
   }
 
+  /** Resolves with the exit code when it has ended by itself, all of its output here. */
+  async ended(): Promise<number | null> {
+    if (!this.#child.stdout?.closed || this.#child.exitCode === null) await once(this.#child, 'close');
+    return this.#child.exitCode;
+  }
+
   /** Stops it where it is, its sockets open, as a frozen machine does. */
   freeze(): void {
     this.#child.kill('SIGSTOP');

@@ -1,18 +1,17 @@
 /** The processes of a cluster: a coordinator, and a worker that shares its files with the others by the ring. Both keep their state in etcd. */
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
-import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
+import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import { Metrics } from '@alluxio-ts/common/metrics';
-import type { Options } from '@alluxio-ts/common/options';
+import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import {
   decodeWorkerEntity,
   livePrefixOf,
   registeredPrefixOf,
 } from '@alluxio-ts/common/protocol/worker-entity';
 import { loadKeyFile } from '@alluxio-ts/common/secret-box';
-import { EtcdKvStore, type EtcdKvStoreOptions } from '@alluxio-ts/common/state/etcd-kv-store';
+import { EtcdKvStore } from '@alluxio-ts/common/state/etcd-kv-store';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { type FleetCall, type FleetMember, WorkerFleet } from '@alluxio-ts/coordinator/control/worker-fleet';
 import { type Coordinator, startCoordinator } from '@alluxio-ts/coordinator/coordinator';
@@ -20,6 +19,7 @@ import { Membership } from '@alluxio-ts/worker/cluster/membership';
 import { RingPlacement } from '@alluxio-ts/worker/cluster/ring-placement';
 import { readOrCreateWorkerIdentity } from '@alluxio-ts/worker/cluster/worker-identity';
 import type { Worker } from '@alluxio-ts/worker/worker';
+import { etcdTlsOf } from './etcd-tls.ts';
 import { version } from './version.ts';
 import { openStorages, type ProcessParts, probeOf, startWorkerFromOptions } from './worker-composition.ts';
 
@@ -33,6 +33,7 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
   const clusterName = options.get('alluxio.cluster.name');
   const store = await openEtcd(parts);
   try {
+    await tryStore(store, parts);
     const metrics = newMetrics();
     const storages = openStorages(parts, metrics, options.get('alluxio.ufs.local.allowed.roots'));
     const tokenFile = options.get('alluxio.security.admin.token.file');
@@ -106,6 +107,7 @@ export async function startWorkerProcess(
       logger,
       onConflict,
     });
+    await membership.recall();
     let worker: Worker | undefined;
     const placement = new RingPlacement(membership, {
       provider: options.get('alluxio.user.worker.selection.policy.consistent.hash.provider.impl'),
@@ -131,6 +133,8 @@ export async function startWorkerProcess(
       cluster: {
         placement,
         secret: await clusterSecretOf(parts),
+        departureHoldMs: options.get('alluxio.worker.failure.detection.timeout'),
+        memberCount: () => membership.members.filter(({ isLive }) => isLive).length,
         onRingChange: (listener) => placement.onChange(listener),
         redirectsS3: options.get('alluxio.worker.s3.redirect.enabled'),
       },
@@ -178,7 +182,7 @@ async function openEtcd(parts: ProcessParts): Promise<KvStore> {
     );
   }
   const username = options.get('alluxio.etcd.username');
-  const tls = await tlsOf(options);
+  const tls = await etcdTlsOf(options);
   return new EtcdKvStore({
     endpoints,
     ...(username === '' ? {} : { auth: { username, password: options.get('alluxio.etcd.password') } }),
@@ -189,20 +193,14 @@ async function openEtcd(parts: ProcessParts): Promise<KvStore> {
   });
 }
 
-async function tlsOf(options: Options): Promise<EtcdKvStoreOptions['tls']> {
-  const read = async (file: string): Promise<string | undefined> => {
-    if (file === '') return undefined;
-    return readFile(file, 'utf8').catch((thrown: unknown) => {
-      throw new AlluxioError('InvalidOptions', `${file} cannot be read (${errnoOf(thrown)})`, {
-        cause: thrown,
-      });
-    });
-  };
-  const ca = await read(options.get('alluxio.etcd.tls.ca.file'));
-  if (ca === undefined) return undefined;
-  const certificate = await read(options.get('alluxio.etcd.tls.cert.file'));
-  const key = await read(options.get('alluxio.etcd.tls.key.file'));
-  return { ca, ...(certificate === undefined ? {} : { certificate }), ...(key === undefined ? {} : { key }) };
+/** A coordinator starts without etcd and waits for it, but not with an etcd that will never let it in. */
+async function tryStore(store: KvStore, { options, logger }: ProcessParts): Promise<void> {
+  try {
+    await store.get(mountsGuardKeyOf(options.get('alluxio.cluster.name')));
+  } catch (thrown) {
+    if (!hasErrorCode(thrown, 'StateStoreUnavailable') || thrown.retry === 'never') throw thrown;
+    logger.warn({ error: thrown }, 'state-store-not-there');
+  }
 }
 
 /** Every registered worker; online are those that hold their lease. */

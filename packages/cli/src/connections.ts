@@ -7,9 +7,6 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
 import { optionsOf, type ProgramOptions } from './context.ts';
 
-/** A worker that listens everywhere says so instead of an address that others can use. */
-const wildcardHosts: readonly string[] = ['0.0.0.0', '::', ''];
-
 export async function withCoordinator<T>(
   context: ProgramOptions,
   run: (client: CoordinatorClient) => Promise<T>,
@@ -50,16 +47,11 @@ export async function withWorker<T>(
       );
     }
     const { Host, HttpServerPort } = view.address;
-    const worker = new WorkerClient({ host: reachableHost(Host, context), port: HttpServerPort });
+    const worker = new WorkerClient({ host: Host, port: HttpServerPort });
     try {
       return await run({ worker, view, coordinator });
     } finally {
       await worker.close();
     }
   });
-}
-
-/** The coordinator's host stands in for one that says "everywhere". */
-export function reachableHost(host: string, context: ProgramOptions): string {
-  return wildcardHosts.includes(host) ? optionsOf(context).get('alluxio.coordinator.hostname') : host;
 }

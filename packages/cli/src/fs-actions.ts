@@ -9,7 +9,7 @@ import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
 import { formatSize } from '@alluxio-ts/common/units';
 import { absolutePath } from '@alluxio-ts/common/value-reference';
 import { checkCached, type CheckOptions } from './cached-report.ts';
-import { reachableHost, type WorkerConnection, withWorker } from './connections.ts';
+import { type WorkerConnection, withWorker } from './connections.ts';
 import { ExitStatus, type ProgramOptions } from './context.ts';
 import { describeFile, formatStat, printable } from './file-format.ts';
 import { LineBatch } from './line-batch.ts';
@@ -76,7 +76,7 @@ export async function location(context: ProgramOptions, path: string): Promise<v
   await withWorker(context, ({ worker }) =>
     onPath(path, async () => {
       const owner = await worker.ownerOf(await statFile(worker, path));
-      context.stdout.write(`${reachableHost(owner.Host, context)}:${owner.HttpServerPort}\n`);
+      context.stdout.write(`${owner.Host}:${owner.HttpServerPort}\n`);
     }),
   );
 }

@@ -8,6 +8,7 @@ import { addFsCommands } from './fs-commands.ts';
 import { addInfoCommands } from './info-commands.ts';
 import { addProcessCommands } from './process-commands.ts';
 import { addMountCommands } from './mount-commands.ts';
+import { addRuleCommands } from './rule-commands.ts';
 import { addStandaloneCommand } from './standalone-arguments.ts';
 import { valueReader } from './option-references.ts';
 
@@ -33,6 +34,7 @@ export function createProgram(context: ProgramOptions): Command {
     await runStandalone(context, standalone);
   });
   addMountCommands(program, context);
+  addRuleCommands(program, context);
   addFsCommands(program, context);
   addProcessCommands(program, context);
   addCacheCommands(program, context);

@@ -26,6 +26,7 @@ import { PageEvents } from '@alluxio-ts/worker/page-store/page-events';
 import type { PageStore } from '@alluxio-ts/worker/page-store/page-store';
 import { SpreadPageStore } from '@alluxio-ts/worker/page-store/spread-page-store';
 import { type ClusterParts, startWorker, type Worker } from '@alluxio-ts/worker/worker';
+import { advertisedHost } from './advertised-host.ts';
 
 /** What every process is made from. */
 export interface ProcessParts {
@@ -78,7 +79,7 @@ export async function startWorkerFromOptions(
       clusterName: options.get('alluxio.cluster.name'),
       transport: options.get('alluxio.worker.transport'),
       bindHost: options.get('alluxio.bind.host'),
-      ...hostnameOf(options),
+      hostname: await advertisedHost(options),
       s3Port: options.get('alluxio.worker.rest.port'),
       restPort: options.get('alluxio.worker.http.server.port'),
       webPort: options.get('alluxio.worker.web.port'),
@@ -186,11 +187,6 @@ async function sizeOfFiles(dir: string): Promise<number> {
   const names = await readdir(dir).catch(() => []);
   const files = await Promise.all(names.map((name) => stat(join(dir, name))));
   return files.reduce((sum, { size }) => sum + size, 0);
-}
-
-function hostnameOf(options: Options): { readonly hostname?: string } {
-  const hostname = options.get('alluxio.worker.hostname');
-  return hostname === '' ? {} : { hostname };
 }
 
 function rulesFileOf(options: Options): { readonly rulesFile?: { path: string; checkIntervalMs: number } } {

@@ -117,6 +117,40 @@ await t.test('mounts are added, listed in the form of Alluxio, and removed', asy
   });
 });
 
+await t.test('rules are added, listed and removed', async (t) => {
+  const { environment } = await startWithToken(t);
+  const pattern = 's3://bucket/tmp/.*';
+  t.same(await run(['rule', 'add', '--pattern', pattern, '--data', 'skipCache'], environment), {
+    code: 0,
+    stdout: `Added rule ${pattern} data=skipCache\n`,
+    stderr: '',
+  });
+  await run(['rule', 'add', '--pattern', 'b', '--data', 'immutable', '--metadata', 'maxAge=1h'], environment);
+  t.equal(
+    (await run(['rule', 'list'], environment)).stdout,
+    `Listing all cache rules\nb data=immutable metadata=maxAge=1h\n${pattern} data=skipCache\n`,
+  );
+  t.same(JSON.parse((await run(['rule', 'list', '--json'], environment)).stdout), {
+    rules: [
+      { pattern: 'b', data: 'immutable', metadata: 'maxAge=1h' },
+      { pattern, data: 'skipCache' },
+    ],
+  });
+  t.same(await run(['rule', 'add', '--pattern', 'c', '--data', 'never'], environment), {
+    code: 1,
+    stdout: '',
+    stderr:
+      'alluxio: the rule is not understood: data: "never" is not immutable, skipCache or maxAge=<duration>\n',
+  });
+  t.match(await run(['rule', 'remove', '--pattern', 'b'], environment), {
+    stdout: 'Removed rule b data=immutable metadata=maxAge=1h\n',
+  });
+  t.match(await run(['rule', 'remove', '--pattern', 'b'], environment), {
+    code: 1,
+    stderr: /no rule of the pattern "b"; "alluxio rule list" shows them/,
+  });
+});
+
 await t.test('the value of a mount option may stand in a file or a variable', async (t) => {
   const { environment, workDir } = await startWithToken(t);
   await writeFile(join(workDir, 'key'), 'from-file\n');

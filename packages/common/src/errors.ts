@@ -59,6 +59,13 @@ const catalogue = {
     retry: 'never',
     meaning: 'No mount serves this path. `alluxio mount list` shows the mounts.',
   },
+  RuleNotFound: {
+    http: 404,
+    s3Code: 'InvalidRequest',
+    source: 'client',
+    retry: 'never',
+    meaning: 'There is no cache rule of this pattern. `alluxio rule list` shows the rules.',
+  },
   MethodNotAllowed: {
     http: 405,
     s3Code: 'MethodNotAllowed',

@@ -68,14 +68,14 @@ export const optionsTable = [
     name: 'alluxio.etcd.endpoints',
     type: 'list',
     default: '',
-    help: 'The members of etcd, `http://host:2379` or `https://…` with commas between. Empty: this machine is a cluster of its own and needs none.',
+    help: 'The members of etcd, `http://host:2379` or `https://…` (a host name, not an address) with commas between. Empty: this machine is a cluster of its own and needs none.',
     readBy: ['coordinator', 'worker'],
   },
   {
     name: 'alluxio.etcd.username',
     type: 'string',
     default: '',
-    help: 'The user that etcd knows us by, with the right to read and write keys under `/`. Set it together with the password, or neither.',
+    help: 'The user that etcd knows us by, with the right to read and write keys under `/alluxio-ts/`, `/ServiceDiscovery/` and `/DHT/`. Set it together with the password, or neither.',
     readBy: ['coordinator', 'worker'],
   },
   {
@@ -90,7 +90,7 @@ export const optionsTable = [
     name: 'alluxio.etcd.tls.ca.file',
     type: 'path',
     default: '',
-    help: "PEM file with the certificates that vouch for etcd's. Empty: those that the system trusts.",
+    help: "PEM file with the certificates that vouch for etcd's. Empty: those that Node trusts.",
     readBy: ['coordinator', 'worker'],
   },
   {
@@ -104,7 +104,7 @@ export const optionsTable = [
     name: 'alluxio.etcd.tls.key.file',
     type: 'path',
     default: '',
-    help: 'PEM file (PKCS8) with the key of that certificate.',
+    help: 'PEM file with the key of that certificate, without a passphrase: PKCS8, as Alluxio wants it, or PKCS1.',
     readBy: ['coordinator', 'worker'],
   },
   {
@@ -133,7 +133,7 @@ export const optionsTable = [
     name: 'alluxio.worker.hostname',
     type: 'string',
     default: '',
-    help: 'Name or address under which clients and other workers reach this worker. Empty: the one that it listens on.',
+    help: 'Name or address under which clients and other workers reach this worker. Empty: the one that it listens on, or, when it listens on all, the address of its host name.',
     readBy: ['worker'],
   },
   {
@@ -305,7 +305,7 @@ export const optionsTable = [
     name: 'alluxio.user.client.cache.filter.enabled',
     type: 'boolean',
     default: 'false',
-    help: 'Whether the rules of the cache filter file decide what is kept and for how long it is trusted.',
+    help: 'Whether the rules of the cache filter file decide what is kept and for how long it is trusted, where no rule of the cluster (`alluxio rule`) does.',
     readBy: ['worker'],
   },
   {
@@ -356,7 +356,7 @@ export const optionsTable = [
     name: 'alluxio.security.admin.open',
     type: 'boolean',
     default: 'false',
-    help: 'Lets anyone who reaches the coordinator change mounts and the cache, without the admin token.',
+    help: 'Lets anyone who reaches the coordinator change mounts, rules and the cache, without the admin token.',
     readBy: ['coordinator'],
   },
   {

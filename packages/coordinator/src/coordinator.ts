@@ -8,6 +8,7 @@ import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { MountControl, type MountProbe } from './control/mount-control.ts';
+import { RuleControl } from './control/rule-control.ts';
 import {
   type AdminAccess,
   type CacheControl,
@@ -54,6 +55,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const server = createCoordinatorServer({
     ...options,
     mounts,
+    rules: new RuleControl(options),
     checkReady: async () => {
       await store.get(mountsGuardKeyOf(clusterName), { signal: AbortSignal.timeout(readyDeadlineMs) });
     },

@@ -82,6 +82,33 @@ await t.test('the client adds, lists and removes mounts over HTTP', async (t) =>
   t.notMatch(lines.join(''), token);
 });
 
+await t.test(
+  'the client puts, lists and removes rules, and a wrong one is told with its field',
+  async (t) => {
+    const { client, clientWith } = await start(t);
+    const rule = { pattern: 's3://b/tmp/.*', data: 'skipCache', metadata: 'maxAge=1h' };
+    t.same(await client.putRule(rule), rule);
+    t.same(await client.listRules(), [rule]);
+    const wrong: readonly (readonly [object, RegExp])[] = [
+      [{ pattern: '(', data: 'immutable' }, /the rule is not understood: pattern: "\(" is not a regular/],
+      [{ pattern: 'a', data: 'sometimes' }, /data: "sometimes" is not immutable, skipCache or maxAge=/],
+      [{ pattern: 'a', metadata: 'maxAge=soon' }, /metadata: "soon" is not a duration/],
+      [{ pattern: 'a' }, /a rule says something of data, of metadata, or of both/],
+      [{ pattern: 'a\n', data: 'immutable' }, /pattern: holds control characters/],
+      [{ pattern: 'a'.repeat(1025), data: 'immutable' }, /pattern: longer than 1024 bytes/],
+      [{ pattern: 'a', data: 'immutable', mount: '/a' }, /mount/],
+    ];
+    for (const [body, message] of wrong) {
+      await t.rejects(client.putRule(body as typeof rule), { code: 'InvalidArgument', message });
+    }
+    const refusal = { code: 'Unauthenticated' };
+    await t.rejects(clientWith({}).putRule(rule), refusal);
+    await t.rejects(clientWith({}).removeRule(rule.pattern), refusal);
+    t.same(await client.removeRule(rule.pattern), rule);
+    await t.rejects(client.removeRule(rule.pattern), { code: 'RuleNotFound' });
+  },
+);
+
 await t.test('a changing call needs the token, a reading one does not', async (t) => {
   const { client, clientWith } = await start(t, {
     cache: cacheWith({ free: async () => ({ fileCount: 1, pageCount: 2, freedBytes: 3 }) }),

@@ -19,6 +19,7 @@ function open(t: Test, given: { readonly box?: SecretBox; readonly logger?: Logg
       clusterName: 'c',
       probe: localProbe,
       box: given.box,
+      random: systemRandom,
       logger: given.logger ?? silentLogger,
     });
   return { store, control: create(), create };

@@ -7,7 +7,7 @@ import type { Clock, Random } from '@alluxio-ts/common/clock';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
-import { type Mount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
+import type { Mount } from '@alluxio-ts/common/protocol/mounts';
 import { type WorkerNetAddress, workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import type { FileKey } from '@alluxio-ts/common/page';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
@@ -28,10 +28,13 @@ import type { ServedMount } from './cache/mount-table.ts';
 import { MountTable } from './cache/mount-table.ts';
 import { PageFiller } from './cache/page-filler.ts';
 import { type Placement, SelfPlacement } from './cache/placement.ts';
+import { StoredRules } from './cache/stored-rules.ts';
 import { ThreadFillRunner } from './cache/thread-fill-runner.ts';
-import { KvListSnapshot } from './cluster/kv-list-snapshot.ts';
+import type { KvMirrorOptions } from './cluster/kv-mirror.ts';
+import { ownCachedBytes, ownersCachedBytes } from './cluster/cached-bytes.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
 import { ownEverything, PeerRelay } from './cluster/peer-relay.ts';
+import { RuleWatcher } from './cluster/rule-watcher.ts';
 import { FileRecordStore, fileRecordsMax } from './file-records/file-record-store.ts';
 import { type RecordPort, ThreadRecordPort } from './file-records/record-port.ts';
 import { RecordSweeper } from './file-records/record-sweeper.ts';
@@ -50,8 +53,8 @@ export interface WorkerOptions {
   readonly transport?: TransportKind;
   readonly clusterName: string;
   readonly bindHost: string;
-  /** Where others reach this worker; the bind address unless given. */
-  readonly hostname?: string;
+  /** Where others reach this worker. */
+  readonly hostname: string;
   readonly s3Port: number;
   readonly restPort: number;
   readonly webPort: number;
@@ -100,6 +103,10 @@ export interface ClusterParts {
   readonly placement: Placement;
   /** Shared by the workers of the cluster: by it they know each other's requests. */
   readonly secret: string;
+  /** As long as a lease: in that time a state store that was away shows again what it has. */
+  readonly departureHoldMs: number;
+  /** How many workers are alive, as far as this one knows. */
+  readonly memberCount: () => number;
   /** Calls back whenever files may have changed their owners. */
   readonly onRingChange?: (listener: () => void) => void;
   /** Whether a client of the S3 API is sent to the owner by a 307 instead of served through this worker. */
@@ -146,7 +153,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       pageRemoved: ({ file }) => transport.drop({ kind: 'file', fileKey: file }),
       segmentRetired: (path) => transport.drop({ kind: 'segment', path }),
     });
-    const rules = options.rulesFile
+    const ownRules = options.rulesFile
       ? await CacheRulesFile.open({
           ...options.rulesFile,
           clock,
@@ -154,7 +161,17 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
           onChange: () => transport.drop({ kind: 'all' }),
         })
       : defaultRules(options.maxAgeMs);
-    if (rules instanceof CacheRulesFile) closers.push(() => rules.close());
+    if (ownRules instanceof CacheRulesFile) closers.push(() => ownRules.close());
+    const rules = new StoredRules(ownRules);
+    const ruleWatcher = new RuleWatcher({
+      clusterName: options.clusterName,
+      mirror: mirrorOptionsOf('rules', options, parts),
+      rules,
+      logger,
+      onChange: () => transport.drop({ kind: 'all' }),
+    });
+    await ruleWatcher.start();
+    closers.push(() => ruleWatcher.close());
 
     const files = new FileTable({
       ...fileTableDefaults,
@@ -198,13 +215,11 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
 
     const mounts = new MountTable();
     const watcher = new MountWatcher({
-      store: parts.store,
       clusterName: options.clusterName,
+      mirror: mirrorOptionsOf('mounts', options, parts),
       mounts,
       clock,
       logger,
-      departureHoldMs: mountDepartureHoldMs,
-      ...(parts.cluster ? { snapshot: mountSnapshotOf(options, logger) } : {}),
       decode: parts.decodeMount,
       openUfs: parts.openUfs,
       onServed: (mount, given) => {
@@ -235,7 +250,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     let s3Port = options.s3Port;
     const addressOf = (): WorkerNetAddress =>
       workerNetAddress({
-        host: options.hostname ?? options.bindHost,
+        host: options.hostname,
         httpServerPort: restPort,
         webPort: web.port,
         s3Port,
@@ -254,9 +269,13 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     s3Port = s3.port;
     const cacheControl = new CacheControl(cache, mounts);
+    const ownBytes = ownCachedBytes(cache, mounts);
     const restSurface = createRestSurface({
       cache,
       mounts,
+      cachedBytes: parts.cluster
+        ? ownersCachedBytes({ ...parts.cluster, own: ownBytes, self: addressOf, clock, logger })
+        : ownBytes,
       placement,
       router,
       pageSizeBytes: options.pageSizeBytes,
@@ -275,6 +294,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
             control: {
               free: (path) => cacheControl.free(path),
               freeAll: () => cacheControl.freeAll(),
+              cachedBytes: ownBytes,
               stats: () => statsOf(pageStore, metrics, options.pageSizeBytes),
             },
             surfaces: { s3: s3Surface, rest: restSurface },
@@ -328,15 +348,23 @@ function hasPages(store: PageStore, file: FileKey, pageCount: number): boolean {
   return false;
 }
 
-/** As long as a lease: in that time a state store that was away shows again what it has. */
-const mountDepartureHoldMs = 10_000;
+/** A worker that is alone has its store in itself: nothing of it is ever missing. */
+const aloneHoldMs = 10_000;
 
-function mountSnapshotOf(options: WorkerOptions, logger: Logger): KvListSnapshot {
-  return new KvListSnapshot({
-    file: join(options.metastoreDir, 'mounts.snapshot'),
-    prefix: mountsPrefixOf(options.clusterName),
+function mirrorOptionsOf(
+  name: 'mounts' | 'rules',
+  { metastoreDir }: WorkerOptions,
+  { store, cluster, clock, random, logger }: WorkerParts,
+): Omit<KvMirrorOptions, 'prefix' | 'guardKey'> {
+  return {
+    store,
+    ...(cluster ? { snapshotFile: join(metastoreDir, `${name}.snapshot`) } : {}),
+    departureHoldMs: cluster?.departureHoldMs ?? aloneHoldMs,
+    memberCount: cluster?.memberCount ?? (() => 1),
+    clock,
+    random,
     logger,
-  });
+  };
 }
 
 /** Connections to each peer. */

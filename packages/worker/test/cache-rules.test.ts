@@ -5,6 +5,7 @@ import t from 'tap';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { CacheRulesFile } from '../src/cache/cache-rules-file.ts';
 import { parseCacheRules } from '../src/cache/cache-rules.ts';
+import { StoredRules } from '../src/cache/stored-rules.ts';
 
 const forEver = Number.POSITIVE_INFINITY;
 
@@ -43,13 +44,41 @@ t.test('a part that defaults to skipCache keeps only what a rule names', async (
   t.equal(rules.ruleOf('mem://b/other').isKept, false);
 });
 
+t.test('of several ages that match the shortest counts, in whatever order', async (t) => {
+  const rules = parseCacheRules(
+    '{"apiVersion":1,"data":{"maxAge":{"mem://b/.*":"1h","mem://b/live/.*":"5s"},"immutable":["mem://b/live/a"]}}',
+    'f',
+  );
+  t.equal(rules.ruleOf('mem://b/live/a').maxAgeMs, 5000);
+  t.equal(rules.ruleOf('mem://b/other').maxAgeMs, 3_600_000);
+});
+
+t.test('rules of the cluster go before those of the process, part by part', async (t) => {
+  const rules = new StoredRules(
+    parseCacheRules('{"apiVersion":1,"data":{"skipCache":["mem://b/file/.*"],"maxAge":{".*":"1h"}}}', 'f'),
+  );
+  const ruleOf = (name: string) => rules.ruleOf(`mem://b/${name}`);
+  t.strictSame(ruleOf('a'), { isKept: true, maxAgeMs: 3_600_000 });
+  rules.set({ pattern: 'mem://b/a', metadata: 'maxAge=5s' });
+  t.strictSame(ruleOf('a'), { isKept: true, maxAgeMs: 5000 });
+  rules.set({ pattern: 'mem://b/file/.*', metadata: 'maxAge=5s' });
+  t.strictSame(ruleOf('file/a'), { isKept: false, maxAgeMs: 5000 }, 'of the bytes the file alone speaks');
+  rules.set({ pattern: 'mem://b/file/.*', data: 'immutable' });
+  t.strictSame(ruleOf('file/a'), { isKept: true, maxAgeMs: forEver }, 'replaced, not added to');
+  rules.set({ pattern: 'mem://b/file/a', data: 'skipCache' });
+  t.strictSame(ruleOf('file/a'), { isKept: false, maxAgeMs: 0 }, 'skipCache goes before immutable');
+  rules.delete('mem://b/file/a');
+  rules.delete('mem://b/file/.*');
+  t.equal(ruleOf('file/a').isKept, false, 'the file again');
+});
+
 t.test('a wrong file is refused with what is wrong in it', async (t) => {
   const cases = [
     ['not json', /rules\.json: not JSON/],
     ['{"apiVersion":2}', /apiVersion/],
     ['{"apiVersion":1,"data":{"imutable":[]}}', /imutable/],
-    ['{"apiVersion":1,"data":{"skipCache":["("]}}', /"\(" is not a regular expression/],
-    ['{"apiVersion":1,"data":{"maxAge":{".*":"soon"}}}', /"soon"/],
+    ['{"apiVersion":1,"data":{"skipCache":["("]}}', /data\.skipCache\.0: "\(" is not a regular expression/],
+    ['{"apiVersion":1,"data":{"maxAge":{".*":"soon"}}}', /data\.maxAge\.\.\*: "soon"/],
   ] as const;
   for (const [text, message] of cases) {
     t.throws(() => parseCacheRules(text, 'rules.json'), { code: 'InvalidOptions', message }, text);

@@ -80,6 +80,7 @@ async function startRig(t: Test, fillThreadCount: number) {
     {
       clusterName,
       bindHost: '127.0.0.1',
+      hostname: '127.0.0.1',
       s3Port: 0,
       restPort: 0,
       webPort: 0,

@@ -59,6 +59,7 @@ function membershipOf(t: Test, { host, ...options }: JoinOptions): Membership {
 
 async function joined(t: Test, options: JoinOptions): Promise<Membership> {
   const membership = membershipOf(t, options);
+  await membership.recall();
   await membership.start(addressOf(options.host));
   return membership;
 }

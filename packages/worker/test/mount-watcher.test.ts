@@ -1,82 +1,17 @@
 import { join } from 'node:path';
 import { systemRandom } from '@alluxio-ts/common/clock';
-import { AlluxioError } from '@alluxio-ts/common/errors';
 import { silentLogger } from '@alluxio-ts/common/logger';
 import { decodeMount, encodeMount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
-import type {
-  KvCallOptions,
-  KvLease,
-  KvList,
-  KvStore,
-  KvTxn,
-  KvWatch,
-} from '@alluxio-ts/common/state/kv-store';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
 import t from 'tap';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { MountTable } from '../src/cache/mount-table.ts';
-import { KvListSnapshot } from '../src/cluster/kv-list-snapshot.ts';
 import { MountWatcher } from '../src/cluster/mount-watcher.ts';
+import { SwitchedStore } from './support/switched-store.ts';
 
 const prefix = mountsPrefixOf('c');
 const holdMs = 10_000;
-
-/** A store that goes away, comes back, or comes back as another. */
-class SwitchedStore implements KvStore {
-  store: KvStore;
-  isAway = false;
-  #endWatches = new AbortController();
-
-  constructor(store: KvStore) {
-    this.store = store;
-  }
-
-  /** Breaks the watches off, as a lost connection does. */
-  breakWatches(): void {
-    this.#endWatches.abort();
-    this.#endWatches = new AbortController();
-  }
-
-  get(key: string, options?: KvCallOptions) {
-    return this.#reachable().get(key, options);
-  }
-
-  async list(listPrefix: string, options?: KvCallOptions): Promise<KvList> {
-    return this.#reachable().list(listPrefix, options);
-  }
-
-  txn(txn: KvTxn, options?: KvCallOptions) {
-    return this.#reachable().txn(txn, options);
-  }
-
-  watch(
-    watchPrefix: string,
-    options: { readonly fromRevision: number; readonly signal?: AbortSignal },
-  ): KvWatch {
-    const signals = [this.#endWatches.signal, ...(options.signal ? [options.signal] : [])];
-    const watch = this.#reachable().watch(watchPrefix, { ...options, signal: AbortSignal.any(signals) });
-    const broken = this.#endWatches.signal;
-    async function* events() {
-      yield* watch.events;
-      if (broken.aborted) throw new AlluxioError('StateConflict', 'the revision is gone');
-    }
-    return { events: events(), close: () => watch.close() };
-  }
-
-  lease(ttlMs: number, options?: KvCallOptions): Promise<KvLease> {
-    return this.#reachable().lease(ttlMs, options);
-  }
-
-  close(): Promise<void> {
-    return this.store.close();
-  }
-
-  #reachable(): KvStore {
-    if (this.isAway) throw new AlluxioError('StateStoreUnavailable', 'away');
-    return this.store;
-  }
-}
 
 function putOf(name: string) {
   const mount = { schema: 1 as const, path: `/${name}`, ufsUri: `mem://${name}`, options: {} };
@@ -93,18 +28,21 @@ function rig(t: { readonly testdirName: string }, clock = new ManualClock()) {
     events.push(event);
     for (const each of waiting.filter((waiter) => waiter.event === event)) each.resolve();
   };
+  const logger = { ...silentLogger, info: note, warn: note, error: note };
   const watcher = new MountWatcher({
-    store,
     clusterName: 'c',
+    mirror: {
+      store,
+      snapshotFile: join(t.testdirName, 'mounts.snapshot'),
+      departureHoldMs: holdMs,
+      memberCount: () => 1,
+      clock,
+      random: systemRandom,
+      logger,
+    },
     mounts,
     clock,
-    logger: { ...silentLogger, info: note, warn: note, error: note },
-    snapshot: new KvListSnapshot({
-      file: join(t.testdirName, 'mounts.snapshot'),
-      prefix,
-      logger: silentLogger,
-    }),
-    departureHoldMs: holdMs,
+    logger,
     decode: (entry) => decodeMount(entry.key, entry.value),
     openUfs: () => new MemoryUfs({ clock }),
     onServed: () => undefined,
@@ -174,12 +112,12 @@ t.test('a mount that is only missing from a list is held, and one that the store
   await store.txn({ put: [putOf('b')] });
   await watcher.start();
   const interrupt = async (): Promise<void> => {
-    const interrupted = next('mount-watch-interrupted');
+    const interrupted = next('watch-interrupted');
     store.breakWatches();
     await interrupted;
   };
   // Removed while nobody watched, and the event compacted away.
-  const held = next('mount-missing-but-kept');
+  const held = next('entry-missing-but-kept');
   store.isAway = true;
   await interrupt();
   await store.store.txn({ delete: [`${prefix}a`] });
@@ -194,7 +132,7 @@ t.test('a mount that is only missing from a list is held, and one that the store
   await clock.pass(0);
   t.strictSame(paths(), ['/b'], 'gone when it was held long enough');
 
-  const forgotten = next('mount-missing-but-kept');
+  const forgotten = next('entry-missing-but-kept');
   store.store = new MemoryKvStore({ clock, random: systemRandom });
   await interrupt();
   await clock.pass(1000);

@@ -48,6 +48,7 @@ class Trio {
           {
             clusterName: 'c',
             bindHost: '127.0.0.1',
+            hostname: '127.0.0.1',
             s3Port: 0,
             restPort: 0,
             webPort: 0,
@@ -79,7 +80,13 @@ class Trio {
                 latencyMs: () => undefined,
               }),
             },
-            cluster: { placement, secret: each, redirectsS3: this.redirectsS3 },
+            cluster: {
+              placement,
+              secret: each,
+              redirectsS3: this.redirectsS3,
+              departureHoldMs: 10_000,
+              memberCount: () => 3,
+            },
           },
         ),
       );

@@ -14,11 +14,14 @@ import {
   mountListSchema,
   mountsPath,
   mountViewSchema,
+  ruleListSchema,
+  rulesPath,
   type WorkerView,
   workerListSchema,
   workerQuerySchema,
   workersPath,
 } from '../protocol/coordinator-api.ts';
+import { type Rule, ruleSchema } from '../protocol/rules.ts';
 import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
 
 export interface CoordinatorClientOptions {
@@ -70,6 +73,28 @@ export class CoordinatorClient {
   removeMount(path: string, call: ClientCallOptions = {}): Promise<MountView> {
     const pathAndQuery = withQuery(mountsPath, { path });
     return this.#remote.callJson({ method: 'DELETE', pathAndQuery, ...call }, mountViewSchema);
+  }
+
+  /** The cache rules in the order of their patterns. */
+  async listRules(call: ClientCallOptions = {}): Promise<readonly Rule[]> {
+    const { rules } = await this.#remote.callJson(
+      { method: 'GET', pathAndQuery: rulesPath, ...call },
+      ruleListSchema,
+    );
+    return rules;
+  }
+
+  /** Adds the rule, or replaces the one of the same pattern. */
+  putRule(rule: Rule, call: ClientCallOptions = {}): Promise<Rule> {
+    return this.#remote.callJson(
+      { method: 'PUT', pathAndQuery: rulesPath, body: JSON.stringify(rule), ...call },
+      ruleSchema,
+    );
+  }
+
+  removeRule(pattern: string, call: ClientCallOptions = {}): Promise<Rule> {
+    const pathAndQuery = withQuery(rulesPath, { pattern });
+    return this.#remote.callJson({ method: 'DELETE', pathAndQuery, ...call }, ruleSchema);
   }
 
   /** Drops what is cached below a path, on every worker. */

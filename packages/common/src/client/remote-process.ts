@@ -29,7 +29,7 @@ export interface ClientCallOptions {
   readonly signal?: AbortSignal;
 }
 
-export type RemoteMethod = 'GET' | 'POST' | 'DELETE';
+export type RemoteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 export interface RemoteCall extends ClientCallOptions {
   readonly method: RemoteMethod;

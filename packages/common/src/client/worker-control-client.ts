@@ -1,4 +1,4 @@
-/** What the coordinator asks of a worker of its cluster, known to it by the peer mark. */
+/** What the coordinator, or another worker, asks of a worker of its cluster, known to it by the peer mark. */
 
 import type { Clock } from '../clock.ts';
 import {
@@ -7,7 +7,7 @@ import {
   workerStatsSchema,
   type WorkerStats,
 } from '../protocol/coordinator-api.ts';
-import { controlTargets } from '../protocol/worker-api.ts';
+import { cachedBytesSchema, controlTargets, type FileOfVersion } from '../protocol/worker-api.ts';
 import { makePeerMark, peerMarkHeader } from '../protocol/peer-mark.ts';
 import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
 
@@ -49,6 +49,23 @@ export class WorkerControlClient {
       { ...call, method: 'POST', pathAndQuery: controlTargets.freeAll },
       freeResultSchema,
     );
+  }
+
+  /** Bytes that the worker has of each of these versions, in their order. */
+  async cachedBytes(
+    files: readonly FileOfVersion[],
+    call: ClientCallOptions = {},
+  ): Promise<readonly number[]> {
+    const { bytes } = await this.#remote.callJson(
+      {
+        ...call,
+        method: 'POST',
+        pathAndQuery: controlTargets.cachedBytes,
+        body: JSON.stringify({ files }),
+      },
+      cachedBytesSchema,
+    );
+    return bytes;
   }
 
   stats(call: ClientCallOptions = {}): Promise<WorkerStats> {

@@ -1,9 +1,11 @@
 /** What the coordinator's REST API says, for the server and its client. Ours: Alluxio's own paths for mounts are not public. */
 
 import { z } from 'zod';
+import { ruleSchema } from './rules.ts';
 import { workerNetAddressSchema } from './worker-address.ts';
 
 export const mountsPath = '/api/v1/mounts';
+export const rulesPath = '/api/v1/rules';
 export const cachePath = '/api/v1/cache';
 export const workersPath = '/api/v1/workers';
 export const infoPath = '/api/v1/info';
@@ -31,6 +33,10 @@ export const mountViewSchema = z.object({
 export type MountView = z.infer<typeof mountViewSchema>;
 
 export const mountListSchema = z.object({ mounts: z.array(mountViewSchema) });
+
+export const ruleListSchema = z.object({ rules: z.array(ruleSchema) });
+
+export const rulePatternQuerySchema = z.strictObject({ pattern: z.string().min(1).max(4096) });
 
 /** Every call that names a path does so in the query. */
 export const pathQuerySchema = z.strictObject({ path: z.string().min(1) });

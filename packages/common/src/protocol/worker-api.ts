@@ -27,12 +27,28 @@ export type FileInfo = z.infer<typeof fileObjectSchema>;
 
 export const fileObjectsSchema = z.array(fileObjectSchema);
 
-/** Calls of a coordinator to its workers, on their REST port, with the peer mark. */
+/** One version of a file. */
+export const fileOfVersionSchema = z.object({
+  ufsPath: z.string(),
+  version: z.string().optional(),
+  sizeBytes: z.int(),
+});
+
+export type FileOfVersion = Readonly<z.infer<typeof fileOfVersionSchema>>;
+
+export const cachedBytesBodySchema = z.object({ files: z.array(fileOfVersionSchema) });
+
+/** In the order of the files. */
+export const cachedBytesSchema = z.object({ bytes: z.array(z.int()) });
+
+/** Calls between members of a cluster, on the REST port of a worker, with the peer mark. */
 export const controlTargets = {
   /** POST `?path=`: drops what is cached below a path. */
   free: '/internal/peer/control/free',
   /** POST: drops everything. */
   freeAll: '/internal/peer/control/free-all',
+  /** POST of files: how much of them this worker has. */
+  cachedBytes: '/internal/peer/control/cached-bytes',
   /** GET */
   stats: '/internal/peer/control/stats',
 } as const;

@@ -157,7 +157,8 @@ export class EtcdConnection {
       } catch (thrown) {
         options.signal?.throwIfAborted();
         // An open circuit only says that there were failures before; what they were says more.
-        if (!isBrokenCircuitError(thrown)) failure = thrown;
+        if (!isBrokenCircuitError(thrown) && (failure === undefined || !isWithoutReason(thrown)))
+          failure = thrown;
         const isSpent = attempt >= triesMax || endAt - this.#clock.monotonic() <= retryPauseMs;
         if (this.isClosed || isSpent || !this.#mayRepeat(thrown, options))
           throw this.toAlluxioError(failure ?? thrown, options.what);
@@ -279,6 +280,11 @@ function isStaleToken(thrown: unknown): boolean {
   );
 }
 
+/** Of a connection that failed for somebody else before, the gRPC library no longer knows why. */
+function isWithoutReason(thrown: unknown): boolean {
+  return messageOf(thrown).includes('Last error: null');
+}
+
 /** The only words by which the gRPC library says that no connection was made, so that nothing can have happened. */
 function isNeverSent(thrown: unknown): boolean {
   return thrown instanceof GRPCUnavailableError && messageOf(thrown).includes('No connection established');
@@ -323,11 +329,28 @@ function foreignError(thrown: unknown, what: string, endpoints: readonly string[
     );
   }
   const where = endpoints.join(', ');
+  const distrust = distrustOf(text);
+  if (distrust)
+    return unavailable(`${what} failed: ${distrust.replace('etcd', `etcd at ${where}`)}`, 'never', thrown);
   return unavailable(
     `${what} failed, since etcd at ${where} did not answer (${text}); check that it runs and that alluxio.etcd.endpoints names it`,
     'later',
     thrown,
   );
+}
+
+/** Which side does not trust the other's certificate, and what to do about it. */
+function distrustOf(text: string): string | undefined {
+  if (/SSL alert|tlsv1\d? alert|:alert /i.test(text))
+    return 'etcd refuses our certificate, or misses one; set alluxio.etcd.tls.cert.file and .key.file to a pair that its --trusted-ca-file vouches for';
+  const reason =
+    /self-signed certificate[a-z ]*|unable to (?:verify|get)[a-z ]*certificate|certificate has expired|altnames/i.exec(
+      text,
+    )?.[0];
+  if (reason === undefined) return undefined;
+  if (/altnames/i.test(reason))
+    return 'the certificate of etcd is for another host; name in alluxio.etcd.endpoints the host that it is for';
+  return `the certificate of etcd is not one that we trust (${reason}); set alluxio.etcd.tls.ca.file to the certificates that vouch for it`;
 }
 
 function isRefusal(thrown: unknown): boolean {

@@ -1,5 +1,6 @@
 /** Adds, lists and removes mounts in the state store. Whoever serves files watches the same keys; nobody is told by a call. */
 
+import type { Random } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import { maskMount, sealMount } from '@alluxio-ts/common/protocol/mount-secrets';
@@ -13,6 +14,7 @@ import {
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
+import { additionGuard } from './addition-guard.ts';
 import { checkMount, normaliseMountPath } from './mount-rules.ts';
 
 /** What the control needs to know of under storages. */
@@ -45,6 +47,7 @@ export interface MountControlOptions {
   readonly probe: MountProbe;
   /** Undefined without a key file: secrets are then stored as they are, which is warned of. */
   readonly box: SecretBox | undefined;
+  readonly random: Random;
   readonly logger: Logger;
 }
 
@@ -110,20 +113,13 @@ export class MountControl {
   /** The guard is read first, so that an addition behind the list makes the transaction fail. */
   async #tryAdd(mount: Mount, value: string, call: MountCallOptions): Promise<boolean> {
     const { store, clusterName } = this.#options;
-    const guardKey = mountsGuardKeyOf(clusterName);
-    const guard = await store.get(guardKey, call);
+    const guard = await additionGuard(this.#options, mountsGuardKeyOf(clusterName), call);
     checkMount(mount, await this.#read(call));
     const key = this.#keyOf(mount.path);
     const { succeeded } = await store.txn(
       {
-        compare: [
-          { key, modRevision: 0 },
-          { key: guardKey, modRevision: guard?.modRevision ?? 0 },
-        ],
-        put: [
-          { key, value },
-          { key: guardKey, value: '{"schema":1}' },
-        ],
+        compare: [{ key, modRevision: 0 }, guard.compare],
+        put: [{ key, value }, guard.put],
       },
       call,
     );

@@ -1,4 +1,4 @@
-/** The coordinator's port: mounts, cache, health. Turns requests into calls and failures into the catalogue's status; decides nothing. */
+/** The coordinator's port: mounts, rules, cache, health. Turns requests into calls and failures into the catalogue's status; decides nothing. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
@@ -19,14 +19,18 @@ import {
   pathQuerySchema,
   readyPath,
   requestIdHeader,
+  rulePatternQuerySchema,
+  rulesPath,
   type WorkerView,
   workerQuerySchema,
   workersPath,
 } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
+import { ruleSchema } from '@alluxio-ts/common/protocol/rules';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { z } from 'zod';
 import type { MountControl } from '../control/mount-control.ts';
+import type { RuleControl } from '../control/rule-control.ts';
 
 /** Who empties caches. */
 export interface CacheControl {
@@ -46,6 +50,7 @@ export interface WorkerDirectory {
 
 export interface CoordinatorServerOptions {
   readonly mounts: MountControl;
+  readonly rules: RuleControl;
   /** Undefined where no worker can be reached: the call then answers NotImplemented. */
   readonly cache: CacheControl | undefined;
   readonly workers: WorkerDirectory;
@@ -81,6 +86,7 @@ export function createCoordinatorServer(options: CoordinatorServerOptions): Fast
   addFailures(server, options.logger);
   addHealth(server, options);
   addMounts(server, options);
+  addRules(server, options);
   addCache(server, options);
   addInfo(server, options);
   return server;
@@ -163,6 +169,21 @@ function addMounts(server: FastifyInstance, options: CoordinatorServerOptions): 
   server.delete(mountsPath, { onRequest }, async (request, reply) => {
     const { path } = parsed(pathQuerySchema, request.query, 'the query');
     return viewOf(await options.mounts.remove(path, { signal: goneSignalOf(reply) }));
+  });
+}
+
+function addRules(server: FastifyInstance, options: CoordinatorServerOptions): void {
+  const onRequest = adminGuard(options.admin);
+  server.get(rulesPath, async (_, reply) => ({
+    rules: await options.rules.list({ signal: goneSignalOf(reply) }),
+  }));
+  server.put(rulesPath, { onRequest }, async (request, reply) => {
+    const rule = parsed(ruleSchema, request.body, 'the rule');
+    return options.rules.put(rule, { signal: goneSignalOf(reply) });
+  });
+  server.delete(rulesPath, { onRequest }, async (request, reply) => {
+    const { pattern } = parsed(rulePatternQuerySchema, request.query, 'the query');
+    return options.rules.remove(pattern, { signal: goneSignalOf(reply) });
   });
 }
 

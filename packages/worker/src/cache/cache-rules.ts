@@ -3,13 +3,18 @@
  * regular expression that must match the whole path.
  *
  * `data.skipCache`: bytes are never kept. `metadata.skipCache`: the version is asked for at every use. `maxAge` in either part: the version is
- * asked for again after that age (the shorter of both). `immutable`: never again. Where several match, skipCache goes before maxAge before immutable;
- * where none does, `defaultType` of the part decides. Without a file everything is kept and re-checked after the default age.
+ * asked for again after that age (the shortest of all that match). `immutable`: never again. Where several match, skipCache goes before maxAge before
+ * immutable; where none does, `defaultType` of the part decides. Without a file everything is kept and re-checked after the default age.
  */
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { parseJson } from '@alluxio-ts/common/parse-json';
-import { parseDuration } from '@alluxio-ts/common/units';
+import {
+  ageOfDuration,
+  compilePattern,
+  durationSchema,
+  regexSchema,
+} from '@alluxio-ts/common/protocol/rules';
 import { z } from 'zod';
 
 export interface CacheRule {
@@ -31,24 +36,33 @@ export function defaultRules(maxAgeMs: number): CacheRules {
 
 const partSchema = z
   .strictObject({
-    immutable: z.array(z.string()).default([]),
-    skipCache: z.array(z.string()).default([]),
-    maxAge: z.record(z.string(), z.string()).default({}),
+    immutable: z.array(regexSchema).default([]),
+    skipCache: z.array(regexSchema).default([]),
+    maxAge: z.record(regexSchema, durationSchema).default({}),
     defaultType: z.enum(['immutable', 'skipCache']).default('immutable'),
   })
   .prefault({});
 
 const fileSchema = z.strictObject({ apiVersion: z.literal(1), data: partSchema, metadata: partSchema });
 
-interface Part {
-  readonly skipCache: readonly RegExp[];
-  readonly maxAge: readonly { readonly pattern: RegExp; readonly ageMs: number }[];
-  readonly immutable: readonly RegExp[];
-  /** Of a path that no rule matches. */
-  readonly defaultAgeMs: number;
+/** For how long the version of a file is trusted that matches a pattern. */
+export interface AgeByPattern {
+  readonly pattern: RegExp;
+  /** 0 for skipCache, Infinity for immutable. */
+  readonly ageMs: number;
 }
 
-/** Reads the text of a rules file. Throws InvalidOptions that names the file and what is wrong in it. */
+/** The shortest age of the patterns that match: skipCache goes before maxAge before immutable. Undefined when none does. */
+export function ageOf(rules: Iterable<AgeByPattern>, ufsPath: string): number | undefined {
+  let shortest: number | undefined;
+  for (const { pattern, ageMs } of rules) {
+    if (shortest !== undefined && shortest <= ageMs) continue;
+    if (pattern.test(ufsPath)) shortest = ageMs;
+  }
+  return shortest;
+}
+
+/** Reads the text of a rules file. Throws InvalidOptions that names the file, the field, and what is wrong in it. */
 export function parseCacheRules(text: string, fileName: string): CacheRules {
   const value = parseJson(text);
   if (value === undefined) throw invalid(fileName, 'not JSON');
@@ -57,46 +71,33 @@ export function parseCacheRules(text: string, fileName: string): CacheRules {
     const [issue] = parsed.error.issues;
     throw invalid(fileName, `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not a rules file'}`);
   }
-  const data = compilePart(parsed.data.data, fileName);
-  const metadata = compilePart(parsed.data.metadata, fileName);
+  const data = agesOf(parsed.data.data);
+  const metadata = agesOf(parsed.data.metadata);
+  const dataDefaultMs = defaultAgeOf(parsed.data.data);
+  const metadataDefaultMs = defaultAgeOf(parsed.data.metadata);
   return {
     ruleOf: (ufsPath) => {
-      const dataAgeMs = ageOf(data, ufsPath);
-      const metadataAgeMs = ageOf(metadata, ufsPath);
+      const dataAgeMs = ageOf(data, ufsPath) ?? dataDefaultMs;
+      const metadataAgeMs = ageOf(metadata, ufsPath) ?? metadataDefaultMs;
       return { isKept: dataAgeMs > 0, maxAgeMs: Math.min(dataAgeMs, metadataAgeMs) };
     },
   };
 }
 
-function ageOf(part: Part, ufsPath: string): number {
-  if (part.skipCache.some((pattern) => pattern.test(ufsPath))) return 0;
-  const aged = part.maxAge.find(({ pattern }) => pattern.test(ufsPath));
-  if (aged) return aged.ageMs;
-  if (part.immutable.some((pattern) => pattern.test(ufsPath))) return Number.POSITIVE_INFINITY;
-  return part.defaultAgeMs;
+function agesOf(part: z.infer<typeof partSchema>): readonly AgeByPattern[] {
+  const all = (patterns: readonly string[], ageMs: number): AgeByPattern[] =>
+    patterns.map((text) => ({ pattern: compilePattern(text), ageMs }));
+  return [
+    ...all(part.skipCache, 0),
+    ...Object.entries(part.maxAge).flatMap(([text, age]) => all([text], ageOfDuration(age))),
+    ...all(part.immutable, Number.POSITIVE_INFINITY),
+  ];
 }
 
-function compilePart(part: z.infer<typeof partSchema>, fileName: string): Part {
-  return {
-    skipCache: part.skipCache.map((text) => compile(text, fileName)),
-    maxAge: Object.entries(part.maxAge).map(([text, age]) => ({
-      pattern: compile(text, fileName),
-      // An age of 0 asks at every use and still keeps the bytes: only skipCache drops them.
-      ageMs: Math.max(Number.MIN_VALUE, parseDuration(age)),
-    })),
-    immutable: part.immutable.map((text) => compile(text, fileName)),
-    defaultAgeMs: part.defaultType === 'skipCache' ? 0 : Number.POSITIVE_INFINITY,
-  };
+function defaultAgeOf({ defaultType }: z.infer<typeof partSchema>): number {
+  return defaultType === 'skipCache' ? 0 : Number.POSITIVE_INFINITY;
 }
 
-function compile(text: string, fileName: string): RegExp {
-  try {
-    return new RegExp(`^(?:${text})$`, 'u');
-  } catch (thrown) {
-    throw invalid(fileName, `"${text}" is not a regular expression`, thrown);
-  }
-}
-
-function invalid(fileName: string, what: string, cause?: unknown): AlluxioError {
-  return new AlluxioError('InvalidOptions', `cache rules in ${fileName}: ${what}`, { cause });
+function invalid(fileName: string, what: string): AlluxioError {
+  return new AlluxioError('InvalidOptions', `cache rules in ${fileName}: ${what}`);
 }

@@ -116,7 +116,7 @@ export class FileCache {
   }
 
   /** How many bytes of this version of the file are here. The status may be that of a listing. */
-  cachedBytesOf(file: FileName, status: FileStatus): number {
+  cachedBytesOf(file: FileName, status: Pick<FileStatus, 'version' | 'sizeBytes'>): number {
     const { files, store, pageSizeBytes } = this.#options;
     const fileKey = files.fileKeyOf(file, status);
     if (!fileKey) return 0;

@@ -213,7 +213,7 @@ export class FileTable {
   }
 
   /** What names the pages of this version of the file; undefined when nothing of it may be kept. */
-  fileKeyOf(file: FileName, status: FileStatus): FileKey | undefined {
+  fileKeyOf(file: FileName, status: Pick<FileStatus, 'version'>): FileKey | undefined {
     if (status.version === undefined || file.mount.ufs.capability.pin === 'none') return undefined;
     return fileKeyOf({
       ufsPath: file.ufsPath,

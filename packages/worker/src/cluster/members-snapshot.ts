@@ -1,71 +1,72 @@
-/**
- * The last known members in a file, so that a worker that starts while etcd is away has the ring of before. One record with checksums;
- * a file that cannot be read is as good as none.
- */
+/** The last known members in a file, so that a worker that starts while etcd is away has the ring of before. */
 
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { errnoOf } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import {
   decodeWorkerEntity,
   encodeWorkerEntity,
   type WorkerEntity,
 } from '@alluxio-ts/common/protocol/worker-entity';
-import { encodeRecord, scanRecords } from '@alluxio-ts/common/state/record-file';
 import { z } from 'zod';
+import { SnapshotFile } from './snapshot-file.ts';
 
-export interface MembersSnapshot {
+export interface KnownMembers {
   readonly live: readonly WorkerEntity[];
   readonly registered: readonly WorkerEntity[];
 }
 
-const fileSchema = z.object({
+/** In the form in which they stand in etcd. */
+const contentSchema = z.object({
   schema: z.literal(1),
   clusterName: z.string(),
   live: z.array(z.string()),
   registered: z.array(z.string()),
 });
 
-/** Undefined when there is none of this cluster. */
-export async function readMembersSnapshot(
-  file: string,
-  clusterName: string,
-  logger: Logger,
-): Promise<MembersSnapshot | undefined> {
-  try {
-    const { payloads, rest } = scanRecords(await readFile(file));
-    if (rest !== 'nothing' || payloads.length !== 1) throw new Error('its checksum does not match');
-    const content = fileSchema.parse(JSON.parse(payloads[0] ?? ''));
-    if (content.clusterName !== clusterName) return undefined;
-    const decode = (value: string): WorkerEntity => decodeWorkerEntity(file, value);
-    return { live: content.live.map(decode), registered: content.registered.map(decode) };
-  } catch (thrown) {
-    if (errnoOf(thrown) !== 'ENOENT') logger.warn({ file, error: thrown }, 'members-snapshot-unreadable');
-    return undefined;
-  }
+export interface MembersSnapshotOptions {
+  readonly file: string;
+  readonly clusterName: string;
+  readonly logger: Logger;
 }
 
-/** The file is the old one or the new one, whenever the process stops. */
-export async function writeMembersSnapshot(
-  file: string,
-  clusterName: string,
-  snapshot: MembersSnapshot,
-): Promise<void> {
-  const content = {
-    schema: 1,
-    clusterName,
-    live: snapshot.live.map(encodeWorkerEntity),
-    registered: snapshot.registered.map(encodeWorkerEntity),
-  };
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const temporaryFile = `${file}.tmp`;
-  const handle = await open(temporaryFile, 'w', 0o600);
-  try {
-    await handle.writeFile(encodeRecord(JSON.stringify(content)));
-    await handle.sync();
-  } finally {
-    await handle.close();
+export class MembersSnapshot {
+  readonly #options: MembersSnapshotOptions;
+  readonly #file: SnapshotFile<z.infer<typeof contentSchema>>;
+
+  constructor(options: MembersSnapshotOptions) {
+    const { file, clusterName, logger } = options;
+    this.#options = options;
+    this.#file = new SnapshotFile({
+      file,
+      schema: contentSchema,
+      isOwn: (content) => content.clusterName === clusterName,
+      logger,
+    });
   }
-  await rename(temporaryFile, file);
+
+  /** Undefined when there is none of this cluster. */
+  async read(): Promise<KnownMembers | undefined> {
+    const { file, logger } = this.#options;
+    const content = await this.#file.read();
+    if (!content) return undefined;
+    const decode = (value: string): WorkerEntity => decodeWorkerEntity(file, value);
+    try {
+      return { live: content.live.map(decode), registered: content.registered.map(decode) };
+    } catch (thrown) {
+      logger.warn({ file, error: thrown }, 'snapshot-unreadable');
+      return undefined;
+    }
+  }
+
+  write({ live, registered }: KnownMembers): void {
+    this.#file.write({
+      schema: 1,
+      clusterName: this.#options.clusterName,
+      live: live.map(encodeWorkerEntity),
+      registered: registered.map(encodeWorkerEntity),
+    });
+  }
+
+  settled(): Promise<void> {
+    return this.#file.settled();
+  }
 }

@@ -18,7 +18,7 @@ import {
 import type { KvEntry, KvEvent, KvStore } from '@alluxio-ts/common/state/kv-store';
 import { DepartureGuard } from './departure-guard.ts';
 import { MemberRegistration } from './member-registration.ts';
-import { readMembersSnapshot, writeMembersSnapshot } from './members-snapshot.ts';
+import { MembersSnapshot } from './members-snapshot.ts';
 
 export interface MembershipOptions {
   readonly store: KvStore;
@@ -54,13 +54,12 @@ export class Membership {
   readonly #stop = new AbortController();
   readonly #live: MemberSet;
   readonly #registered: MemberSet;
+  readonly #snapshot: MembersSnapshot;
   readonly #listeners = new Set<() => void>();
   #members: readonly ClusterMember[] = [];
   #self: WorkerEntity | undefined;
   #registration: MemberRegistration | undefined;
   #watching: Promise<unknown> = Promise.resolve();
-  #saving: Promise<void> = Promise.resolve();
-  #isSaveDue = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -73,6 +72,7 @@ export class Membership {
     });
     this.#live = setOf(livePrefixOf(options.clusterName));
     this.#registered = setOf(registeredPrefixOf(options.clusterName));
+    this.#snapshot = new MembersSnapshot({ ...options, file: options.snapshotFile });
   }
 
   /** All registered and live workers in the order of their names, which is that of their keys. */
@@ -90,19 +90,22 @@ export class Membership {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Takes the members that were known last for those of now, until `start` knows better. */
+  async recall(): Promise<void> {
+    const last = await this.#snapshot.read();
+    if (!last) return;
+    this.#begin(this.#live, last.live);
+    this.#begin(this.#registered, last.registered);
+    this.#publish();
+  }
+
   /**
    * Registers and resolves with the members at hand: those of the state store, or the last known ones when it does not answer; then it is
    * asked until it does. Throws AlreadyExists when another live worker has this identity.
    */
   async start(address: WorkerNetAddress): Promise<void> {
-    const { snapshotFile, clusterName, logger } = this.#options;
     const self = workerEntity(this.#options.identity, address);
     this.#self = self;
-    const snapshot = await readMembersSnapshot(snapshotFile, clusterName, logger);
-    if (snapshot) {
-      this.#begin(this.#live, snapshot.live);
-      this.#begin(this.#registered, snapshot.registered);
-    }
     const registration = new MemberRegistration(
       { ...this.#options, leaseTtlMs: this.#options.failureDetectionTimeoutMs },
       self,
@@ -120,7 +123,7 @@ export class Membership {
     this.#stop.abort(new Error('the membership is closed'));
     for (const set of [this.#live, this.#registered]) set.timer?.abort();
     await Promise.all([this.#registration?.close(), this.#watching]);
-    await this.#saving;
+    await this.#snapshot.settled();
   }
 
   #begin(set: MemberSet, entities: readonly WorkerEntity[]): void {
@@ -234,26 +237,10 @@ export class Membership {
     this.#members = members;
     const liveCount = members.filter(({ isLive }) => isLive).length;
     this.#options.logger.info({ liveCount, registeredCount: members.length }, 'members-changed');
-    this.#save();
-    for (const listener of this.#listeners) listener();
-  }
-
-  /** One writing at a time; changes that come meanwhile are written once, after it. */
-  #save(): void {
-    if (this.#isSaveDue) return;
-    this.#isSaveDue = true;
-    const { snapshotFile, clusterName, logger } = this.#options;
-    this.#saving = this.#saving.then(async () => {
-      this.#isSaveDue = false;
-      const snapshot = {
-        live: [...this.#live.believed.values()],
-        registered: [...this.#registered.believed.values()],
-      };
-      try {
-        await writeMembersSnapshot(snapshotFile, clusterName, snapshot);
-      } catch (thrown) {
-        logger.warn({ file: snapshotFile, error: thrown }, 'members-snapshot-not-written');
-      }
+    this.#snapshot.write({
+      live: [...this.#live.believed.values()],
+      registered: [...this.#registered.believed.values()],
     });
+    for (const listener of this.#listeners) listener();
   }
 }

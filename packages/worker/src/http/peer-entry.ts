@@ -9,13 +9,16 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { FreeResult, WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import { isPeerMark, peerMarkHeader, peerRefusedHeader } from '@alluxio-ts/common/protocol/peer-mark';
-import { controlTargets } from '@alluxio-ts/common/protocol/worker-api';
+import { parseJson } from '@alluxio-ts/common/parse-json';
+import { cachedBytesBodySchema, controlTargets } from '@alluxio-ts/common/protocol/worker-api';
 import type {
   RequestHandler,
   TransportRequest,
   TransportResponse,
 } from '@alluxio-ts/transport/page-transport';
+import type { CachedBytes } from '../cluster/cached-bytes.ts';
 import { type PeerApi, parsePeerTarget, peerPrefix } from '../cluster/peer-relay.ts';
+import type { z } from 'zod';
 import { createSurface } from './surface.ts';
 
 export interface PeerEntryOptions {
@@ -30,7 +33,12 @@ export interface PeerControl {
   free(path: string): Promise<FreeResult>;
   freeAll(): Promise<FreeResult>;
   stats(): WorkerStats;
+  /** Of what this worker has. */
+  readonly cachedBytes: CachedBytes;
 }
+
+/** Far above a page of a listing with paths of the usual length. */
+const bodyMaxBytes = 16 * 1024 * 1024;
 
 /** `surface` answers everything that is not a peer's. */
 export function withPeerEntry(surface: RequestHandler, options: PeerEntryOptions): RequestHandler {
@@ -69,6 +77,10 @@ async function answerControl(request: TransportRequest, control: PeerControl): P
       return jsonResponse(await control.free(url.searchParams.get('path') ?? ''));
     case `POST ${controlTargets.freeAll}`:
       return jsonResponse(await control.freeAll());
+    case `POST ${controlTargets.cachedBytes}`: {
+      const { files } = await filesOf(request);
+      return jsonResponse({ bytes: await control.cachedBytes(files, request) });
+    }
     case `GET ${controlTargets.stats}`:
       return jsonResponse(control.stats());
     default:
@@ -76,7 +88,21 @@ async function answerControl(request: TransportRequest, control: PeerControl): P
   }
 }
 
-function jsonResponse(value: FreeResult | WorkerStats): TransportResponse {
+async function filesOf(request: TransportRequest): Promise<z.infer<typeof cachedBytesBodySchema>> {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of request.body) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > bodyMaxBytes) throw new AlluxioError('InvalidArgument', 'the body is too long');
+    // Valid until the next one is asked for.
+    chunks.push(Buffer.from(chunk));
+  }
+  const parsed = cachedBytesBodySchema.safeParse(parseJson(Buffer.concat(chunks).toString()));
+  if (parsed.success) return parsed.data;
+  throw new AlluxioError('InvalidArgument', 'the body is not a list of files');
+}
+
+function jsonResponse(value: object): TransportResponse {
   return {
     status: 200,
     headers: [['content-type', 'application/json']],

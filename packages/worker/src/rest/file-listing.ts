@@ -1,11 +1,11 @@
 /** `/v1/files` and `/v1/info`: directories are what a delimiter cuts, since an object store has none. */
 
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AlluxioError } from '@alluxio-ts/common/errors';
-import type { FileStatus, ListEntry } from '@alluxio-ts/ufs-adapters/ufs';
+import type { ListEntry } from '@alluxio-ts/ufs-adapters/ufs';
 import { findPath } from '../cache/cache-control.ts';
 import type { FileCache, LookupOptions } from '../cache/file-cache.ts';
 import type { MountTable, ServedMount } from '../cache/mount-table.ts';
+import type { CachedBytes } from '../cluster/cached-bytes.ts';
 import { fileNameOf } from '../cache/mount-table.ts';
 import type { CachedShare, FileObject } from './file-object.ts';
 import { directoryObject, fileObject } from './file-object.ts';
@@ -13,6 +13,8 @@ import { directoryObject, fileObject } from './file-object.ts';
 export interface ListingOptions {
   readonly cache: FileCache;
   readonly mounts: MountTable;
+  /** Wherever the files are cached. */
+  readonly cachedBytes: CachedBytes;
 }
 
 export interface FilesRequest {
@@ -56,7 +58,7 @@ export async function listFiles(
   // A storage without an order has nothing to go on after, so its directory is one page.
   const page = mount.ufs.capability.orderedList ? request.page : undefined;
   const limit = page?.limit ?? entriesMax;
-  const objects: FileObject[] = [];
+  const entries: ListEntry[] = [];
   let last = '';
   const listing = options.cache.list(mount, {
     prefix: directory,
@@ -69,19 +71,41 @@ export async function listFiles(
   for await (const entry of listing) {
     const name = entry.kind === 'prefix' ? entry.key : entry.file.key;
     if (name === directory) continue;
-    if (objects.length === limit) {
-      if (page) return { objects, nextStartAfter: last };
+    if (entries.length === limit) {
+      if (page) return answerOf(last);
       throw new AlluxioError(
         'InvalidArgument',
         `${path} has more than ${entriesMax} entries; ask for pages with limit and startAfter, or list it through the S3 API`,
       );
     }
-    objects.push(objectOf(mount, entry, options, request.wantsCached));
+    entries.push(entry);
     last = name.slice(directory.length);
-    if (request.wantsCached) await nextTurn();
   }
-  const isThere = objects.length > 0 || key === '' || page?.startAfter !== undefined;
-  return { objects: isThere ? objects : [await statPath(path, options, call)], nextStartAfter: undefined };
+  const isThere = entries.length > 0 || key === '' || page?.startAfter !== undefined;
+  if (isThere) return answerOf(undefined);
+  return { objects: [await statPath(path, options, call)], nextStartAfter: undefined };
+
+  async function answerOf(nextStartAfter: string | undefined): Promise<FilesAnswer> {
+    const shares = request.wantsCached ? await sharesOf(mount, entries, options, call) : undefined;
+    return { objects: entries.map((entry) => objectOf(mount, entry, shares)), nextStartAfter };
+  }
+}
+
+/** Of the files among the entries. */
+async function sharesOf(
+  mount: ServedMount,
+  entries: readonly ListEntry[],
+  options: ListingOptions,
+  call: Call,
+): Promise<ReadonlyMap<ListEntry, CachedShare>> {
+  const listed = entries.flatMap((entry) => (entry.kind === 'file' ? [entry] : []));
+  const files = listed.map(({ file }) => ({
+    ufsPath: fileNameOf(mount, file.key).ufsPath,
+    sizeBytes: file.sizeBytes,
+    ...(file.version === undefined ? {} : { version: file.version }),
+  }));
+  const bytes = await options.cachedBytes(files, call);
+  return new Map(listed.map((entry, index) => [entry, shareOf(bytes[index] ?? 0, entry.file.sizeBytes)]));
 }
 
 /** The file or directory; FileNotFound when it is neither. */
@@ -95,7 +119,9 @@ export async function statPath(
   const found = await options.cache.lookup(fileNameOf(mount, key), call);
   if (found) {
     const { status } = found.record;
-    return fileObject(mount, status, cachedShareOf(mount, status, options));
+    // Asked of the owner, who answers for itself.
+    const bytes = options.cache.cachedBytesOf(fileNameOf(mount, key), status);
+    return fileObject(mount, status, shareOf(bytes, status.sizeBytes));
   }
   if (await hasBelow(mount, key, options, call)) return directoryObject(mount, key);
   throw new AlluxioError('FileNotFound', `no such file or directory: ${path}`);
@@ -105,20 +131,17 @@ export async function statPath(
 function objectOf(
   mount: ServedMount,
   entry: ListEntry,
-  options: ListingOptions,
-  wantsCached: boolean,
+  shares: ReadonlyMap<ListEntry, CachedShare> | undefined,
 ): FileObject {
   if (entry.kind === 'prefix') return directoryObject(mount, entry.key.slice(0, -1));
   const { file } = entry;
   if (file.key.endsWith('/')) return directoryObject(mount, file.key.slice(0, -1));
-  return fileObject(mount, file, wantsCached ? cachedShareOf(mount, file, options) : undefined);
+  return fileObject(mount, file, shares?.get(entry));
 }
 
-function cachedShareOf(mount: ServedMount, status: FileStatus, options: ListingOptions): CachedShare {
-  const bytes = options.cache.cachedBytesOf(fileNameOf(mount, status.key), status);
-  // An empty file has nothing that could be missing; a file of which a byte is missing is not at 100.
-  const percentage = status.sizeBytes === 0 ? 100 : Math.floor((100 * bytes) / status.sizeBytes);
-  return { bytes, percentage };
+/** An empty file has nothing that could be missing; a file of which a byte is missing is not at 100. */
+function shareOf(bytes: number, sizeBytes: number): CachedShare {
+  return { bytes, percentage: sizeBytes === 0 ? 100 : Math.floor((100 * bytes) / sizeBytes) };
 }
 
 async function hasBelow(

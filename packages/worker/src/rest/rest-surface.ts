@@ -16,6 +16,7 @@ import type { FileCache } from '../cache/file-cache.ts';
 import type { FoundFile } from '../cache/file-table.ts';
 import type { FileName, MountTable, ServedMount } from '../cache/mount-table.ts';
 import type { Placement } from '../cache/placement.ts';
+import type { CachedBytes } from '../cluster/cached-bytes.ts';
 import type { FileRouter } from '../cluster/peer-relay.ts';
 import { outcomeHeader, withFoundFile } from '../http/file-answer.ts';
 import { answerRouted } from '../http/routed.ts';
@@ -27,6 +28,8 @@ import type { RestTarget } from './rest-target.ts';
 export interface RestSurfaceOptions {
   readonly cache: FileCache;
   readonly mounts: MountTable;
+  /** Wherever the files are cached. */
+  readonly cachedBytes: CachedBytes;
   readonly placement: Placement;
   readonly router: FileRouter;
   readonly pageSizeBytes: number;

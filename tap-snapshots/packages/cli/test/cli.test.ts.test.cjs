@@ -17,6 +17,8 @@ Commands:
   standalone [options]  Runs coordinator and worker in one process, on 127.0.0.1 unless configured
                         otherwise.
   mount                 Binds paths of the namespace to under storages.
+  rule                  Says which files are kept in the cache, and for how long they are taken as
+                        unchanged.
   fs                    Looks at files and reads them through the cache. A path is one of the
                         namespace (/s3/dir/a) or of the under storage (s3://bucket/dir/a).
   process               Runs the processes of a cluster.
@@ -590,6 +592,82 @@ Options:
 
 Examples:
   alluxio process start worker -Dalluxio.etcd.endpoints=http://127.0.0.1:2379
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio rule --help 1`] = `
+Usage: alluxio rule [options] [command]
+
+Says which files are kept in the cache, and for how long they are taken as unchanged.
+
+Options:
+  -h, --help        display help for command
+
+Commands:
+  add [options]     Adds a rule, or replaces the one of the same pattern. Every worker follows it at
+                    once.
+  list [options]    Shows all rules of the cluster.
+  remove [options]  Removes a rule.
+  help [command]    display help for command
+
+Examples:
+  alluxio rule add --pattern 's3://bucket/tmp/.*' --data skipCache
+  alluxio rule list
+  alluxio rule remove --pattern 's3://bucket/tmp/.*'
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio rule add --help 1`] = `
+Usage: alluxio rule add [options]
+
+Adds a rule, or replaces the one of the same pattern. Every worker follows it at once.
+
+Options:
+  --pattern <regex>    a regular expression that matches the whole UFS path of a file
+  --data <policy>      what holds for its bytes: immutable, skipCache or maxAge=<duration>
+  --metadata <policy>  what holds for what is known of it: the same words
+  -h, --help           display help for command
+
+Where several rules match, skipCache goes before maxAge before immutable, and of several ages the shortest
+counts. What no rule says is as the worker's own configuration has it. Needs the admin token.
+
+Examples:
+  alluxio rule add --pattern 's3://bucket/tmp/.*' --data skipCache
+  alluxio rule add --pattern 's3://bucket/hourly/.*' --metadata maxAge=1h
+  alluxio rule add --pattern 's3://bucket/published/.*' --data immutable
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio rule list --help 1`] = `
+Usage: alluxio rule list [options]
+
+Shows all rules of the cluster.
+
+Options:
+  --json      as JSON
+  -h, --help  display help for command
+
+Examples:
+  alluxio rule list
+  alluxio rule list --json
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio rule remove --help 1`] = `
+Usage: alluxio rule remove [options]
+
+Removes a rule.
+
+Options:
+  --pattern <regex>  the pattern as it was added
+  -h, --help         display help for command
+
+Examples:
+  alluxio rule remove --pattern 's3://bucket/tmp/.*'
 
 
 `
