@@ -151,7 +151,7 @@ export async function splitRings(cluster: BreakableCluster, overwriteCount: numb
   await cluster.whole();
   await load.stop();
   demandNoFailure(load);
-  return `${files.length} of ${cluster.fileCount} files with two owners, ${overwriteCount} overwrites, ${load.readCount} reads, 0 failed or wrong, slowest ${load.slowestMs} ms`;
+  return `${files.length} of ${cluster.fileCount} files with two owners, ${overwriteCount} overwrites, ${load.readCount} reads, ${cluster.files.endedByOverwriteCount} reset by the overwrite of their file and asked again, 0 failed or wrong, slowest ${load.slowestMs} ms`;
 }
 
 /** An owner that stands still with its connections open, until the others hold it for gone and after. */

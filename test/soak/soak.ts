@@ -23,6 +23,7 @@ import {
 import { BreakableCluster } from './cluster-load.ts';
 import { flipDirectly } from './direct-flips.ts';
 import { readThroughFullDisk } from './full-disk.ts';
+import { runInOwnNetwork } from '../support/test-network.ts';
 
 interface SoakContext {
   readonly dir: string;
@@ -39,6 +40,7 @@ const scenarios: Readonly<Record<string, (context: SoakContext) => Promise<strin
   'direct-flips': (context) => flipDirectly({ ...context, count: context.scaled(10_000) }),
   'full-disk': (context) => readThroughFullDisk(context.dir),
   cluster,
+  partitions,
 };
 
 const killCount = 120;
@@ -49,6 +51,7 @@ const clusterFileCount = 200;
 const workerKillCount = 100;
 const answerKillCount = 20;
 const splitOverwriteCount = 500;
+const partitionRoundCount = 5;
 
 /** kill -9 at random moments while a process fills and evicts. */
 async function kill({ dir, report, scaled, seed }: SoakContext): Promise<string> {
@@ -112,6 +115,15 @@ async function cluster({ dir, report, scaled }: SoakContext): Promise<string> {
     await broken.stop();
   }
   return figures.join('\n          ');
+}
+
+/** Members lose each other, each in turn. */
+async function partitions({ dir, report, scaled }: SoakContext): Promise<string> {
+  const script = new URL('./partitions.ts', import.meta.url);
+  const args = ['--dir', dir, '--rounds', String(scaled(partitionRoundCount)), '--timed'];
+  const { code, lines, errors } = await runInOwnNetwork(script, args, report);
+  if (code !== 0) throw new Error(errors);
+  return lines.join('\n          ');
 }
 
 async function main(): Promise<number> {

