@@ -8,7 +8,6 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '@alluxio-ts/common/clock';
 import { until } from '../support/cluster.ts';
 import { endWithStarter } from '../support/test-network.ts';
-import type { ReadFigures } from './cluster-files.ts';
 import { ReadLoad } from './cluster-load.ts';
 import { PartitionedCluster, workerNames } from './partitioned-cluster.ts';
 
@@ -74,10 +73,13 @@ async function underLoad(
 /** Resolves when no read goes past its owner any more. */
 async function untilOwnersAnswer(cluster: PartitionedCluster): Promise<void> {
   await until(async () => {
-    const reads: ReadFigures[] = [];
-    for (const worker of workerNames.keys())
-      for (const index of cluster.indexes) reads.push(await cluster.read(worker, index));
-    return reads.every(({ cache }) => cache !== undefined && !cache.startsWith('bypass'));
+    const isAnswered = async (worker: number): Promise<boolean> => {
+      for (const index of cluster.indexes)
+        if ((await cluster.read(worker, index)).cache?.startsWith('bypass') ?? true) return false;
+      return true;
+    };
+    const answered = await Promise.all([...workerNames.keys()].map(isAnswered));
+    return answered.every(Boolean);
   });
 }
 
@@ -196,7 +198,7 @@ const { values } = parseArgs({
 });
 if (values.dir === undefined) throw new Error('--dir names a directory for the cluster');
 endWithStarter();
-const cluster = await PartitionedCluster.start(values.dir, 60);
+const cluster = await PartitionedCluster.start(values.dir, 30);
 try {
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const [promise, keep] of Object.entries(promises)) {
