@@ -86,6 +86,12 @@ export class TestFiles {
     return this.read(index, url);
   }
 
+  /** Whether it is read as it was last written. */
+  async isNewest(index: number, url: string): Promise<boolean> {
+    const version = this.#written[index] ?? 0;
+    return (await readChecked(url, (bytes) => bytes.equals(contentOf(index, version)))).failure === undefined;
+  }
+
   #isRight(index: number, bytes: Buffer): boolean {
     const version = Number(/version (\d+)\n/.exec(bytes.toString('latin1', 0, 60))?.[1]);
     return version <= (this.#begun[index] ?? 0) && bytes.equals(contentOf(index, version));

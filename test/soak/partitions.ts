@@ -9,7 +9,7 @@ import { systemClock } from '@alluxio-ts/common/clock';
 import { until } from '../support/cluster.ts';
 import { endWithStarter } from '../support/test-network.ts';
 import { ReadLoad } from './cluster-load.ts';
-import { PartitionedCluster, workerNames } from './partitioned-cluster.ts';
+import { HostCluster, workerNames } from './host-cluster.ts';
 
 /** A peer that is lost is found out by a connection (0.5 s) or by silence (0.5 s) and a question (1 s); then comes the read itself. */
 const stallMaxMs = 3000;
@@ -17,7 +17,7 @@ const stallMaxMs = 3000;
 const refusalMaxMs = 4000;
 
 interface Scene {
-  readonly cluster: PartitionedCluster;
+  readonly cluster: HostCluster;
   readonly isTimed: boolean;
 }
 
@@ -71,7 +71,7 @@ async function underLoad(
 }
 
 /** Resolves when no read goes past its owner any more. */
-async function untilOwnersAnswer(cluster: PartitionedCluster): Promise<void> {
+async function untilOwnersAnswer(cluster: HostCluster): Promise<void> {
   await until(async () => {
     const isAnswered = async (worker: number): Promise<boolean> => {
       for (const index of cluster.indexes)
@@ -118,7 +118,7 @@ async function coordinatorLostByEtcd(scene: Scene): Promise<string> {
 
 async function lostByPeers(
   scene: Scene,
-  partition: (cluster: PartitionedCluster) => Promise<void>,
+  partition: (cluster: HostCluster) => Promise<void>,
 ): Promise<string> {
   const { cluster } = scene;
   return underLoad(
@@ -126,8 +126,8 @@ async function lostByPeers(
     () => partition(cluster),
     async (load) => {
       // Longer than a peer is left alone, so that it is tried and lost anew.
-      const before = cluster.lossesSeenBy(0);
-      await until(() => cluster.lossesSeenBy(0) >= before + 2);
+      const before = cluster.logged(0, 'peer-skipped');
+      await until(() => cluster.logged(0, 'peer-skipped') >= before + 2);
       await load.more(cluster.indexes.length);
       const [file = Number.NaN] = await cluster.filesOf(lost, 0);
       assert.equal((await cluster.read(0, file)).cache, 'bypass-owner-down', 'a live owner was lost');
@@ -198,7 +198,7 @@ const { values } = parseArgs({
 });
 if (values.dir === undefined) throw new Error('--dir names a directory for the cluster');
 endWithStarter();
-const cluster = await PartitionedCluster.start(values.dir, 30);
+const cluster = await HostCluster.start(values.dir, 30);
 try {
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const [promise, keep] of Object.entries(promises)) {

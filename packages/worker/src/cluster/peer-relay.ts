@@ -12,7 +12,12 @@ import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/
 import { Agent, type Dispatcher } from 'undici';
 import type { FileName } from '../cache/mount-table.ts';
 import type { Placement } from '../cache/placement.ts';
-import { makePeerMark, peerMarkHeader, peerRefusedHeader } from '@alluxio-ts/common/protocol/peer-mark';
+import {
+  makePeerMark,
+  peerMarkAgeMaxMs,
+  peerMarkHeader,
+  peerRefusedHeader,
+} from '@alluxio-ts/common/protocol/peer-mark';
 
 /** The surface whose request is relayed: the owner answers with the same one. */
 export type PeerApi = 's3' | 'rest';
@@ -108,6 +113,8 @@ export class PeerRelay implements FileRouter {
   readonly #agent: Agent;
   /** On the monotonic clock, by `host:port`: until when a peer is left alone. Bounded by the number of peers. */
   readonly #skippedUntilMs = new Map<string, number>();
+  /** By `host:port`: how far the wall clock of a peer that refused a mark for its time is ahead of ours. Bounded by the number of peers. */
+  readonly #clockOffsetsMs = new Map<string, number>();
   /** Apart from the reads, which may have taken all their connections. */
   readonly #healthAgent = new Agent({ connections: 1, connect: { timeout: healthTimeoutMs } });
   /** One question at a time to each peer, whoever waits for it. */
@@ -160,32 +167,20 @@ export class PeerRelay implements FileRouter {
     request: TransportRequest,
     api: PeerApi,
   ): Promise<TransportResponse | undefined> {
-    const { clock, logger, secret } = this.#options;
-    const target = peerTargetOf(api, request.target);
-    const headers: Record<string, string> = {
-      [peerMarkHeader]: makePeerMark({ method: request.method, target }, secret, clock),
-      'x-alluxio-request-id': request.requestId,
-    };
-    for (const name of forwardedHeaders) {
-      const value = request.headers.get(name);
-      if (value !== undefined) headers[name] = value;
-    }
+    const { clock, logger } = this.#options;
     const silent = new AbortController();
     const answered = new AbortController();
     try {
       void this.#watchSilence(owner, silent, answered.signal);
-      const response = await this.#agent.request({
-        origin: `http://${owner.Host}:${owner.HttpServerPort}`,
-        path: target,
-        method: request.method === 'HEAD' ? 'HEAD' : 'GET',
-        headers,
-        signal: AbortSignal.any([request.signal, silent.signal]),
-      });
-      if (response.statusCode === 403 && response.headers[peerRefusedHeader] !== undefined) {
-        response.body.on('error', () => undefined).resume();
+      const signal = AbortSignal.any([request.signal, silent.signal]);
+      const markedAtMs = this.#clockOf(owner);
+      let response = await this.#send(owner, request, { api, markedAtMs, signal });
+      if (isRefused(response) && this.#takesClockOf(owner, response, markedAtMs))
+        response = await this.#send(owner, request, { api, markedAtMs: this.#clockOf(owner), signal });
+      if (isRefused(response)) {
         throw new AlluxioError(
           'AccessDenied',
-          `${nameOf(owner)} does not know this worker: they need the same alluxio.cluster.secret.file, and clocks that agree`,
+          `${nameOf(owner)} does not know this worker: they need the same alluxio.cluster.secret.file`,
         );
       }
       response.body.once('close', () => answered.abort());
@@ -198,6 +193,52 @@ export class PeerRelay implements FileRouter {
       logger.warn({ peer: nameOf(owner), requestId: request.requestId, error: thrown }, 'peer-skipped');
       return undefined;
     }
+  }
+
+  async #send(
+    owner: WorkerNetAddress,
+    request: TransportRequest,
+    {
+      api,
+      markedAtMs,
+      signal,
+    }: { readonly api: PeerApi; readonly markedAtMs: number; readonly signal: AbortSignal },
+  ): Promise<Dispatcher.ResponseData> {
+    const target = peerTargetOf(api, request.target);
+    const headers: Record<string, string> = {
+      [peerMarkHeader]: makePeerMark({ method: request.method, target }, this.#options.secret, markedAtMs),
+      'x-alluxio-request-id': request.requestId,
+    };
+    for (const name of forwardedHeaders) {
+      const value = request.headers.get(name);
+      if (value !== undefined) headers[name] = value;
+    }
+    const response = await this.#agent.request({
+      origin: `http://${nameOf(owner)}`,
+      path: target,
+      method: request.method === 'HEAD' ? 'HEAD' : 'GET',
+      headers,
+      signal,
+    });
+    if (isRefused(response)) response.body.on('error', () => undefined).resume();
+    return response;
+  }
+
+  /** The peer's wall clock, as far as it is known. */
+  #clockOf(peer: WorkerNetAddress): number {
+    return this.#options.clock.now() + (this.#clockOffsetsMs.get(nameOf(peer)) ?? 0);
+  }
+
+  /** Whether the mark was refused for its time, so that one by the peer's clock, which is known from now on, may hold. */
+  #takesClockOf(owner: WorkerNetAddress, refusal: Dispatcher.ResponseData, markedAtMs: number): boolean {
+    const { clock, logger } = this.#options;
+    const name = nameOf(owner);
+    const peerMs = Number(refusal.headers[peerRefusedHeader]);
+    if (!(Math.abs(peerMs - markedAtMs) > peerMarkAgeMaxMs)) return false;
+    const offsetMs = peerMs - clock.now();
+    this.#clockOffsetsMs.set(name, offsetMs);
+    logger.warn({ peer: name, offsetMs }, 'peer-clock-differs');
+    return true;
   }
 
   /** Never fails. Aborts `silent` when the peer, asked again and again until all is `answered`, does not live. */
@@ -245,6 +286,10 @@ export class PeerRelay implements FileRouter {
       over.abort();
     }
   }
+}
+
+function isRefused({ statusCode, headers }: Dispatcher.ResponseData): boolean {
+  return statusCode === 403 && headers[peerRefusedHeader] !== undefined;
 }
 
 /** One that was sent here already and is not at home here either reads past the cache: two workers may see two rings for a while. */

@@ -1,4 +1,4 @@
-/** A cluster whose members are hosts of a test network, with a real S3 server for a storage: what is cut off hangs, as behind a broken switch. */
+/** A cluster whose members are hosts of a test network, with a real S3 server for a storage. What is cut off hangs, as behind a broken switch; each has its own wall clock if it is given one. */
 
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
@@ -8,6 +8,7 @@ import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import { type CommandOutput, commonDefinitions, Member, runCommand, until } from '../support/cluster.ts';
 import { type EtcdServer, startEtcdServer } from '../support/etcd-server.ts';
 import { type S3Server, startS3Server } from '../support/s3-server.ts';
+import type { FakeWallClock } from '../support/fake-wall-clock.ts';
 import { TestNetwork } from '../support/test-network.ts';
 import {
   contentOf,
@@ -27,7 +28,19 @@ const bucket = 'partitioned';
 /** So that what it takes to give a storage up, 41 s by default, is over soon. */
 const impatience = { 'alluxio.underfs.s3.connect.timeout': '1s' };
 
-export class PartitionedCluster implements ReadableCluster {
+/** Each worker has its address for itself, and keeps its ports when it is started again. */
+const workerPorts = ['worker.rest.port=29998', 'worker.http.server.port=28080', 'worker.web.port=30000'].map(
+  (port) => `-Dalluxio.${port}`,
+);
+
+interface HostClusterParts {
+  readonly network: TestNetwork;
+  readonly etcd: EtcdServer;
+  readonly storage: S3Server;
+  readonly clocks: ReadonlyMap<HostName, FakeWallClock>;
+}
+
+export class HostCluster implements ReadableCluster {
   readonly network: TestNetwork;
   readonly #files: TestFiles;
   readonly #common: readonly string[];
@@ -35,14 +48,11 @@ export class PartitionedCluster implements ReadableCluster {
   readonly #storage: S3Server;
   readonly #ufs: Ufs;
   readonly #coordinator: Member;
-  readonly #workers: readonly Member[];
+  #workers: readonly Member[];
+  readonly #start: (role: 'coordinator' | 'worker', name: HostName) => Member;
   #newFileCount = 0;
 
-  private constructor(
-    root: string,
-    fileCount: number,
-    parts: { readonly network: TestNetwork; readonly etcd: EtcdServer; readonly storage: S3Server },
-  ) {
+  private constructor(root: string, fileCount: number, parts: HostClusterParts) {
     this.network = parts.network;
     this.#etcd = parts.etcd;
     this.#storage = parts.storage;
@@ -58,24 +68,30 @@ export class PartitionedCluster implements ReadableCluster {
       ...commonDefinitions(root, parts.etcd.endpoints),
       '-Dalluxio.worker.metadata.default.max.age=1s',
     ];
-    const start = (role: 'coordinator' | 'worker', name: HostName): Member =>
+    this.#start = (role, name) =>
       new Member({
         role,
         workDir: join(root, name),
         common: this.#common,
         host: parts.network.host(name),
+        ports: workerPorts,
+        environment: parts.clocks.get(name)?.environment ?? {},
       });
-    this.#coordinator = start('coordinator', 'coordinator');
-    this.#workers = workerNames.map((name) => start('worker', name));
+    this.#coordinator = this.#start('coordinator', 'coordinator');
+    this.#workers = workerNames.map((name) => this.#start('worker', name));
   }
 
-  static async start(root: string, fileCount: number): Promise<PartitionedCluster> {
+  static async start(
+    root: string,
+    fileCount: number,
+    clocks: ReadonlyMap<HostName, FakeWallClock> = new Map(),
+  ): Promise<HostCluster> {
     const network = await TestNetwork.create(hostNames);
     const [etcd, storage] = await Promise.all([
       startEtcdServer({ host: network.host('etcd') }),
       startS3Server(network.host('storage')),
     ]);
-    const cluster = new PartitionedCluster(root, fileCount, { network, etcd, storage });
+    const cluster = new HostCluster(root, fileCount, { network, etcd, storage, clocks });
     await cluster.#begin();
     return cluster;
   }
@@ -89,10 +105,12 @@ export class PartitionedCluster implements ReadableCluster {
     return runCommand(this.#coordinator, this.#common, args);
   }
 
-  addMount(path: string): Promise<CommandOutput> {
+  /** Mounts a prefix of its own, with the first file in it. */
+  async addMount(path: string): Promise<CommandOutput> {
+    await this.#ufs.write(`${path.slice(1)}/f-0`, contentOf(0, 0));
     const mountOptions = { ...this.#storage.mountOptions, ...impatience };
     const options = Object.entries(mountOptions).flatMap(([name, value]) => ['--option', `${name}=${value}`]);
-    return this.command('mount', 'add', '--path', path, '--ufs-uri', `s3://${bucket}/`, ...options);
+    return this.command('mount', 'add', '--path', path, '--ufs-uri', `s3://${bucket}${path}/`, ...options);
   }
 
   /** Resolves when every worker reads through this mount. */
@@ -106,7 +124,7 @@ export class PartitionedCluster implements ReadableCluster {
   }
 
   overwrite(index: number): Promise<void> {
-    return this.#files.overwrite(index, (bytes) => this.#ufs.write(`f-${index}`, bytes));
+    return this.#files.overwrite(index, (bytes) => this.#ufs.write(`data/f-${index}`, bytes));
   }
 
   async read(worker: number, index: number, mount = '/data'): Promise<ReadFigures> {
@@ -118,7 +136,7 @@ export class PartitionedCluster implements ReadableCluster {
     for (;;) {
       const name = `new-${this.#newFileCount++}`;
       if ((await this.#ownerOf(name, seenBy)) !== this.#addresses()[owner]) continue;
-      await this.#ufs.write(name, Buffer.from(name));
+      await this.#ufs.write(`data/${name}`, Buffer.from(name));
       return name;
     }
   }
@@ -155,10 +173,25 @@ export class PartitionedCluster implements ReadableCluster {
     }
   }
 
-  /** How often this worker has held a peer for gone. */
-  lossesSeenBy(worker: number): number {
+  /** How often this worker has logged this. */
+  logged(worker: number, message: string): number {
     const { output, errors } = this.#worker(worker);
-    return (output + errors).match(/"peer-skipped"/g)?.length ?? 0;
+    return (output + errors).split(`"${message}"`).length - 1;
+  }
+
+  /** `kill -9`, and the same worker again. */
+  async restart(worker: number): Promise<void> {
+    const name = workerNames[worker];
+    if (name === undefined) throw new Error(`no worker ${worker}`);
+    await this.#worker(worker).stop('SIGKILL');
+    const again = this.#start('worker', name);
+    this.#workers = this.#workers.map((each, at) => (at === worker ? again : each));
+    await again.url('S3');
+  }
+
+  /** Whether the file is read as it was last written. */
+  async isNewest(worker: number, index: number): Promise<boolean> {
+    return this.#files.isNewest(index, `${await this.#worker(worker).url('S3')}/data/f-${index}`);
   }
 
   #addresses(): readonly string[] {
@@ -173,14 +206,14 @@ export class PartitionedCluster implements ReadableCluster {
 
   async #ownerOf(name: string, seenBy: number): Promise<string> {
     const rest = await this.#worker(seenBy).url('REST');
-    const response = await fetch(`${rest}/v1/node?path=s3://${bucket}/${name}`);
+    const response = await fetch(`${rest}/v1/node?path=s3://${bucket}/data/${name}`);
     return ((await response.json()) as { readonly Host: string }).Host;
   }
 
   async #begin(): Promise<void> {
     await this.#storage.createBucket(bucket);
-    for (const index of this.indexes) await this.#ufs.write(`f-${index}`, contentOf(index, 0));
-    await this.#ufs.write(hugeName, hugeContent());
+    for (const index of this.indexes) await this.#ufs.write(`data/f-${index}`, contentOf(index, 0));
+    await this.#ufs.write(`data/${hugeName}`, hugeContent());
     await this.#coordinator.url('at');
     await Promise.all(this.#workers.map((worker) => worker.url('S3')));
     const { stderr } = await this.addMount('/data');
