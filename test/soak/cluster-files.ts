@@ -13,9 +13,11 @@ const hugeSizeBytes = 48 * 1024 * 1024;
 export const hugeContent = (): Buffer =>
   Buffer.alloc(hugeSizeBytes, 'neither chunk nor page is a multiple of this line\n');
 
+export const isBig = (index: number): boolean => index % bigEvery === 0;
+
 /** Every line says of which version it is, so that an answer of two versions shows. */
 export function contentOf(index: number, version: number): Buffer {
-  const sizeBytes = index % bigEvery === 0 ? bigSizeBytes : smallSizeBytes * (1 + (index % 40));
+  const sizeBytes = isBig(index) ? bigSizeBytes : smallSizeBytes * (1 + (index % 40));
   return Buffer.alloc(sizeBytes, `file ${index} version ${version}\n`);
 }
 

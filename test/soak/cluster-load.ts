@@ -102,9 +102,9 @@ export class BreakableCluster {
     await this.#coordinator.url('at');
   }
 
-  /** Starts the worker that was stopped as the same one, and resolves when it answers. */
-  async restartWorker(index: number): Promise<void> {
-    const worker = this.#start('worker', index);
+  /** Starts the worker that was stopped as the same one, and resolves when it answers. `more` is what it is told beside the usual. */
+  async restartWorker(index: number, more: readonly string[] = []): Promise<void> {
+    const worker = this.#start('worker', index, more);
     this.#workers = this.#workers.map((each, at) => (at === index ? worker : each));
     await worker.url('S3');
   }
@@ -135,6 +135,11 @@ export class BreakableCluster {
 
   async read(worker: number, index: number, mount = '/data'): Promise<ReadFigures> {
     return this.files.read(index, `${await this.worker(worker).url('S3')}${mount}/set/f-${index}`);
+  }
+
+  /** Whether the file is read as it was last written. */
+  async isNewest(worker: number, index: number): Promise<boolean> {
+    return this.files.isNewest(index, `${await this.worker(worker).url('S3')}/data/set/f-${index}`);
   }
 
   /** Reads the one file that is larger than all buffers on the way, and waits for `midway` when its first bytes are here. */
@@ -199,13 +204,13 @@ export class BreakableCluster {
     return [...commonDefinitions(this.#root, endpoints), '-Dalluxio.worker.metadata.default.max.age=1s'];
   }
 
-  #start(role: 'coordinator' | 'worker', index = 0): Member {
+  #start(role: 'coordinator' | 'worker', index = 0, more: readonly string[] = []): Member {
     const workDir = role === 'worker' ? this.workDirOf(index) : join(this.#root, role);
     const ports = this.#ports[index] ?? [];
     const member = new Member({
       role,
       workDir,
-      common: this.#common(role === 'worker' ? index : 0),
+      common: [...this.#common(role === 'worker' ? index : 0), ...more],
       ...(role === 'worker' ? { ports } : {}),
     });
     this.#members.push(member);

@@ -44,7 +44,7 @@ export class HostCluster implements ReadableCluster {
   readonly network: TestNetwork;
   readonly #files: TestFiles;
   readonly #common: readonly string[];
-  readonly #etcd: EtcdServer;
+  readonly etcd: EtcdServer;
   readonly #storage: S3Server;
   readonly #ufs: Ufs;
   readonly #coordinator: Member;
@@ -54,7 +54,7 @@ export class HostCluster implements ReadableCluster {
 
   private constructor(root: string, fileCount: number, parts: HostClusterParts) {
     this.network = parts.network;
-    this.#etcd = parts.etcd;
+    this.etcd = parts.etcd;
     this.#storage = parts.storage;
     this.#files = new TestFiles(fileCount);
     const registry = createUfsRegistry({
@@ -98,7 +98,7 @@ export class HostCluster implements ReadableCluster {
 
   async stop(): Promise<void> {
     await Promise.all([this.#coordinator, ...this.#workers].map((member) => member.stop('SIGKILL')));
-    await Promise.all([this.#etcd.stop(), this.#storage.stop(), this.#ufs.close()]);
+    await Promise.all([this.etcd.stop(), this.#storage.stop(), this.#ufs.close()]);
   }
 
   command(...args: readonly string[]): Promise<CommandOutput> {

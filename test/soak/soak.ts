@@ -18,6 +18,7 @@ import {
   killEtcdLeader,
   killInMidAnswer,
   killWorkers,
+  slowOwner,
   splitRings,
 } from './cluster-faults.ts';
 import { BreakableCluster } from './cluster-load.ts';
@@ -102,6 +103,7 @@ async function cluster({ dir, report, scaled }: SoakContext): Promise<string> {
       coordinator: () => killCoordinator(broken),
       'two rings': () => splitRings(broken, scaled(splitOverwriteCount)),
       'frozen owner': () => freezeOwner(broken),
+      'slow owner': () => slowOwner(broken),
       'empty cache': () => emptyCache(broken),
       'etcd leader': () => killEtcdLeader(broken),
       'etcd compacted': () => compactEtcd(broken),
