@@ -13,6 +13,8 @@ import { HostCluster, workerNames } from './host-cluster.ts';
 
 /** A peer that is lost is found out by a connection (0.5 s) or by silence (0.5 s) and a question (1 s); then comes the read itself. */
 const stallMaxMs = 3000;
+/** Where the machine is busy with other tests; a loss that nobody notices takes a minute or two. */
+const stallOnBusyMachineMaxMs = 20_000;
 /** A change that etcd does not answer is refused after 2 s; the rest is the start of the command. */
 const refusalMaxMs = 4000;
 
@@ -66,7 +68,8 @@ async function underLoad(
     0,
     `${load.failureCount} of ${load.readCount}: ${load.failures.join('; ')}`,
   );
-  if (isTimed) assert.ok(load.slowestMs <= stallMaxMs, `the slowest read took ${load.slowestMs} ms`);
+  const maxMs = isTimed ? stallMaxMs : stallOnBusyMachineMaxMs;
+  assert.ok(load.slowestMs <= maxMs, `the slowest read took ${load.slowestMs} ms`);
   return `${load.readCount} reads, 0 failed or wrong, slowest ${load.slowestMs} ms; healed: one ring after ${healedMs} ms, all owners answer after ${ownersMs} ms`;
 }
 
@@ -161,7 +164,8 @@ async function lostInMidAnswer({ cluster, isTimed }: Scene): Promise<string> {
   await cluster.network.heal();
   await untilOwnersAnswer(cluster);
   const tookMs = Math.round(read.tookMs);
-  if (isTimed) assert.ok(tookMs <= 2 * stallMaxMs, `it took ${tookMs} ms`);
+  const maxMs = isTimed ? 2 * stallMaxMs : stallOnBusyMachineMaxMs;
+  assert.ok(tookMs <= maxMs, `it took ${tookMs} ms`);
   return `48 MiB in ${tookMs} ms`;
 }
 
