@@ -12,6 +12,7 @@ import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/
 import { Agent, type Dispatcher } from 'undici';
 import type { FileName } from '../cache/mount-table.ts';
 import type { Placement } from '../cache/placement.ts';
+import { SilenceWatch } from './silence-watch.ts';
 import {
   makePeerMark,
   peerMarkAgeMaxMs,
@@ -81,11 +82,6 @@ const skipMs = 5000;
 const headTimeoutMs = 120_000;
 /** Between two pieces of it; what is missing is then read past the cache. */
 const bodyTimeoutMs = 60_000;
-/** A peer is asked so often, as long as an answer of it is on the way, whether it lives: a slow storage lets it answer that, a frozen machine does not. */
-const silenceMs = 500;
-/** A peer that does not say in this time that it lives counts as gone. */
-const healthTimeoutMs = 1000;
-const healthTarget = '/v1/health';
 
 /** What of a request means something to the owner. */
 const forwardedHeaders = [
@@ -115,13 +111,11 @@ export class PeerRelay implements FileRouter {
   readonly #skippedUntilMs = new Map<string, number>();
   /** By `host:port`: how far the wall clock of a peer that refused a mark for its time is ahead of ours. Bounded by the number of peers. */
   readonly #clockOffsetsMs = new Map<string, number>();
-  /** Apart from the reads, which may have taken all their connections. */
-  readonly #healthAgent = new Agent({ connections: 1, connect: { timeout: healthTimeoutMs } });
-  /** One question at a time to each peer, whoever waits for it. */
-  readonly #healthChecks = new Map<string, Promise<boolean>>();
+  readonly #silence: SilenceWatch;
 
   constructor(options: PeerRelayOptions) {
     this.#options = options;
+    this.#silence = new SilenceWatch(options.clock);
     this.#agent = new Agent({
       connections: options.connectionsMax,
       pipelining: 1,
@@ -150,7 +144,7 @@ export class PeerRelay implements FileRouter {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#agent.close(), this.#healthAgent.destroy()]);
+    await Promise.all([this.#agent.close(), this.#silence.close()]);
   }
 
   #isSkipped(name: string): boolean {
@@ -168,11 +162,22 @@ export class PeerRelay implements FileRouter {
     api: PeerApi,
   ): Promise<TransportResponse | undefined> {
     const { clock, logger } = this.#options;
-    const silent = new AbortController();
-    const answered = new AbortController();
+    const over = new AbortController();
+    const { signal } = over;
+    const name = nameOf(owner);
+    let isSilent = false;
+    const stopWatching = this.#silence.begin(name, () => {
+      isSilent = true;
+      over.abort(new AlluxioError('UfsTimeout', `${name} shows no sign of life`));
+    });
+    const giveUp = (): void => over.abort(request.signal.reason);
+    const answered = (): void => {
+      stopWatching();
+      request.signal.removeEventListener('abort', giveUp);
+    };
+    request.signal.addEventListener('abort', giveUp, { once: true });
+    if (request.signal.aborted) giveUp();
     try {
-      void this.#watchSilence(owner, silent, answered.signal);
-      const signal = AbortSignal.any([request.signal, silent.signal]);
       const markedAtMs = this.#clockOf(owner);
       let response = await this.#send(owner, request, { api, markedAtMs, signal });
       if (isRefused(response) && this.#takesClockOf(owner, response, markedAtMs))
@@ -180,17 +185,17 @@ export class PeerRelay implements FileRouter {
       if (isRefused(response)) {
         throw new AlluxioError(
           'AccessDenied',
-          `${nameOf(owner)} does not know this worker: they need the same alluxio.cluster.secret.file`,
+          `${name} does not know this worker: they need the same alluxio.cluster.secret.file`,
         );
       }
-      response.body.once('close', () => answered.abort());
+      response.body.once('close', answered);
       return answerOf(request, response);
     } catch (thrown) {
-      answered.abort();
-      const isGone = silent.signal.aborted || isUnreachable(thrown);
+      answered();
+      const isGone = isSilent || isUnreachable(thrown);
       if (request.signal.aborted || !isGone) throw asPeerError(owner, thrown, request.signal);
-      this.#skippedUntilMs.set(nameOf(owner), clock.monotonic() + skipMs);
-      logger.warn({ peer: nameOf(owner), requestId: request.requestId, error: thrown }, 'peer-skipped');
+      this.#skippedUntilMs.set(name, clock.monotonic() + skipMs);
+      logger.warn({ peer: name, requestId: request.requestId, error: thrown }, 'peer-skipped');
       return undefined;
     }
   }
@@ -240,52 +245,6 @@ export class PeerRelay implements FileRouter {
     logger.warn({ peer: name, offsetMs }, 'peer-clock-differs');
     return true;
   }
-
-  /** Never fails. Aborts `silent` when the peer, asked again and again until all is `answered`, does not live. */
-  async #watchSilence(
-    owner: WorkerNetAddress,
-    silent: AbortController,
-    answered: AbortSignal,
-  ): Promise<void> {
-    const { clock } = this.#options;
-    do {
-      await clock.sleep(silenceMs, { signal: answered }).catch(() => undefined);
-      if (answered.aborted) return;
-    } while (await this.#lives(owner));
-    silent.abort(new AlluxioError('UfsTimeout', `${nameOf(owner)} shows no sign of life`));
-  }
-
-  #lives(owner: WorkerNetAddress): Promise<boolean> {
-    const name = nameOf(owner);
-    const running = this.#healthChecks.get(name);
-    if (running) return running;
-    const check = this.#checkHealth(name).finally(() => this.#healthChecks.delete(name));
-    this.#healthChecks.set(name, check);
-    return check;
-  }
-
-  /** Whatever the answer is, it is one. */
-  async #checkHealth(name: string): Promise<boolean> {
-    const over = new AbortController();
-    this.#options.clock.sleep(healthTimeoutMs, { signal: over.signal }).then(
-      () => over.abort(),
-      () => undefined,
-    );
-    try {
-      const { body } = await this.#healthAgent.request({
-        origin: `http://${name}`,
-        path: healthTarget,
-        method: 'GET',
-        signal: over.signal,
-      });
-      await body.dump();
-      return true;
-    } catch {
-      return false;
-    } finally {
-      over.abort();
-    }
-  }
 }
 
 function isRefused({ statusCode, headers }: Dispatcher.ResponseData): boolean {
@@ -332,7 +291,7 @@ function bodyOf(request: TransportRequest, response: Dispatcher.ResponseData): B
           retry: 'never',
         });
       isTaken = true;
-      return { kind: 'stream', stream: piecesOf(response.body, request.signal), lengthBytes };
+      return { kind: 'stream', stream: piecesOf(response.body, request.signal), lengthBytes, isOwned: true };
     },
     close: () => {
       response.body.on('error', () => undefined);
