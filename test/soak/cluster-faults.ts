@@ -17,6 +17,8 @@ import { type BreakableCluster, ReadLoad } from './cluster-load.ts';
 const stallMaxMs = 1000;
 /** A frozen peer is found out by a question of its own: half a second of silence, then one second for the answer, and the read itself. */
 const frozenStallMaxMs = 3000;
+/** For any of them where the machine is busy with other tests; a loss that nobody notices takes a minute or two. */
+const busyMachineStallMaxMs = 20_000;
 const readsBetween = 60;
 /** Below and above the silence after which an owner is asked whether it lives, which itself may take a second to say so. */
 const latenciesMs = [100, 350];
@@ -35,9 +37,13 @@ function demandNoFailure(load: ReadLoad): void {
   );
 }
 
+function demandShortStall({ isTimed }: BreakableCluster, tookMs: number, timedMaxMs: number): void {
+  const maxMs = isTimed ? timedMaxMs : busyMachineStallMaxMs;
+  assert.ok(tookMs <= maxMs, `the slowest read took ${tookMs} ms, ${maxMs} are allowed`);
+}
+
 function demandShortStalls(cluster: BreakableCluster, load: ReadLoad, maxMs: number): void {
-  if (!cluster.isTimed) return;
-  assert.ok(load.slowestMs <= maxMs, `the slowest read took ${load.slowestMs} ms, ${maxMs} are allowed`);
+  demandShortStall(cluster, load.slowestMs, maxMs);
 }
 
 /** kill -9 of one worker after the other while another one is read through. */
@@ -233,7 +239,7 @@ export async function slowOwner(cluster: BreakableCluster): Promise<string> {
     link.bytesPerSecond = Number.POSITIVE_INFINITY;
     link.stall();
     const stalledMs = await readAll(cluster, files, new Set(['bypass-owner-down']));
-    if (cluster.isTimed) assert.ok(stalledMs <= frozenStallMaxMs, `left after ${stalledMs} ms`);
+    demandShortStall(cluster, stalledMs, frozenStallMaxMs);
     figures.push(`nothing through: past it, slowest ${stalledMs} ms`);
     link.flow();
     await until(async () => (await cluster.read(0, files[0] ?? 0)).cache !== 'bypass-owner-down');
