@@ -25,8 +25,11 @@ export type HostName = (typeof workerNames)[number] | 'coordinator' | 'etcd' | '
 const hostNames: readonly HostName[] = [...workerNames, 'coordinator', 'etcd', 'storage'];
 
 const bucket = 'partitioned';
-/** So that what it takes to give a storage up, 41 s by default, is over soon. */
-const impatience = { 'alluxio.underfs.s3.connect.timeout': '1s' };
+/** So that what it takes to give a storage up, a minute or more by default, is over soon. */
+const impatience = {
+  'alluxio.underfs.s3.connect.timeout': '1s',
+  'alluxio.underfs.s3.request.timeout': '2s',
+};
 
 /** Each worker has its address for itself, and keeps its ports when it is started again. */
 const workerPorts = ['worker.rest.port=29998', 'worker.http.server.port=28080', 'worker.web.port=30000'].map(

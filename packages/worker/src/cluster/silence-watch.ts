@@ -57,16 +57,16 @@ export class SilenceWatch {
         await this.#clock.sleep(next.dueMs - now, { signal }).catch(() => undefined);
         continue;
       }
-      const due = [...open].filter(({ dueMs }) => dueMs <= now);
       const isAlive = await this.#lives(peer);
-      for (const answer of due) {
-        const isComplete = !open.delete(answer);
-        if (isComplete) continue;
+      const answeredMs = this.#clock.monotonic();
+      // Also for what became due while the question was under way: nobody waits for two of them.
+      for (const answer of [...open].filter(({ dueMs }) => dueMs <= answeredMs)) {
+        open.delete(answer);
         if (!isAlive) {
           answer.onSilent();
           continue;
         }
-        answer.dueMs = this.#clock.monotonic() + silenceMs;
+        answer.dueMs = answeredMs + silenceMs;
         open.add(answer);
       }
     }
