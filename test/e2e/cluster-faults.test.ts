@@ -2,11 +2,13 @@
 
 import t from 'tap';
 import {
+  emptyCache,
   emptyEtcd,
   freezeOwner,
   killCoordinator,
   killInMidAnswer,
   killWorkers,
+  slowOwner,
   splitRings,
 } from '../soak/cluster-faults.ts';
 import { BreakableCluster } from '../soak/cluster-load.ts';
@@ -20,6 +22,8 @@ const promises: Readonly<Record<string, (given: BreakableCluster) => Promise<str
   'reads go on without a coordinator, and it comes back with all mounts': killCoordinator,
   'two rings at once give no wrong byte': (given) => splitRings(given, 10),
   'a frozen owner delays reads of its files alone, and fails none': freezeOwner,
+  'a slow owner is waited for, and one that is silent is left': slowOwner,
+  'a worker that lost its disk fills again by being read': emptyCache,
   'an etcd that was emptied costs no read, and all register again': emptyEtcd,
 };
 

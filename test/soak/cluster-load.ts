@@ -2,28 +2,20 @@
 
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemClock } from '@alluxio-ts/common/clock';
 import { type CommandOutput, commonDefinitions, Member, runCommand, until } from '../support/cluster.ts';
 import { type EtcdServer, startEtcdServer } from '../support/etcd-server.ts';
 import { UfsProxy } from '../support/ufs-proxy.ts';
+import {
+  contentOf,
+  hugeContent,
+  hugeName,
+  readChecked,
+  type ReadFigures,
+  TestFiles,
+} from './cluster-files.ts';
 
-const bigEvery = 10;
-const bigSizeBytes = 3 * 1024 * 1024;
-const smallSizeBytes = 1500;
 /** Of the file that is in every mount. */
 const indexEverywhere = 1;
-const readTimeoutMs = 150_000;
-
-/** Every line says of which version it is, so that an answer of two versions shows. */
-function contentOf(index: number, version: number): Buffer {
-  const sizeBytes = index % bigEvery === 0 ? bigSizeBytes : smallSizeBytes * (1 + (index % 40));
-  return Buffer.alloc(sizeBytes, `file ${index} version ${version}\n`);
-}
-
-const hugeName = 'huge';
-const hugeSizeBytes = 48 * 1024 * 1024;
-const hugeContent = (): Buffer =>
-  Buffer.alloc(hugeSizeBytes, 'neither chunk nor page is a multiple of this line\n');
 
 export class BreakableCluster {
   readonly fileCount: number;
@@ -32,7 +24,7 @@ export class BreakableCluster {
   readonly proxies: readonly UfsProxy[];
   readonly #root: string;
   readonly #members: Member[] = [];
-  readonly #versions: number[];
+  readonly files: TestFiles;
   #coordinator: Member;
   #workers: readonly Member[] = [];
   #ports: readonly (readonly string[])[] = [];
@@ -51,7 +43,7 @@ export class BreakableCluster {
   ) {
     this.#root = root;
     this.fileCount = fileCount;
-    this.#versions = Array.from({ length: fileCount }, () => 0);
+    this.files = new TestFiles(fileCount);
     this.etcd = parts.etcd;
     this.isTimed = parts.isTimed;
     this.proxies = parts.proxies;
@@ -110,20 +102,20 @@ export class BreakableCluster {
     await this.#coordinator.url('at');
   }
 
-  /** Starts the worker that was stopped as the same one, and resolves when it answers. */
-  async restartWorker(index: number): Promise<void> {
-    const worker = this.#start('worker', index);
+  /** Starts the worker that was stopped as the same one, and resolves when it answers. `more` is what it is told beside the usual. */
+  async restartWorker(index: number, more: readonly string[] = []): Promise<void> {
+    const worker = this.#start('worker', index, more);
     this.#workers = this.#workers.map((each, at) => (at === index ? worker : each));
     await worker.url('S3');
   }
 
   /** Gives a file its next version, all of it at once. */
-  async overwrite(index: number): Promise<void> {
-    const version = (this.#versions[index] ?? 0) + 1;
+  overwrite(index: number): Promise<void> {
     const file = this.#fileOf(index);
-    await writeFile(`${file}.new`, contentOf(index, version));
-    this.#versions[index] = version;
-    await rename(`${file}.new`, file);
+    return this.files.overwrite(index, async (bytes) => {
+      await writeFile(`${file}.new`, bytes);
+      await rename(`${file}.new`, file);
+    });
   }
 
   /** Mounts a directory of its own, with one file in it. */
@@ -142,45 +134,18 @@ export class BreakableCluster {
   }
 
   async read(worker: number, index: number, mount = '/data'): Promise<ReadFigures> {
-    const begunMs = systemClock.monotonic();
-    const done = (failure: string | undefined, cache?: string | null): ReadFigures => ({
-      failure,
-      cache: cache ?? undefined,
-      tookMs: systemClock.monotonic() - begunMs,
-    });
-    try {
-      const url = `${await this.worker(worker).url('S3')}${mount}/set/f-${index}`;
-      const response = await fetch(url, { signal: AbortSignal.timeout(readTimeoutMs) });
-      const bytes = Buffer.from(await response.arrayBuffer());
-      if (response.status !== 200) return done(`f-${index}: ${response.status} ${bytes.toString()}`);
-      const version = Number(/version (\d+)\n/.exec(bytes.toString('latin1', 0, 60))?.[1]);
-      const isKnown = version <= (this.#versions[index] ?? 0);
-      if (!isKnown || !bytes.equals(contentOf(index, version))) return done(`f-${index}: wrong bytes`);
-      return done(undefined, response.headers.get('x-alluxio-cache'));
-    } catch (thrown) {
-      const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause.message : '';
-      return done(`f-${index}: ${String(thrown)} ${cause}`);
-    }
+    return this.files.read(index, `${await this.worker(worker).url('S3')}${mount}/set/f-${index}`);
+  }
+
+  /** Whether the file is read as it was last written. */
+  async isNewest(worker: number, index: number): Promise<boolean> {
+    return this.files.isNewest(index, `${await this.worker(worker).url('S3')}/data/set/f-${index}`);
   }
 
   /** Reads the one file that is larger than all buffers on the way, and waits for `midway` when its first bytes are here. */
   async readHuge(worker: number, midway: () => Promise<unknown>): Promise<ReadFigures> {
-    const begunMs = systemClock.monotonic();
     const url = `${await this.worker(worker).url('S3')}/data/set/${hugeName}`;
-    const response = await fetch(url, { signal: AbortSignal.timeout(readTimeoutMs) });
-    const chunks: Uint8Array[] = [];
-    let failure: string | undefined;
-    try {
-      for await (const chunk of response.body ?? []) {
-        if (chunks.length === 0) await midway();
-        chunks.push(chunk);
-      }
-      if (!Buffer.concat(chunks).equals(hugeContent())) failure = `${hugeName}: wrong bytes`;
-    } catch (thrown) {
-      failure = `${hugeName}: ${String(thrown)}`;
-    }
-    const tookMs = systemClock.monotonic() - begunMs;
-    return { failure, cache: response.headers.get('x-alluxio-cache') ?? undefined, tookMs };
+    return readChecked(url, (bytes) => bytes.equals(hugeContent()), midway);
   }
 
   /** The worker that owns the large file. */
@@ -206,7 +171,7 @@ export class BreakableCluster {
   }
 
   get indexes(): readonly number[] {
-    return this.#versions.map((_, index) => index);
+    return this.files.indexes;
   }
 
   /** Resolves when every worker takes all of them for owners. */
@@ -239,13 +204,13 @@ export class BreakableCluster {
     return [...commonDefinitions(this.#root, endpoints), '-Dalluxio.worker.metadata.default.max.age=1s'];
   }
 
-  #start(role: 'coordinator' | 'worker', index = 0): Member {
+  #start(role: 'coordinator' | 'worker', index = 0, more: readonly string[] = []): Member {
     const workDir = role === 'worker' ? this.workDirOf(index) : join(this.#root, role);
     const ports = this.#ports[index] ?? [];
     const member = new Member({
       role,
       workDir,
-      common: this.#common(role === 'worker' ? index : 0),
+      common: [...this.#common(role === 'worker' ? index : 0), ...more],
       ...(role === 'worker' ? { ports } : {}),
     });
     this.#members.push(member);
@@ -253,11 +218,10 @@ export class BreakableCluster {
   }
 }
 
-export interface ReadFigures {
-  /** What was wrong; undefined when every byte was right. */
-  readonly failure: string | undefined;
-  readonly cache: string | undefined;
-  readonly tookMs: number;
+/** What a load reads. */
+export interface ReadableCluster {
+  readonly indexes: readonly number[];
+  read(worker: number, index: number): Promise<ReadFigures>;
 }
 
 export interface LoadOptions {
@@ -271,7 +235,7 @@ const failuresKeptMax = 5;
 
 /** Readers that go on until `stop`, each with one read at a time. */
 export class ReadLoad {
-  readonly #cluster: BreakableCluster;
+  readonly #cluster: ReadableCluster;
   readonly #through: readonly number[];
   readonly #indexes: readonly number[];
   readonly #lanes: readonly Promise<void>[];
@@ -281,7 +245,7 @@ export class ReadLoad {
   slowestMs = 0;
   #isOver = false;
 
-  constructor(cluster: BreakableCluster, { through, indexes, laneCount = 3 }: LoadOptions) {
+  constructor(cluster: ReadableCluster, { through, indexes, laneCount = 3 }: LoadOptions) {
     this.#cluster = cluster;
     this.#through = through;
     this.#indexes = indexes ?? cluster.indexes;

@@ -18,11 +18,13 @@ import {
   killEtcdLeader,
   killInMidAnswer,
   killWorkers,
+  slowOwner,
   splitRings,
 } from './cluster-faults.ts';
 import { BreakableCluster } from './cluster-load.ts';
 import { flipDirectly } from './direct-flips.ts';
 import { readThroughFullDisk } from './full-disk.ts';
+import { runInOwnNetwork } from '../support/test-network.ts';
 
 interface SoakContext {
   readonly dir: string;
@@ -39,6 +41,7 @@ const scenarios: Readonly<Record<string, (context: SoakContext) => Promise<strin
   'direct-flips': (context) => flipDirectly({ ...context, count: context.scaled(10_000) }),
   'full-disk': (context) => readThroughFullDisk(context.dir),
   cluster,
+  partitions,
 };
 
 const killCount = 120;
@@ -49,6 +52,7 @@ const clusterFileCount = 200;
 const workerKillCount = 100;
 const answerKillCount = 20;
 const splitOverwriteCount = 500;
+const partitionRoundCount = 5;
 
 /** kill -9 at random moments while a process fills and evicts. */
 async function kill({ dir, report, scaled, seed }: SoakContext): Promise<string> {
@@ -99,6 +103,7 @@ async function cluster({ dir, report, scaled }: SoakContext): Promise<string> {
       coordinator: () => killCoordinator(broken),
       'two rings': () => splitRings(broken, scaled(splitOverwriteCount)),
       'frozen owner': () => freezeOwner(broken),
+      'slow owner': () => slowOwner(broken),
       'empty cache': () => emptyCache(broken),
       'etcd leader': () => killEtcdLeader(broken),
       'etcd compacted': () => compactEtcd(broken),
@@ -112,6 +117,15 @@ async function cluster({ dir, report, scaled }: SoakContext): Promise<string> {
     await broken.stop();
   }
   return figures.join('\n          ');
+}
+
+/** Members lose each other, each in turn. */
+async function partitions({ dir, report, scaled }: SoakContext): Promise<string> {
+  const script = new URL('./partitions.ts', import.meta.url);
+  const args = ['--dir', dir, '--rounds', String(scaled(partitionRoundCount)), '--timed'];
+  const { code, lines, errors } = await runInOwnNetwork(script, args, report);
+  if (code !== 0) throw new Error(errors);
+  return lines.join('\n          ');
 }
 
 async function main(): Promise<number> {

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Runs a small Ceph in one directory, in memory, with its S3 gateway in the foreground: one monitor, one OSD, no manager (it only reports).
-# ceph.sh DIRECTORY MONITOR-PORT S3-PORT [USER ACCESS-KEY SECRET-KEY]...
+# ceph.sh DIRECTORY MONITOR-PORT S3-ADDRESS S3-PORT [USER ACCESS-KEY SECRET-KEY]...
 # Nothing is ended here: whoever starts it kills its process group.
 set -eu
-directory=$1 monitor_port=$2 s3_port=$3
-shift 3
+directory=$1 monitor_port=$2 s3_address=$3 s3_port=$4
+shift 4
 cd "$directory"
 mkdir mon osd run
 fsid=$(cat /proc/sys/kernel/random/uuid)
@@ -37,7 +37,7 @@ osd objectstore = memstore
 memstore device bytes = 4294967296
 [client.rgw]
 rgw data = $directory/run
-rgw frontends = beast endpoint=127.0.0.1:$s3_port
+rgw frontends = beast endpoint=$s3_address:$s3_port
 rgw dynamic resharding = false
 rgw override bucket index max shards = 1
 END

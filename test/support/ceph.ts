@@ -21,10 +21,10 @@ export async function findCeph(): Promise<S3Program> {
   return {
     name: 'Ceph',
     traits: { keepsOddKeys: true, ordersByBytes: true, delimiters: ['/', '-', 'x'] },
-    command: async ({ directory, port, users }) => {
+    command: async ({ address, directory, port, users }) => {
       const [monitorPort] = await freePorts(1);
       const identities = users.flatMap(({ name, accessKeyId, secretKey }) => [name, accessKeyId, secretKey]);
-      return ['/bin/sh', script, directory, String(monitorPort), String(port), ...identities];
+      return ['/bin/sh', [script, directory, String(monitorPort), address, String(port), ...identities]];
     },
   };
 }

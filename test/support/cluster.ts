@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cleanEnvironment } from './environment.ts';
+import { localHost, type TestHost } from './test-network.ts';
 
 const execute = promisify(execFile);
 const alluxio = new URL('../../packages/cli/bin/alluxio.js', import.meta.url).pathname;
@@ -19,29 +20,37 @@ export interface MemberOptions {
   readonly common: readonly string[];
   /** `-Dname=value`; what is no port here gets a free one. */
   readonly ports?: readonly string[];
+  /** The host of a test network that it runs on; this one when none is named. */
+  readonly host?: TestHost;
+  /** More for its environment. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 const portNames = ['coordinator.web.port', 'worker.rest.port', 'worker.http.server.port', 'worker.web.port'];
 
 export class Member {
-  readonly #args: readonly string[];
+  readonly #command: readonly string[];
+  readonly #environment: Readonly<Record<string, string>>;
   #child: ChildProcess;
   output = '';
   errors = '';
 
-  constructor({ role, workDir, common, ports = [] }: MemberOptions) {
+  constructor({ role, workDir, common, ports = [], host = localHost, environment = {} }: MemberOptions) {
     const chosen = portNames.map(
       (port) => ports.find((each) => each.includes(port)) ?? `-Dalluxio.${port}=0`,
     );
-    this.#args = [
+    this.#environment = environment;
+    this.#command = host.command(process.execPath, [
+      alluxio,
       'process',
       'start',
       role,
       `-Dalluxio.work.dir=${workDir}`,
+      `-Dalluxio.bind.host=${host.address}`,
       ...chosen,
       '-Dalluxio.worker.page.store.sizes=1GB',
       ...common,
-    ];
+    ]);
     this.#child = this.#spawn();
   }
 
@@ -91,9 +100,10 @@ export class Member {
   }
 
   #spawn(): ChildProcess {
-    const child = spawn(process.execPath, [alluxio, ...this.#args], {
+    const [program = '', ...args] = this.#command;
+    const child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: cleanEnvironment(),
+      env: { ...cleanEnvironment(), ...this.#environment },
     });
     child.stdout.setEncoding('utf8').on('data', (text: string) => (this.output += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.errors += text));
@@ -112,8 +122,9 @@ export async function runCommand(
   common: readonly string[],
   args: readonly string[],
 ): Promise<CommandOutput> {
-  const port = new URL(await coordinator.url('at')).port;
-  const line = [alluxio, ...args, ...common, `-Dalluxio.coordinator.web.port=${port}`];
+  const { hostname, port } = new URL(await coordinator.url('at'));
+  const where = [`-Dalluxio.coordinator.hostname=${hostname}`, `-Dalluxio.coordinator.web.port=${port}`];
+  const line = [alluxio, ...args, ...common, ...where];
   return execute(process.execPath, line, { env: cleanEnvironment() }).catch(
     (thrown: CommandOutput) => thrown,
   );

@@ -16,6 +16,7 @@ import { freePorts } from './free-ports.ts';
 import { guardOf } from './guard.ts';
 import { aptInstall, findOnPath, missingProgram } from './programs.ts';
 import { installPython } from './python-packages.ts';
+import { localHost, type TestHost } from './test-network.ts';
 
 export interface EtcdServer {
   /** One for each member, in their order. */
@@ -39,6 +40,8 @@ export interface EtcdServerOptions {
   readonly memberCount?: 1 | 3;
   /** Its certificate, which its clients have to show as well. */
   readonly tls?: TestCertificate;
+  /** The host of a test network that it runs on; this one when none is named. */
+  readonly host?: TestHost;
 }
 
 interface Programs {
@@ -82,6 +85,7 @@ class RunningEtcd implements EtcdServer {
   readonly #programs: Programs;
   readonly #options: EtcdServerOptions;
   readonly #directory: string;
+  readonly #host: TestHost;
   readonly #members: readonly Member[];
 
   private constructor(
@@ -93,8 +97,9 @@ class RunningEtcd implements EtcdServer {
     this.#programs = programs;
     this.#options = options;
     this.#directory = directory;
+    this.#host = options.host ?? localHost;
     // A TLS client needs a name to ask for, and etcd binds to this one.
-    const client = options.tls ? 'https://localhost' : 'http://127.0.0.1';
+    const client = options.tls ? 'https://localhost' : `http://${this.#host.address}`;
     this.#members = Array.from({ length: options.memberCount ?? 1 }, (_, index) => ({
       name: `member-${index}`,
       clientUrl: `${client}:${ports[2 * index]}`,
@@ -191,9 +196,10 @@ class RunningEtcd implements EtcdServer {
   async #spawn(member: Member): Promise<void> {
     const log = await open(`${member.directory}.log`, 'a');
     try {
-      const child = spawn(this.#programs.etcd, this.#arguments(member), {
+      const [program = '', ...args] = this.#host.command(this.#programs.etcd, this.#arguments(member));
+      const child = spawn(program, args, {
         cwd: this.#directory,
-        env: {},
+        env: { PATH: process.env['PATH'] },
         stdio: ['ignore', log.fd, log.fd],
       });
       await once(child, 'spawn');

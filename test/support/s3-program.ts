@@ -4,12 +4,14 @@ export interface S3Program {
   readonly name: string;
   readonly traits: S3Traits;
   /** The command that runs it in the foreground, S3 at `port`; it and all that it starts may be killed at any time. */
-  command(options: S3CommandOptions): Promise<readonly [string, ...string[]]>;
+  command(options: S3CommandOptions): Promise<readonly [program: string, args: readonly string[]]>;
 }
 
 export interface S3CommandOptions {
   /** An empty directory of its own. */
   readonly directory: string;
+  /** Of the host that it runs on. */
+  readonly address: string;
   readonly port: number;
   readonly users: readonly S3User[];
 }

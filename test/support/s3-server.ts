@@ -18,6 +18,7 @@ import { guardOf } from './guard.ts';
 import { missingProgram } from './programs.ts';
 import type { S3Program, S3Traits, S3User } from './s3-program.ts';
 import { findSeaweedFs } from './seaweedfs.ts';
+import { localHost, type TestHost } from './test-network.ts';
 
 export interface S3Server {
   readonly endpoint: string;
@@ -46,11 +47,12 @@ const stranger: S3User = {
   secretKey: 'stranger-secret-key',
 };
 
-export async function startS3Server(): Promise<S3Server> {
+/** On a host of a test network, or on this one. */
+export async function startS3Server(host: TestHost = localHost): Promise<S3Server> {
   const program = await findProgram();
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startOnce(program);
+      return await startOnce(program, host);
     } catch (thrown) {
       // A port that was free a moment ago may be taken by another test.
       if (attempt >= startTriesMax) throw thrown;
@@ -79,10 +81,10 @@ async function findProgram(): Promise<S3Program> {
   throw missingProgram('a real S3 server: SeaweedFS ("weed") or Ceph ("radosgw") on PATH', causes);
 }
 
-async function startOnce(program: S3Program): Promise<S3Server> {
+async function startOnce(program: S3Program, host: TestHost): Promise<S3Server> {
   const directory = await mkdtemp(join(tmpdir(), 'alluxio-s3-server-'));
-  const running = await spawnServer(program, directory);
-  const endpoint = `http://127.0.0.1:${running.port}`;
+  const running = await spawnServer(program, host, directory);
+  const endpoint = `http://${host.address}:${running.port}`;
   const mountOptions = {
     's3a.accessKeyId': owner.accessKeyId,
     's3a.secretKey': owner.secretKey,
@@ -114,15 +116,13 @@ interface RunningServer {
   readonly stop: () => Promise<void>;
 }
 
-async function spawnServer(program: S3Program, directory: string): Promise<RunningServer> {
+async function spawnServer(program: S3Program, host: TestHost, directory: string): Promise<RunningServer> {
   const [port = 0] = await freePorts(1);
   const dataDirectory = join(directory, 'data');
   await mkdir(dataDirectory);
-  const [command, ...args] = await program.command({
-    directory: dataDirectory,
-    port,
-    users: [owner, stranger],
-  });
+  const { address } = host;
+  const server = await program.command({ directory: dataDirectory, address, port, users: [owner, stranger] });
+  const [command = '', ...args] = host.command(...server);
   const log = await open(join(directory, 'log'), 'w');
   try {
     // In a process group of its own, which ends as a whole.

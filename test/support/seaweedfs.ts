@@ -23,9 +23,9 @@ export async function findSeaweedFs(): Promise<S3Program> {
   return {
     name: 'SeaweedFS',
     traits: { keepsOddKeys: false, ordersByBytes: false, delimiters: ['/'] },
-    command: async ({ directory, port, users }) => {
+    command: async ({ address, directory, port, users }) => {
       await writeFile(join(directory, 's3.json'), JSON.stringify({ identities: users.map(identityOf) }));
-      return [weed, ...weedArguments(directory, [port, ...(await freePorts(7))])];
+      return [weed, weedArguments(address, directory, [port, ...(await freePorts(7))])];
     },
   };
 }
@@ -39,13 +39,13 @@ function identityOf({ name, accessKeyId, secretKey }: S3User, index: number) {
   };
 }
 
-function weedArguments(directory: string, ports: readonly number[]): string[] {
+function weedArguments(address: string, directory: string, ports: readonly number[]): string[] {
   const [s3, s3Grpc, master, masterGrpc, volume, volumeGrpc, filer, filerGrpc] = ports;
   return [
     'server',
     `-dir=${directory}`,
-    '-ip=127.0.0.1',
-    '-ip.bind=127.0.0.1',
+    `-ip=${address}`,
+    `-ip.bind=${address}`,
     '-master.telemetry=false',
     `-master.port=${master}`,
     `-master.port.grpc=${masterGrpc}`,

@@ -48,6 +48,8 @@ export type Part =
       readonly kind: 'stream';
       readonly stream: AsyncIterable<Uint8Array>;
       readonly lengthBytes: number;
+      /** Its chunks are the receiver's for good, so that they need no copy. */
+      readonly isOwned?: true;
     };
 
 export type Body =

@@ -132,7 +132,7 @@ async function sendStream(
         throw new AlluxioError('Internal', 'the under storage gave more bytes than asked for');
       }
       sent += chunk.length;
-      if (!sink.write(Buffer.from(chunk))) await sink.drained(options.signal);
+      if (!sink.write(part.isOwned ? chunk : Buffer.from(chunk))) await sink.drained(options.signal);
     }
   } catch (thrown) {
     // A connection that broke in mid-body: the rest is asked for by a new one, of the same version.

@@ -57,6 +57,31 @@ void t.test('a raw key goes out as it is, each byte encoded once, and is signed 
   }
 });
 
+void t.test(
+  'a store that refuses at another time is asked by its own clock, and again when clocks change',
+  async (t) => {
+    let nowMs = Date.UTC(2013, 4, 24);
+    const signer = new S3Signer({
+      target: { origin: 'http://127.0.0.1:9000', pathPrefix: '/b', region: 'us-east-1' },
+      credentials: async () => keys,
+      now: () => nowMs,
+    });
+    const sign = () => signer.sign({ method: 'HEAD', key: 'a' });
+    const [one, other] = [await sign(), await sign()];
+    t.notOk(signer.takeClockOf('Fri, 24 May 2013 00:04:59 GMT', one), 'the time is not the reason');
+    t.notOk(signer.takeClockOf(undefined, one));
+    t.notOk(signer.takeClockOf('yesterday', one));
+    t.ok(signer.takeClockOf('Fri, 24 May 2013 01:00:00 GMT', one));
+    t.ok(signer.takeClockOf('Fri, 24 May 2013 01:00:00 GMT', other), 'one that was under way meanwhile too');
+    const again = await sign();
+    t.equal(again.headers['x-amz-date'], '20130524T010000Z');
+    t.notOk(signer.takeClockOf('Fri, 24 May 2013 01:00:00 GMT', again), 'asked once more, not for ever');
+    nowMs += 3_600_000;
+    t.ok(signer.takeClockOf('Fri, 24 May 2013 01:00:00 GMT', await sign()), 'the clock was set right');
+    t.equal((await sign()).headers['x-amz-date'], '20130524T010000Z');
+  },
+);
+
 /** Signature version 4 once more, straight from its description. */
 function signatureByHand(path: string, query: string, headers: Record<string, string>): string {
   const names = /SignedHeaders=([^,]+)/.exec(headers['authorization'] ?? '')?.[1] ?? '';
@@ -87,7 +112,8 @@ void t.test('without keys nothing is signed', async (t) => {
     now: () => 0,
   });
   const signed = await signer.sign({ method: 'GET', key: 'a' });
-  t.same(signed, { path: '/a', headers: { host: 'b.s3.amazonaws.com' } });
+  t.equal(signed.path, '/a');
+  t.same(signed.headers, { host: 'b.s3.amazonaws.com' });
 });
 
 function read(uri: string, options: Record<string, string>, environment: Record<string, string> = {}) {

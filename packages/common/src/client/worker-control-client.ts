@@ -31,7 +31,7 @@ export class WorkerControlClient {
       host: options.host,
       port: options.port,
       headersOf: ({ method, pathAndQuery }) => ({
-        [peerMarkHeader]: makePeerMark({ method, target: pathAndQuery }, secret, clock),
+        [peerMarkHeader]: makePeerMark({ method, target: pathAndQuery }, secret, clock.now()),
       }),
       unreachableHint: 'is it running, and can this machine reach it?',
       foreignHint: 'is it a worker of this cluster, with the same alluxio.cluster.secret.file?',

@@ -5,23 +5,22 @@
  */
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../clock.ts';
-
 export const peerMarkHeader = 'x-alluxio-peer';
 
-/** On the answer to a request whose mark does not hold. */
+/** On the answer to a request whose mark does not hold: the wall clock of whoever refuses, in milliseconds, so that the next mark can go by it. */
 export const peerRefusedHeader = 'x-alluxio-peer-refused';
 
-/** Clocks of workers may differ by as much. */
-const ageMaxMs = 300_000;
+/** Clocks that differ by more make a mark that does not hold. */
+export const peerMarkAgeMaxMs = 300_000;
 
 export interface MarkedRequest {
   readonly method: string;
   readonly target: string;
 }
 
-export function makePeerMark(request: MarkedRequest, secret: string, clock: Clock): string {
-  const timeMs = String(clock.now());
+/** `nowMs` is the receiver's wall clock as far as it is known, otherwise our own. */
+export function makePeerMark(request: MarkedRequest, secret: string, nowMs: number): string {
+  const timeMs = String(Math.round(nowMs));
   return `1 ${timeMs} ${digestOf(request, timeMs, secret).toString('hex')}`;
 }
 
@@ -29,11 +28,11 @@ export function isPeerMark(
   mark: string | undefined,
   request: MarkedRequest,
   secret: string,
-  clock: Clock,
+  nowMs: number,
 ): boolean {
   const match = /^1 (\d{1,16}) ([0-9a-f]{64})$/.exec(mark ?? '');
   const [, timeMs = '', hex = ''] = match ?? [];
-  if (!match || Math.abs(clock.now() - Number(timeMs)) > ageMaxMs) return false;
+  if (!match || Math.abs(nowMs - Number(timeMs)) > peerMarkAgeMaxMs) return false;
   return timingSafeEqual(Buffer.from(hex, 'hex'), digestOf(request, timeMs, secret));
 }
 

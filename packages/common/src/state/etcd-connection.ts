@@ -56,6 +56,9 @@ const breakerFailuresAlone = 3;
 const breakerHalfOpenMs = 500;
 const breakerHalfOpenMaxMs = 5000;
 
+/** Less is a correction of the clock as it happens all the time. */
+const setBackMinMs = 1000;
+
 /** etcd refuses clients that ping more often than every 5 s; both together are below the time of a worker's lease. */
 const keepaliveTimeMs = 6000;
 const keepaliveTimeoutMs = 2500;
@@ -79,12 +82,15 @@ export class EtcdConnection {
   readonly #clock: Clock;
   readonly #closed = new AbortController();
   #client: Etcd3;
+  /** The wall clock less the monotonic one when the client was made. */
+  #wallOffsetMs: number;
   #callCount = 0;
 
   /** Throws InvalidOptions for endpoints that are none. Connects with the first call. */
   constructor(options: EtcdConnectionOptions) {
     this.#options = { ...options, endpoints: checkedEndpoints(options) };
     this.#clock = options.clock;
+    this.#wallOffsetMs = this.#wallOffset();
     this.#client = this.#newClient();
   }
 
@@ -94,6 +100,8 @@ export class EtcdConnection {
 
   /** The client of now; one that was replaced still ends what it had begun. */
   get client(): Etcd3 {
+    // Its circuit breakers go by the wall clock: where that was set back, one that is open would stay so until the old time has come again.
+    if (this.#wallOffset() < this.#wallOffsetMs - setBackMinMs) this.#renewClient();
     return this.#client;
   }
 
@@ -152,7 +160,7 @@ export class EtcdConnection {
       const timeoutMs = isHedged && attempt < triesMax ? Math.min(tryTimeoutMs, leftMs) : leftMs;
       try {
         // The wall clock, since gRPC reckons with it.
-        const result = run(this.#client, { deadline: this.#clock.now() + timeoutMs });
+        const result = run(this.client, { deadline: this.#clock.now() + timeoutMs });
         return await this.inTime({ ...options, timeoutMs }, result);
       } catch (thrown) {
         options.signal?.throwIfAborted();
@@ -171,12 +179,21 @@ export class EtcdConnection {
   #mayRepeat(thrown: unknown, { repeatable }: EtcdCallOptions): boolean {
     if (isStaleToken(thrown)) {
       // The package forgets only a token that etcd calls invalid; after users or roles changed the old one is refused in other words.
-      this.#client.close();
-      this.#client = this.#newClient();
+      this.#renewClient();
       return true;
     }
     if (isBrokenCircuitError(thrown) || isNeverSent(thrown)) return true;
     return repeatable && (thrown instanceof TryTimeout || isPassing(thrown));
+  }
+
+  #renewClient(): void {
+    this.#wallOffsetMs = this.#wallOffset();
+    this.#client.close();
+    this.#client = this.#newClient();
+  }
+
+  #wallOffset(): number {
+    return this.#clock.now() - this.#clock.monotonic();
   }
 
   #newClient(): Etcd3 {

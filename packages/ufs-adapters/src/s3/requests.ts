@@ -21,6 +21,8 @@ export interface S3Request {
 export interface SignedRequest {
   readonly path: string;
   readonly headers: Record<string, string>;
+  /** The time that it was signed for. */
+  readonly signedAtMs: number;
 }
 
 export interface S3SignerOptions {
@@ -30,23 +32,40 @@ export interface S3SignerOptions {
   readonly now: () => number;
 }
 
+/** Stores refuse what is off by 15 minutes, a few by less. */
+const clockDifferenceMaxMs = 5 * 60_000;
+
 export class S3Signer {
   readonly #options: S3SignerOptions;
   readonly #host: string;
+  /** How far the store's clock is ahead of ours, once it refused us for that. */
+  #clockOffsetMs = 0;
 
   constructor(options: S3SignerOptions) {
     this.#options = options;
     this.#host = new URL(options.target.origin).host;
   }
 
+  /**
+   * For a request that the store refused, at this time of its own (its header Date): whether the time that it was signed for may be the reason. Requests are signed
+   * by the store's clock from then on, so that the same one, signed again, may pass.
+   */
+  takeClockOf(storeDate: string | undefined, { signedAtMs }: SignedRequest): boolean {
+    const storeMs = Date.parse(storeDate ?? '');
+    if (!(Math.abs(storeMs - signedAtMs) > clockDifferenceMaxMs)) return false;
+    this.#clockOffsetMs = storeMs - this.#options.now();
+    return true;
+  }
+
   async sign(request: S3Request): Promise<SignedRequest> {
     const { target, credentials, now } = this.#options;
+    const signedAtMs = now() + this.#clockOffsetMs;
     const query = request.query ?? {};
     const path = pathOf(target.pathPrefix, request.key);
     const headers: Record<string, string> = { ...request.headers, host: this.#host };
     const suffix = queryTextOf(query);
     const keys = await credentials();
-    if (!keys) return { path: path + suffix, headers };
+    if (!keys) return { path: path + suffix, headers, signedAtMs };
     headers['x-amz-content-sha256'] ??= request.bytes
       ? createHash('sha256').update(request.bytes).digest('hex')
       : 'UNSIGNED-PAYLOAD';
@@ -67,9 +86,9 @@ export class S3Signer {
         query: { ...query },
         headers,
       },
-      { signingDate: new Date(now()) },
+      { signingDate: new Date(signedAtMs) },
     );
-    return { path: path + suffix, headers: signed.headers };
+    return { path: path + suffix, headers: signed.headers, signedAtMs };
   }
 }
 

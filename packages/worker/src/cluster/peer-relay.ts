@@ -12,7 +12,13 @@ import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/
 import { Agent, type Dispatcher } from 'undici';
 import type { FileName } from '../cache/mount-table.ts';
 import type { Placement } from '../cache/placement.ts';
-import { makePeerMark, peerMarkHeader, peerRefusedHeader } from '@alluxio-ts/common/protocol/peer-mark';
+import { SilenceWatch } from './silence-watch.ts';
+import {
+  makePeerMark,
+  peerMarkAgeMaxMs,
+  peerMarkHeader,
+  peerRefusedHeader,
+} from '@alluxio-ts/common/protocol/peer-mark';
 
 /** The surface whose request is relayed: the owner answers with the same one. */
 export type PeerApi = 's3' | 'rest';
@@ -76,11 +82,6 @@ const skipMs = 5000;
 const headTimeoutMs = 120_000;
 /** Between two pieces of it; what is missing is then read past the cache. */
 const bodyTimeoutMs = 60_000;
-/** A peer is asked so often, as long as an answer of it is on the way, whether it lives: a slow storage lets it answer that, a frozen machine does not. */
-const silenceMs = 500;
-/** A peer that does not say in this time that it lives counts as gone. */
-const healthTimeoutMs = 1000;
-const healthTarget = '/v1/health';
 
 /** What of a request means something to the owner. */
 const forwardedHeaders = [
@@ -108,13 +109,13 @@ export class PeerRelay implements FileRouter {
   readonly #agent: Agent;
   /** On the monotonic clock, by `host:port`: until when a peer is left alone. Bounded by the number of peers. */
   readonly #skippedUntilMs = new Map<string, number>();
-  /** Apart from the reads, which may have taken all their connections. */
-  readonly #healthAgent = new Agent({ connections: 1, connect: { timeout: healthTimeoutMs } });
-  /** One question at a time to each peer, whoever waits for it. */
-  readonly #healthChecks = new Map<string, Promise<boolean>>();
+  /** By `host:port`: how far the wall clock of a peer that refused a mark for its time is ahead of ours. Bounded by the number of peers. */
+  readonly #clockOffsetsMs = new Map<string, number>();
+  readonly #silence: SilenceWatch;
 
   constructor(options: PeerRelayOptions) {
     this.#options = options;
+    this.#silence = new SilenceWatch(options.clock);
     this.#agent = new Agent({
       connections: options.connectionsMax,
       pipelining: 1,
@@ -143,7 +144,7 @@ export class PeerRelay implements FileRouter {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#agent.close(), this.#healthAgent.destroy()]);
+    await Promise.all([this.#agent.close(), this.#silence.close()]);
   }
 
   #isSkipped(name: string): boolean {
@@ -160,91 +161,94 @@ export class PeerRelay implements FileRouter {
     request: TransportRequest,
     api: PeerApi,
   ): Promise<TransportResponse | undefined> {
-    const { clock, logger, secret } = this.#options;
+    const { clock, logger } = this.#options;
+    const over = new AbortController();
+    const { signal } = over;
+    const name = nameOf(owner);
+    let isSilent = false;
+    const stopWatching = this.#silence.begin(name, () => {
+      isSilent = true;
+      over.abort(new AlluxioError('UfsTimeout', `${name} shows no sign of life`));
+    });
+    const giveUp = (): void => over.abort(request.signal.reason);
+    const answered = (): void => {
+      stopWatching();
+      request.signal.removeEventListener('abort', giveUp);
+    };
+    request.signal.addEventListener('abort', giveUp, { once: true });
+    if (request.signal.aborted) giveUp();
+    try {
+      const markedAtMs = this.#clockOf(owner);
+      let response = await this.#send(owner, request, { api, markedAtMs, signal });
+      if (isRefused(response) && this.#takesClockOf(owner, response, markedAtMs))
+        response = await this.#send(owner, request, { api, markedAtMs: this.#clockOf(owner), signal });
+      if (isRefused(response)) {
+        throw new AlluxioError(
+          'AccessDenied',
+          `${name} does not know this worker: they need the same alluxio.cluster.secret.file`,
+        );
+      }
+      response.body.once('close', answered);
+      return answerOf(request, response);
+    } catch (thrown) {
+      answered();
+      const isGone = isSilent || isUnreachable(thrown);
+      if (request.signal.aborted || !isGone) throw asPeerError(owner, thrown, request.signal);
+      this.#skippedUntilMs.set(name, clock.monotonic() + skipMs);
+      logger.warn({ peer: name, requestId: request.requestId, error: thrown }, 'peer-skipped');
+      return undefined;
+    }
+  }
+
+  async #send(
+    owner: WorkerNetAddress,
+    request: TransportRequest,
+    {
+      api,
+      markedAtMs,
+      signal,
+    }: { readonly api: PeerApi; readonly markedAtMs: number; readonly signal: AbortSignal },
+  ): Promise<Dispatcher.ResponseData> {
     const target = peerTargetOf(api, request.target);
     const headers: Record<string, string> = {
-      [peerMarkHeader]: makePeerMark({ method: request.method, target }, secret, clock),
+      [peerMarkHeader]: makePeerMark({ method: request.method, target }, this.#options.secret, markedAtMs),
       'x-alluxio-request-id': request.requestId,
     };
     for (const name of forwardedHeaders) {
       const value = request.headers.get(name);
       if (value !== undefined) headers[name] = value;
     }
-    const silent = new AbortController();
-    const answered = new AbortController();
-    try {
-      void this.#watchSilence(owner, silent, answered.signal);
-      const response = await this.#agent.request({
-        origin: `http://${owner.Host}:${owner.HttpServerPort}`,
-        path: target,
-        method: request.method === 'HEAD' ? 'HEAD' : 'GET',
-        headers,
-        signal: AbortSignal.any([request.signal, silent.signal]),
-      });
-      if (response.statusCode === 403 && response.headers[peerRefusedHeader] !== undefined) {
-        response.body.on('error', () => undefined).resume();
-        throw new AlluxioError(
-          'AccessDenied',
-          `${nameOf(owner)} does not know this worker: they need the same alluxio.cluster.secret.file, and clocks that agree`,
-        );
-      }
-      response.body.once('close', () => answered.abort());
-      return answerOf(request, response);
-    } catch (thrown) {
-      answered.abort();
-      const isGone = silent.signal.aborted || isUnreachable(thrown);
-      if (request.signal.aborted || !isGone) throw asPeerError(owner, thrown, request.signal);
-      this.#skippedUntilMs.set(nameOf(owner), clock.monotonic() + skipMs);
-      logger.warn({ peer: nameOf(owner), requestId: request.requestId, error: thrown }, 'peer-skipped');
-      return undefined;
-    }
+    const response = await this.#agent.request({
+      origin: `http://${nameOf(owner)}`,
+      path: target,
+      method: request.method === 'HEAD' ? 'HEAD' : 'GET',
+      headers,
+      signal,
+    });
+    if (isRefused(response)) response.body.on('error', () => undefined).resume();
+    return response;
   }
 
-  /** Never fails. Aborts `silent` when the peer, asked again and again until all is `answered`, does not live. */
-  async #watchSilence(
-    owner: WorkerNetAddress,
-    silent: AbortController,
-    answered: AbortSignal,
-  ): Promise<void> {
-    const { clock } = this.#options;
-    do {
-      await clock.sleep(silenceMs, { signal: answered }).catch(() => undefined);
-      if (answered.aborted) return;
-    } while (await this.#lives(owner));
-    silent.abort(new AlluxioError('UfsTimeout', `${nameOf(owner)} shows no sign of life`));
+  /** The peer's wall clock, as far as it is known. */
+  #clockOf(peer: WorkerNetAddress): number {
+    return this.#options.clock.now() + (this.#clockOffsetsMs.get(nameOf(peer)) ?? 0);
   }
 
-  #lives(owner: WorkerNetAddress): Promise<boolean> {
+  /** Whether the mark was refused for its time, so that one by the peer's clock, which is known from now on, may hold. */
+  #takesClockOf(owner: WorkerNetAddress, refusal: Dispatcher.ResponseData, markedAtMs: number): boolean {
+    const { clock, logger } = this.#options;
     const name = nameOf(owner);
-    const running = this.#healthChecks.get(name);
-    if (running) return running;
-    const check = this.#checkHealth(name).finally(() => this.#healthChecks.delete(name));
-    this.#healthChecks.set(name, check);
-    return check;
+    const peerMs = Number(refusal.headers[peerRefusedHeader]);
+    if (!(Math.abs(peerMs - markedAtMs) > peerMarkAgeMaxMs)) return false;
+    const offsetMs = peerMs - clock.now();
+    this.#clockOffsetsMs.set(name, offsetMs);
+    logger.warn({ peer: name, offsetMs }, 'peer-clock-differs');
+    return true;
   }
+}
 
-  /** Whatever the answer is, it is one. */
-  async #checkHealth(name: string): Promise<boolean> {
-    const over = new AbortController();
-    this.#options.clock.sleep(healthTimeoutMs, { signal: over.signal }).then(
-      () => over.abort(),
-      () => undefined,
-    );
-    try {
-      const { body } = await this.#healthAgent.request({
-        origin: `http://${name}`,
-        path: healthTarget,
-        method: 'GET',
-        signal: over.signal,
-      });
-      await body.dump();
-      return true;
-    } catch {
-      return false;
-    } finally {
-      over.abort();
-    }
-  }
+function isRefused({ statusCode, headers }: Dispatcher.ResponseData): boolean {
+  return statusCode === 403 && headers[peerRefusedHeader] !== undefined;
 }
 
 /** One that was sent here already and is not at home here either reads past the cache: two workers may see two rings for a while. */
@@ -287,7 +291,7 @@ function bodyOf(request: TransportRequest, response: Dispatcher.ResponseData): B
           retry: 'never',
         });
       isTaken = true;
-      return { kind: 'stream', stream: piecesOf(response.body, request.signal), lengthBytes };
+      return { kind: 'stream', stream: piecesOf(response.body, request.signal), lengthBytes, isOwned: true };
     },
     close: () => {
       response.body.on('error', () => undefined);

@@ -49,7 +49,7 @@ export function withPeerEntry(surface: RequestHandler, options: PeerEntryOptions
     describe: (request, error, message) => ({
       headers: [
         ['content-type', 'application/json'],
-        ...(error.code === 'AccessDenied' ? [[peerRefusedHeader, '1'] as const] : []),
+        ...(error.code === 'AccessDenied' ? [[peerRefusedHeader, String(options.clock.now())] as const] : []),
       ],
       body: textBody(JSON.stringify({ code: error.code, message, requestId: request.requestId })),
     }),
@@ -58,7 +58,7 @@ export function withPeerEntry(surface: RequestHandler, options: PeerEntryOptions
 }
 
 async function answerPeer(request: TransportRequest, options: PeerEntryOptions): Promise<TransportResponse> {
-  if (!isPeerMark(request.headers.get(peerMarkHeader), request, options.secret, options.clock)) {
+  if (!isPeerMark(request.headers.get(peerMarkHeader), request, options.secret, options.clock.now())) {
     throw new AlluxioError(
       'AccessDenied',
       'this path is for members of the cluster: they must share alluxio.cluster.secret.file, and their clocks',

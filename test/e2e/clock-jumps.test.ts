@@ -1,0 +1,11 @@
+/** What a cluster promises while the wall clocks of its members jump. */
+
+import t from 'tap';
+import { runInOwnNetwork } from '../support/test-network.ts';
+
+const script = new URL('../soak/clock-jumps.ts', import.meta.url);
+const args = ['--dir', t.testdir({}), '--jumps', '+1h,-1d'];
+const { code, lines, errors } = await runInOwnNetwork(script, args);
+for (const line of lines) t.pass(line);
+t.equal(code, 0, errors);
+t.equal(lines.length, 10, 'every jump was there');
