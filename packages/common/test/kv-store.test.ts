@@ -185,21 +185,21 @@ await t.test('whatever was answered before a kill is there after it', async (t) 
     const child = spawn(process.execPath, [writer, directory, '4096'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    let answered = 0;
-    let seen = 0;
+    let written = '';
     try {
-      for await (const line of createInterface({ input: child.stdout })) {
-        answered = Number(line);
-        seen++;
-        if (seen === 1) {
-          await t.rejects(openAt(directory), { code: 'DirectoryLocked' }, 'held by the other process');
-        }
-        if (seen === lineCount) child.kill('SIGKILL');
-      }
+      const enough = Promise.withResolvers<void>();
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        written += text;
+        if (written.split('\n').length > lineCount) enough.resolve();
+      });
+      await once(child.stdout, 'data');
+      await t.rejects(openAt(directory), { code: 'DirectoryLocked' }, 'held by the other process');
+      await enough.promise;
     } finally {
       child.kill('SIGKILL');
-      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+      await once(child, 'close');
     }
+    const answered = Number(written.split('\n').at(-2));
     t.equal(child.signalCode, 'SIGKILL');
     const store = await openAt(directory);
     const n = Number((await store.get('n'))?.value);
