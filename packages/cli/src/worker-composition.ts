@@ -21,6 +21,9 @@ import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
 import { DiskPageStore } from '@alluxio-ts/worker/page-store/disk-page-store';
+import type { EvictionPolicy } from '@alluxio-ts/worker/page-store/eviction-policy';
+import { fifoPolicy } from '@alluxio-ts/worker/page-store/fifo-policy';
+import { FrequencyPolicy } from '@alluxio-ts/worker/page-store/frequency-policy';
 import { lruPolicy } from '@alluxio-ts/worker/page-store/lru-policy';
 import { PageEvents } from '@alluxio-ts/worker/page-store/page-events';
 import type { PageStore } from '@alluxio-ts/worker/page-store/page-store';
@@ -150,10 +153,16 @@ async function openPageDir(parts: ProcessParts, pageDir: PageDir): Promise<DiskP
     clock,
     random,
     logger,
-    policy: lruPolicy,
+    policy: policyOf(options.get('alluxio.worker.page.store.evictor.type'), sizeBytes),
     onPageRemoved: (page) => events.pageRemoved(page),
     onSegmentRetired: (_, path) => events.segmentRetired(path),
   });
+}
+
+/** Each directory has its own, since it knows only of the pages that belong there. */
+function policyOf(type: string, capacityBytes: number): EvictionPolicy {
+  if (type === 'LRU') return lruPolicy;
+  return type === 'FIFO' ? fifoPolicy : new FrequencyPolicy({ capacityBytes });
 }
 
 function lockPageDir(dir: string): DirectoryLock {

@@ -246,6 +246,14 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.page.store.evictor.type',
+    type: 'enum',
+    values: ['LFU', 'LRU', 'FIFO'],
+    default: 'LFU',
+    help: 'What stays when room is needed: LFU what is used often (made for training, which reads everything once an epoch; what a job that is over had goes first), LRU what was used last, FIFO what came in last.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.page.store.page.size',
     type: 'size',
     default: '4MB',
@@ -253,14 +261,6 @@ export const optionsTable = [
     max: '64MB',
     powerOfTwo: true,
     help: 'The size at which files are cut into pages. A cache that was filled with another size is emptied at start.',
-    readBy: ['worker'],
-  },
-  {
-    name: 'alluxio.worker.page.store.evictor.type',
-    type: 'enum',
-    values: ['LRU'],
-    default: 'LRU',
-    help: 'Which pages go first when a directory is full.',
     readBy: ['worker'],
   },
   {

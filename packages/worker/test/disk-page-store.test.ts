@@ -16,7 +16,10 @@ import t from 'tap';
 import type { PageHandle } from '@alluxio-ts/common/body';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
-import { MIB } from '@alluxio-ts/common/units';
+import { KIB, MIB } from '@alluxio-ts/common/units';
+import { randomOf } from '../../../bench/eviction/traces.ts';
+import type { EvictionPolicy } from '../src/page-store/eviction-policy.ts';
+import { FrequencyPolicy } from '../src/page-store/frequency-policy.ts';
 import { lruPolicy } from '../src/page-store/lru-policy.ts';
 import type { DiskPageStore } from '../src/page-store/disk-page-store.ts';
 import { segmentFileNameOf } from '../src/page-store/segment-format.ts';
@@ -511,3 +514,35 @@ void t.test('a store may lose pages but never lies, whatever is done in whatever
   await fc.assert(property, { ...seedOptions, numRuns: 30 });
   t.pass('held');
 });
+
+void t.test(
+  'read once an epoch in another order, half of it kept: LFU has twice the hits of LRU',
+  async (t) => {
+    const seed = Number(process.env['TEST_SEED'] ?? 20_261);
+    const lengthBytes = 32 * KIB;
+    const pages = Array.from({ length: 800 }, (_, number) =>
+      knownPage(number, lengthBytes, { pageSizeBytes: testPageSizeBytes }),
+    );
+    const hitsOf = async (dir: string, policy: EvictionPolicy): Promise<number> => {
+      const store = await openTestStore(dir, { sizeBytes: 16 * MIB, policy });
+      const random = randomOf(seed);
+      let hits = 0;
+      for (let epoch = 0; epoch < 5; epoch++) {
+        const order = pages.map((page) => ({ page, at: random() })).sort((one, other) => one.at - other.at);
+        for (const { page } of order) {
+          const bytes = await getPage(store, page);
+          if (bytes) hits++;
+          else await putPatiently(store, page);
+        }
+      }
+      t.ok(store.stats().usedBytes <= 16 * MIB);
+      await store.close();
+      return hits;
+    };
+    const dir = t.testdir();
+    const lfuHits = await hitsOf(join(dir, 'lfu'), new FrequencyPolicy({ capacityBytes: 16 * MIB }));
+    const lruHits = await hitsOf(join(dir, 'lru'), lruPolicy);
+    t.comment(`seed ${seed}: ${lfuHits} and ${lruHits} hits of 4000`);
+    t.ok(lfuHits > 2 * lruHits, `${lfuHits} to ${lruHits} of 4000`);
+  },
+);

@@ -1,6 +1,5 @@
 import * as fc from 'fast-check';
 import t from 'tap';
-import { lruPolicy } from '../src/page-store/lru-policy.ts';
 import { PageList, PageTable, noEntry } from '../src/page-store/page-table.ts';
 
 const runOptions = process.env['TEST_SEED'] ? { seed: Number(process.env['TEST_SEED']) } : {};
@@ -107,25 +106,3 @@ void t.test('halved ticks keep their order', async (t) => {
   table.touch(table.find(pageOf(0)), list);
   t.ok(table.tickOf(table.find(pageOf(0))) > Math.max(...ticks), 'and later uses are later');
 });
-
-void t.test(
-  'the least recently used policy gives up the oldest segment and keeps its youngest pages',
-  async (t) => {
-    const segment = { sizeBytes: 1000, pageCount: 4, pageBytes: 1000 };
-    const old = { ...segment, id: 1, tickMean: 10 };
-    const young = { ...segment, id: 2, tickMean: 50 };
-    t.equal(lruPolicy.chooseSegment([young, old]), old);
-    const sparse = { ...young, id: 3, pageCount: 1, pageBytes: 10 };
-    t.equal(lruPolicy.chooseSegment([young, { ...sparse, tickMean: 51 }, { ...young, tickMean: 52 }]).id, 3);
-    const empty = { ...young, id: 5, pageCount: 0, pageBytes: 0, tickMean: 0 };
-    t.equal(lruPolicy.chooseSegment([young, empty]), empty);
-
-    const pages = [5, 9, 7, 1].map((tick) => ({ page: pageOf(tick), lengthBytes: 100, tick }));
-    const kept = lruPolicy.choosePages(pages, { budgetBytes: 250, tickMean: 4 });
-    t.same(
-      kept.map(({ tick }) => tick),
-      [9, 7],
-    );
-    t.same(lruPolicy.choosePages(pages, { budgetBytes: 250, tickMean: 9 }), [], 'nothing above the mean');
-  },
-);

@@ -167,6 +167,7 @@ export class DiskPageStore implements PageStore {
       log: this.#log,
       reads: this.#reads,
       health,
+      policy,
       onRemoved: options.onPageRemoved ?? (() => undefined),
     });
     // A directory of few segments cannot keep two of them empty.

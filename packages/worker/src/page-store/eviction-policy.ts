@@ -1,5 +1,5 @@
 /**
- * The seam to what is kept when room is needed. A policy is pure: it looks at what it is given and answers; the store
+ * The seam to what is kept when room is needed. A policy does nothing itself: it hears of uses, looks at what it is given and answers; the store
  * does the work. Room is made a segment at a time: its kept pages are copied to the newest segment, the rest is dropped with the file.
  *
  * Ticks count uses: each use of any page takes the next tick, so a greater tick means a later use.
@@ -16,6 +16,8 @@ export interface SegmentView {
   readonly pageBytes: number;
   /** Mean tick of last use of its pages; 0 when it has none. */
   readonly tickMean: number;
+  /** Of the latest use of any page that was ever in it; 0 when there was none. */
+  readonly tickLast: number;
 }
 
 export interface PageView {
@@ -24,15 +26,34 @@ export interface PageView {
   readonly tick: number;
 }
 
+/** All that the store has. */
+export interface StoreView {
+  /** Of the latest use. */
+  readonly tick: number;
+  readonly tickMean: number;
+  readonly pageCount: number;
+  /** At most so many pages of a segment, in no order. */
+  sample(segment: SegmentView, pagesMax: number): readonly PageView[];
+}
+
 export interface EvictionPolicy {
+  /** A page was used that lies in this segment, or one that was missed and comes in. On the path of every read. */
+  used(page: PageId, segmentId: number | undefined): void;
   /** The segment to give up. `segments` is not empty, its order that of the ids (oldest first). */
-  chooseSegment(segments: readonly SegmentView[]): SegmentView;
+  chooseSegment(segments: readonly SegmentView[], store: StoreView): SegmentView;
   /**
-   * Which pages of that segment to copy forward, the most wanted first. The store stops at `budgetBytes`, which is at most half
-   * of the segment: so each round frees something whatever the policy wants. `tickMean` is that of the whole store.
+   * Which pages of the segment that was just chosen to copy forward, the most wanted first. The store stops at `budgetBytes`, which is at most half
+   * of the segment: so each round frees something whatever the policy wants.
    */
   choosePages(
     pages: readonly PageView[],
-    options: { readonly budgetBytes: number; readonly tickMean: number },
+    options: { readonly budgetBytes: number; readonly store: StoreView },
   ): readonly PageView[];
+}
+
+/** The pages that fit the budget, from the first on. */
+export function withinBudget(pages: readonly PageView[], budgetBytes: number): readonly PageView[] {
+  let bytes = 0;
+  const end = pages.findIndex(({ lengthBytes }) => (bytes += lengthBytes) > budgetBytes);
+  return end < 0 ? pages : pages.slice(0, end);
 }

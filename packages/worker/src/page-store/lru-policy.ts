@@ -4,9 +4,13 @@
  * a large data set costs no extra writes.
  */
 
-import type { EvictionPolicy, PageView, SegmentView } from './eviction-policy.ts';
+import { type EvictionPolicy, type SegmentView, withinBudget } from './eviction-policy.ts';
 
 export const lruPolicy: EvictionPolicy = {
+  used() {
+    // The ticks say it all.
+  },
+
   chooseSegment(segments) {
     const tickMin = segments.reduce((least, segment) => Math.min(least, segment.tickMean), Infinity);
     let [chosen] = segments as readonly [SegmentView];
@@ -16,16 +20,12 @@ export const lruPolicy: EvictionPolicy = {
     return chosen;
   },
 
-  choosePages(pages, { budgetBytes, tickMean }) {
-    const recent = pages.filter((page) => page.tick > tickMean).sort((one, other) => other.tick - one.tick);
-    const kept: PageView[] = [];
-    let bytes = 0;
-    for (const page of recent) {
-      bytes += page.lengthBytes;
-      if (bytes > budgetBytes) break;
-      kept.push(page);
-    }
-    return kept;
+  choosePages(pages, { budgetBytes, store }) {
+    const recent = pages.filter((page) => page.tick > store.tickMean);
+    return withinBudget(
+      recent.sort((one, other) => other.tick - one.tick),
+      budgetBytes,
+    );
   },
 };
 

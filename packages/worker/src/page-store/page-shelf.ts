@@ -9,6 +9,7 @@ import type { DirHealth } from './dir-health.ts';
 import { type BlockReader, DiskPageHandle } from './disk-page-handle.ts';
 import { DiskPageWriter } from './disk-page-writer.ts';
 import type { DiskQueue } from './disk-queue.ts';
+import type { EvictionPolicy } from './eviction-policy.ts';
 import type { RemoveReason } from './page-store.ts';
 import { type PagePlace, type PageTable, noEntry } from './page-table.ts';
 import { type RecordLayout, recordLayoutOf } from './record-format.ts';
@@ -21,6 +22,7 @@ export interface PageShelfOptions {
   readonly log: SegmentLog;
   readonly reads: DiskQueue;
   readonly health: DirHealth;
+  readonly policy: EvictionPolicy;
   /** Told of a page that was taken out, unless its whole segment is given up. */
   readonly onRemoved: (page: PageId) => void;
 }
@@ -33,6 +35,7 @@ export class PageShelf implements BlockReader {
   readonly #table: PageTable;
   readonly #log: SegmentLog;
   readonly #health: DirHealth;
+  readonly #policy: EvictionPolicy;
   readonly #onRemoved: (page: PageId) => void;
   readonly #writers = new Set<DiskPageWriter>();
 
@@ -41,6 +44,7 @@ export class PageShelf implements BlockReader {
     this.#table = options.table;
     this.#log = options.log;
     this.#health = options.health;
+    this.#policy = options.policy;
     this.#onRemoved = options.onRemoved;
   }
 
@@ -51,7 +55,7 @@ export class PageShelf implements BlockReader {
     const place = this.#table.placeOf(entry);
     const segment = this.#segmentAt(place);
     if (this.#table.isTickSpent) this.#table.halveTicks(this.#pageLists());
-    this.#table.touch(entry, segment.pages);
+    if (this.#table.touch(entry, segment.pages)) this.#policy.used(page, segment.id);
     return new DiskPageHandle(this, page, segment, place);
   }
 
@@ -155,6 +159,7 @@ export class PageShelf implements BlockReader {
   readonly #publish = (page: PageId, segment: Segment, place: PagePlace): void => {
     this.#forget(page);
     this.#table.insert(page, place, segment.pages);
+    this.#policy.used(page, undefined);
   };
 
   /** Gives the length of the page that went. */

@@ -29,6 +29,16 @@ const tickMax = 0xffff_ffff;
 /** The entry that is none: returned by `find` for a miss, and the end of a list. */
 export const noEntry = noRow;
 
+/**
+ * A page that is asked for in pieces is one use, as long as no more uses of others than these came between: 512, at most
+ * a sixteenth of what is there.
+ */
+export function visitUsesOf(pageCount: number): number {
+  return Math.min(visitUsesMax, pageCount >> 4);
+}
+
+const visitUsesMax = 512;
+
 /** Where a page lies. Offsets count from the begin of the segment's file. */
 export interface PagePlace {
   readonly segmentId: number;
@@ -46,6 +56,8 @@ export class PageList {
   bytes = 0;
   /** Sum of the ticks of last use, for the mean. */
   tickSum = 0;
+  /** Of the latest use of any page that was ever in it. */
+  tickLast = 0;
 }
 
 export class PageTable {
@@ -71,6 +83,11 @@ export class PageTable {
   /** Bytes of all pages. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Of the latest use. */
+  get tick(): number {
+    return this.#tick;
   }
 
   /** Mean tick of last use over all pages. */
@@ -108,6 +125,7 @@ export class PageTable {
     if (list.first !== noEntry) this.#set(list.first, previousWord, entry);
     list.first = entry;
     this.#addTo(list, 1, place.lengthBytes, tick);
+    list.tickLast = Math.max(list.tickLast, tick);
     this.#rows.hashIn(entry);
     return entry;
   }
@@ -123,13 +141,16 @@ export class PageTable {
     this.#rows.give(entry);
   }
 
-  /** Says that the page was used just now. */
-  touch(entry: number, list: PageList): void {
+  /** Says that the page was asked for just now; false when that belongs to its last use. */
+  touch(entry: number, list: PageList): boolean {
+    const before = this.tickOf(entry);
+    if (this.#tick - before <= visitUsesOf(this.#count)) return false;
     const tick = this.#nextTick();
-    const gain = tick - this.tickOf(entry);
     this.#set(entry, tickWord, tick);
-    list.tickSum += gain;
-    this.#tickSum += gain;
+    list.tickSum += tick - before;
+    list.tickLast = tick;
+    this.#tickSum += tick - before;
+    return true;
   }
 
   /** The next page of the same segment. */
@@ -182,6 +203,7 @@ export class PageTable {
     this.#tickSum = 0;
     for (const list of lists) {
       list.tickSum = 0;
+      list.tickLast >>>= 1;
       for (let entry = list.first; entry !== noEntry; entry = this.nextOf(entry)) {
         const tick = this.tickOf(entry) >>> 1;
         this.#set(entry, tickWord, tick);

@@ -11,7 +11,7 @@ import { type Logger, describeError } from '@alluxio-ts/common/logger';
 import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
 import type { DirHealth } from './dir-health.ts';
 import { readChecked } from './disk-page-handle.ts';
-import type { EvictionPolicy, PageView, SegmentView } from './eviction-policy.ts';
+import type { EvictionPolicy, PageView, SegmentView, StoreView } from './eviction-policy.ts';
 import { readAt } from './file-io.ts';
 import type { PageShelf } from './page-shelf.ts';
 import { type PagePlace, type PageTable, noEntry } from './page-table.ts';
@@ -125,13 +125,13 @@ export class Reclaimer {
       if (segment.state === 'sealed' && !segment.isPinned) views.push(viewOf(segment));
     }
     if (views.length === 0) return undefined;
-    return this.#options.log.segments.get(this.#options.policy.chooseSegment(views).id);
+    return this.#options.log.segments.get(this.#options.policy.chooseSegment(views, this.#storeView()).id);
   }
 
   async #copyForward(victim: Segment): Promise<void> {
     let budgetBytes = Math.floor(victim.usedBytes / 2);
-    const { policy, table } = this.#options;
-    const wanted = policy.choosePages(this.#pagesOf(victim), { budgetBytes, tickMean: table.tickMean });
+    const pages = this.#pagesOf(victim, victim.pages.count);
+    const wanted = this.#options.policy.choosePages(pages, { budgetBytes, store: this.#storeView() });
     for (const { page, lengthBytes } of wanted) {
       budgetBytes -= lengthBytes;
       if (budgetBytes < 0 || this.#isStopped) return;
@@ -165,10 +165,24 @@ export class Reclaimer {
     return isMoved;
   }
 
-  #pagesOf(segment: Segment): readonly PageView[] {
+  #storeView(): StoreView {
+    const { log, table } = this.#options;
+    return {
+      tick: table.tick,
+      tickMean: table.tickMean,
+      pageCount: table.count,
+      sample: ({ id }, pagesMax) => {
+        const segment = log.segments.get(id);
+        return segment ? this.#pagesOf(segment, pagesMax) : [];
+      },
+    };
+  }
+
+  #pagesOf(segment: Segment, pagesMax: number): PageView[] {
     const { table } = this.#options;
     const pages: PageView[] = [];
-    for (let entry = segment.pages.first; entry !== noEntry; entry = table.nextOf(entry)) {
+    let entry = segment.pages.first;
+    for (; entry !== noEntry && pages.length < pagesMax; entry = table.nextOf(entry)) {
       pages.push({
         page: table.pageOf(entry),
         lengthBytes: table.lengthOf(entry),
@@ -209,5 +223,6 @@ function viewOf(segment: Segment): SegmentView {
     pageCount: pages.count,
     pageBytes: pages.bytes,
     tickMean: pages.count === 0 ? 0 : pages.tickSum / pages.count,
+    tickLast: pages.tickLast,
   };
 }

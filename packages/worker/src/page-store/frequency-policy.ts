@@ -1,0 +1,169 @@
+/**
+ * Keeps what is used often, for training jobs first of all, which read each sample once an epoch, each time in another order: no policy can then have more hits
+ * an epoch than there are pages in the cache, and one that swaps pages for others of the same worth has far fewer.
+ *
+ * So the newest segment, into which everything that was missed is written, has to earn its place (W-TinyLFU with a margin, over segments): it stays when more than half of it was used
+ * more often, by more than one use, than the middle page of the least used other segment, which then goes instead; otherwise it goes itself. Of the one that goes such pages
+ * are copied forward. A missed sample has just been counted once more than one here that this epoch has not come to yet: the margin is for that.
+ *
+ * A segment holds what came in together, mostly pages of one job. When the job is over none of them is used any more, and when its interest has
+ * moved on, few: then the segment goes first, whatever its counts.
+ */
+
+import type { PageId } from '@alluxio-ts/common/page';
+import { hashOfWords } from '@alluxio-ts/common/row-table';
+import {
+  type EvictionPolicy,
+  type PageView,
+  type SegmentView,
+  type StoreView,
+  withinBudget,
+} from './eviction-policy.ts';
+import { FrequencySketch } from './frequency-sketch.ts';
+import { ReuseDistance } from './reuse-distance.ts';
+import { SegmentUses } from './segment-uses.ts';
+
+/** So many uses more a page must have to take another's place. */
+const margin = 1;
+/** The least used segment is looked for among so many, by so many pages of each. */
+const segmentsSampled = 64;
+const pagesSampled = 32;
+/** All counts are halved after so many uses for each page that is kept, or epochs if they are longer. */
+const agePeriods = 4;
+const agePeriodMin = 1000;
+/** A segment that is read in any order has a use this often in the time in which it can be expected, but once in e^12. */
+const idlePauses = 12;
+/** One that is read in order has all of its uses at once, an epoch apart. */
+const idleEpochs = 1.5;
+/** Used less than this share of what segments are used on average, it goes before its time. */
+const lukewarmShare = 0.25;
+/** Weight of the latest fill in the share of those whose page was never seen. */
+const newWeight = 1 / 256;
+
+const bytesPerCounter = 64 * 1024;
+const countersMax = 2 ** 24;
+
+export class FrequencyPolicy implements EvictionPolicy {
+  readonly #sketch: FrequencySketch;
+  readonly #distance = new ReuseDistance();
+  readonly #segmentUses = new SegmentUses();
+  /** Of the pages that come in, so many were never seen: near 1 when a new job has begun. */
+  #newShare = 1;
+  #usesUntilAging: number;
+  #pageCount = agePeriodMin;
+  /** What a page of the segment chosen last must be used more often than. */
+  #threshold = Number.POSITIVE_INFINITY;
+  /** Where the next look for the least used segment begins. */
+  #next = 0;
+
+  constructor(options: { readonly capacityBytes: number }) {
+    const countersPerRow = Math.min(countersMax, options.capacityBytes / bytesPerCounter);
+    this.#sketch = new FrequencySketch({ countersPerRow });
+    // Until it is known how many pages there are.
+    this.#usesUntilAging = agePeriods * countersPerRow;
+  }
+
+  used(page: PageId, segmentId: number | undefined): void {
+    const hash = hashOf(page);
+    if (segmentId === undefined) {
+      const isNew = this.#sketch.estimate(hash) === 0;
+      this.#newShare += ((isNew ? 1 : 0) - this.#newShare) * newWeight;
+    }
+    this.#sketch.add(hash);
+    this.#distance.add(hash);
+    this.#segmentUses.add(segmentId, this.#pageCount);
+    if (--this.#usesUntilAging > 0) return;
+    this.#usesUntilAging = agePeriods * Math.max(this.#pageCount, this.#distance.mean);
+    this.#sketch.halve();
+  }
+
+  chooseSegment(segments: readonly SegmentView[], store: StoreView): SegmentView {
+    this.#pageCount = Math.max(agePeriodMin, store.pageCount);
+    this.#threshold = Number.POSITIVE_INFINITY;
+    const empty = segments.find((segment) => segment.pageCount === 0);
+    const useless = empty ?? this.#idlest(segments, store) ?? this.#lukewarm(segments);
+    if (useless) return useless;
+    const newest = segments.at(-1) as SegmentView;
+    const least = this.#leastUsed(segments.slice(0, -1), store);
+    if (!least) return newest;
+    this.#threshold = least.count + margin;
+    let winningBytes = 0;
+    for (const view of store.sample(newest, newest.pageCount)) {
+      if (this.#isWinning(view)) winningBytes += view.lengthBytes;
+    }
+    return 2 * winningBytes > newest.pageBytes ? least.segment : newest;
+  }
+
+  choosePages(pages: readonly PageView[], options: { readonly budgetBytes: number }): readonly PageView[] {
+    const winning = pages.filter((view) => this.#isWinning(view));
+    const byCount = winning.sort((one, other) => this.#countOf(other) - this.#countOf(one));
+    return withinBudget(byCount, options.budgetBytes);
+  }
+
+  /** Of the segments that no job seems to use any more, the one that was used last before all others. */
+  #idlest(segments: readonly SegmentView[], store: StoreView): SegmentView | undefined {
+    let idlest: SegmentView | undefined;
+    for (const segment of segments) {
+      const isIdle = store.tick - segment.tickLast > this.#pauseOf(segment, store);
+      if (isIdle && segment.tickLast < (idlest?.tickLast ?? Number.POSITIVE_INFINITY)) idlest = segment;
+    }
+    return idlest;
+  }
+
+  /** How long a segment that is in use may be unused. */
+  #pauseOf(segment: SegmentView, store: StoreView): number {
+    // What comes in was never seen, so a new job has begun: how long the epochs of those before were tells nothing of its own.
+    if (this.#newShare > 0.5) return store.pageCount;
+    const distance = this.#distance.mean;
+    return Math.max(store.pageCount, idleEpochs * distance, (idlePauses * distance) / segment.pageCount);
+  }
+
+  /** The segment that is used least, if that is little. */
+  #lukewarm(segments: readonly SegmentView[]): SegmentView | undefined {
+    const ids = new Set(segments.map(({ id }) => id));
+    const newestId = segments.at(-1)?.id ?? 0;
+    this.#segmentUses.retain((id) => ids.has(id) || id > newestId);
+    // Segments that are read in order have no uses for most of an epoch, and one of few pages may have none by chance.
+    const expectedPause = this.#distance.mean / Math.max(1, segments[0]?.pageCount ?? 1);
+    if (Math.max(this.#distance.mean, idlePauses * expectedPause) > this.#pageCount) return undefined;
+    let sum = 0;
+    let least: { readonly segment: SegmentView; readonly count: number } | undefined;
+    for (const segment of segments) {
+      const count = this.#segmentUses.countOf(segment.id);
+      sum += count ?? 0;
+      if (count !== undefined && count < (least?.count ?? Number.POSITIVE_INFINITY))
+        least = { segment, count };
+    }
+    return least && least.count < (lukewarmShare * sum) / segments.length ? least.segment : undefined;
+  }
+
+  #leastUsed(
+    segments: readonly SegmentView[],
+    store: StoreView,
+  ): { readonly segment: SegmentView; readonly count: number } | undefined {
+    let least: { readonly segment: SegmentView; readonly count: number } | undefined;
+    for (let looked = 0; looked < Math.min(segmentsSampled, segments.length); looked++) {
+      const segment = segments[this.#next++ % segments.length] as SegmentView;
+      const count = this.#middleCountOf(store.sample(segment, pagesSampled));
+      if (count < (least?.count ?? Number.POSITIVE_INFINITY)) least = { segment, count };
+    }
+    return least;
+  }
+
+  #middleCountOf(pages: readonly PageView[]): number {
+    const counts = Uint8Array.from(pages, (view) => this.#countOf(view)).sort();
+    return counts[counts.length >> 1] ?? 0;
+  }
+
+  #isWinning(view: PageView): boolean {
+    return this.#countOf(view) > this.#threshold;
+  }
+
+  #countOf({ page }: PageView): number {
+    return this.#sketch.estimate(hashOf(page));
+  }
+}
+
+function hashOf({ file, index }: PageId): number {
+  return hashOfWords(file.a, index);
+}
