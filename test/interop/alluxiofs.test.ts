@@ -313,6 +313,11 @@ print(json.dumps({
   'fileRanges': [sha(client.read_file_range(large, start, end - start)) for start, end in given['ranges']],
 }))
 `;
+/** The owners that the client's own ring names, for files that need not exist. */
+const ringScript = `
+fs = AlluxioFileSystem(etcd_hosts='127.0.0.1', etcd_port=given['etcdPort'], etcd_refresh_workers_interval=-1, logger=logger, **given['config'])
+print(json.dumps([fs.alluxio.loadbalancer.get_multiple_worker(path, 1)[0].host for path in given['ringPaths']]))
+`;
 const etcdPort = Number(new URL(etcd.endpoints[0] ?? '').port);
 const expectedOfEtcdAge = {
   listed,
@@ -341,6 +346,20 @@ t.test('the client of the etcd age comes to the same owners by its own ring', as
     hostsAsked(requests, (target) => target.startsWith('/v1/file/')),
     hosts,
   );
+});
+
+t.test('of 1,000 paths our workers name the same owners as the ring of that client', async (t) => {
+  const ringPaths = Array.from({ length: 1000 }, (_, number) =>
+    ufsPathOf(`shard ${number % 7}/sample-${number}.bin`),
+  );
+  const config = { page_size: '4MB', hash_node_per_worker: 2000 };
+  const { answer } = await python(etcdAge, ringScript, { etcdPort, config, ringPaths });
+  const named: string[] = [];
+  for (const [number, path] of ringPaths.entries()) {
+    named.push(await ownerOf(restUrls[number % restUrls.length] as URL, path));
+  }
+  t.strictSame(answer, named);
+  t.strictSame(new Set(named), new Set(hosts), 'and all of them own some');
 });
 
 t.test('with another ring than ours it asks the wrong workers and still gets the right bytes', async (t) => {

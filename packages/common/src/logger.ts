@@ -40,7 +40,7 @@ export const silentLogger: Logger = {
 };
 
 /** An error as fields: name, code, message and its causes, without the properties that libraries hang onto errors (requests, headers). */
-export function describeError(thrown: unknown, depth = 0): unknown {
+function describeError(thrown: unknown, depth = 0): unknown {
   if (!(thrown instanceof Error)) return { message: String(thrown) };
   const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined;
   return {

@@ -1,15 +1,13 @@
 /** The composition of a worker: everything that one is made of is built here, and closed here in the order of who needs whom. */
 
 import { mkdir } from 'node:fs/promises';
-import { extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
 import { type WorkerNetAddress, workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
-import type { FileKey } from '@alluxio-ts/common/page';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
 import type { MountUri } from '@alluxio-ts/common/ufs-path';
@@ -35,15 +33,14 @@ import { ownCachedBytes, ownersCachedBytes } from './cluster/cached-bytes.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
 import { ownEverything, PeerRelay } from './cluster/peer-relay.ts';
 import { RuleWatcher } from './cluster/rule-watcher.ts';
-import { FileRecordStore, fileRecordsMax } from './file-records/file-record-store.ts';
-import { type RecordPort, ThreadRecordPort } from './file-records/record-port.ts';
-import { RecordSweeper } from './file-records/record-sweeper.ts';
 import { withPeerEntry } from './http/peer-entry.ts';
 import type { PageEvents } from './page-store/page-events.ts';
 import type { PageStore } from './page-store/page-store.ts';
+import { openRecords } from './open-records.ts';
 import { createRestSurface } from './rest/rest-surface.ts';
 import { createS3Surface } from './s3/s3-surface.ts';
 import { startWorkerWeb } from './web/worker-web.ts';
+import { threadFileOf } from './thread-file.ts';
 import { cacheEvents, readGauges, recordAnswer, recordTableAnswers, statsOf } from './worker-observation.ts';
 
 export type TransportKind = 'plain' | 'hotpath';
@@ -136,9 +133,8 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
   };
   try {
     await mkdir(options.metastoreDir, { recursive: true });
-    const records = new FileRecordStore({ port: openRecords(options.metastoreDir, logger), clock, logger });
-    closers.push(() => records.close());
-    await records.start();
+    const { records, ...opened } = await openRecords(options, parts);
+    closers.push(() => opened.close());
 
     const slots = new SlotPool({
       slotCount: Math.floor(options.directMemoryBytes / options.pageSizeBytes),
@@ -183,13 +179,6 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       onForgotten: (version) =>
         transport.drop(version === 'all' ? { kind: 'all' } : { kind: 'file', fileKey: version }),
     });
-    const sweeper = new RecordSweeper({
-      records,
-      hasPages: ({ fileKey, pageCount }) => hasPages(pageStore, fileKey, pageCount),
-      pageSizeBytes: options.pageSizeBytes,
-      clock,
-    });
-    closers.push(() => sweeper.close());
     const mountOptions = new WeakMap<ServedMount, Readonly<Record<string, string>>>();
     const runner = createFillRunner(options.fillThreadCount, parts, slots, (mount) =>
       mountOptions.get(mount),
@@ -328,24 +317,6 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     await closeAll();
     throw thrown;
   }
-}
-
-function openRecords(metastoreDir: string, logger: Logger): RecordPort {
-  return new ThreadRecordPort({
-    threadFile: threadFileOf('record-thread'),
-    database: { path: join(metastoreDir, 'files.db'), recordsMax: fileRecordsMax },
-    logger,
-  });
-}
-
-/** A thread's file lies beside this one, and is as this one: TypeScript as it stands, or what a package carries. */
-function threadFileOf(name: string): string {
-  return fileURLToPath(new URL(`${name}${extname(import.meta.url)}`, import.meta.url));
-}
-
-function hasPages(store: PageStore, file: FileKey, pageCount: number): boolean {
-  for (let index = 0; index < pageCount; index++) if (store.has({ file, index })) return true;
-  return false;
 }
 
 /** A worker that is alone has its store in itself: nothing of it is ever missing. */

@@ -10,6 +10,8 @@ import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { FileRecordStore, type StoredRecord } from '../src/file-records/file-record-store.ts';
 import { type RecordPort, ThreadRecordPort } from '../src/file-records/record-port.ts';
+import { openRecords } from '../src/open-records.ts';
+import { MemoryPageStore } from '../src/page-store/memory-page-store.ts';
 import { RecordSweeper } from '../src/file-records/record-sweeper.ts';
 import { LocalRecordPort } from './support/local-record-port.ts';
 
@@ -249,3 +251,13 @@ t.test('what waits to be written has a bound', (t) =>
     t.equal(await store.count(), 50_000);
   }),
 );
+
+t.test('where the database cannot be, the start fails and says so', async (t) => {
+  const metastoreDir = t.testdir({ 'files.db': { 'is a directory': '' } });
+  const pageStore = new MemoryPageStore({ capacityBytes: 1000, pageSizeBytes: 100 });
+  const parts = { pageStore, clock: systemClock, logger: silentLogger };
+  await t.rejects(openRecords({ metastoreDir, pageSizeBytes: 100 }, parts), {
+    code: 'PageStoreUnavailable',
+    message: /files\.db cannot be opened .*it may be removed/,
+  });
+});

@@ -6,7 +6,7 @@
 
 import { BroadcastChannel } from 'node:worker_threads';
 import { AlluxioError } from '@alluxio-ts/common/errors';
-import { describeError, type Logger } from '@alluxio-ts/common/logger';
+import type { Logger } from '@alluxio-ts/common/logger';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { MIB } from '@alluxio-ts/common/units';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
@@ -163,7 +163,7 @@ export class ThreadFillRunner implements FillRunner {
     });
     // A thread that had no fill; one that had says it by failing them.
     this.#pool.on('error', (thrown: unknown) => {
-      logger.error({ error: describeError(thrown) }, 'fill-thread-ended');
+      logger.error({ error: thrown }, 'fill-thread-ended');
       this.#loseThreads();
     });
   }

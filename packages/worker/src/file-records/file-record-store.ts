@@ -6,7 +6,7 @@
  */
 
 import type { Clock } from '@alluxio-ts/common/clock';
-import { describeError, type Logger } from '@alluxio-ts/common/logger';
+import type { Logger } from '@alluxio-ts/common/logger';
 import { parseJson } from '@alluxio-ts/common/parse-json';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { z } from 'zod';
@@ -153,7 +153,7 @@ export class FileRecordStore {
     } catch (thrown) {
       // New records may be lost. What was to be removed may not stay.
       if (changes.some((change) => !change.row)) this.#distrust(thrown);
-      else this.#options.logger.warn({ error: describeError(thrown) }, 'file-records-not-written');
+      else this.#options.logger.warn({ error: thrown }, 'file-records-not-written');
     } finally {
       this.#sentCount -= changes.length;
     }
@@ -169,7 +169,7 @@ export class FileRecordStore {
   async #finish(): Promise<void> {
     await this.flush();
     await this.#options.port.call('close', undefined).catch((thrown: unknown) => {
-      this.#options.logger.warn({ error: describeError(thrown) }, 'file-records-not-written');
+      this.#options.logger.warn({ error: thrown }, 'file-records-not-written');
     });
   }
 
@@ -231,7 +231,7 @@ export class FileRecordStore {
   /** After a failure the database is emptied, for as long as it takes. */
   #distrust(thrown: unknown): void {
     if (this.#isFaulty || this.#stop.signal.aborted) return;
-    this.#options.logger.warn({ error: describeError(thrown) }, 'file-records-begun-anew');
+    this.#options.logger.warn({ error: thrown }, 'file-records-begun-anew');
     this.#isFaulty = true;
     this.#changes = [];
     void this.#beginAnew();
@@ -244,7 +244,7 @@ export class FileRecordStore {
         this.#isFaulty = false;
         return;
       } catch (thrown) {
-        this.#options.logger.warn({ error: describeError(thrown) }, 'file-records-not-written');
+        this.#options.logger.warn({ error: thrown }, 'file-records-not-written');
         await this.#pause(beginAnewPauseMs);
       }
     }

@@ -1,6 +1,6 @@
 /** How the database of file records is reached: each call by itself, in the order in which they were made. */
 
-import { describeError, type Logger } from '@alluxio-ts/common/logger';
+import type { Logger } from '@alluxio-ts/common/logger';
 import { MIB } from '@alluxio-ts/common/units';
 import { Piscina } from 'piscina';
 import type { RecordCall, RecordCallName, RecordCalls } from './record-calls.ts';
@@ -42,7 +42,7 @@ export class ThreadRecordPort implements RecordPort {
       recordTiming: false,
     });
     this.#pool.on('error', (thrown: unknown) => {
-      options.logger.error({ error: describeError(thrown) }, 'file-records-thread-ended');
+      options.logger.error({ error: thrown }, 'file-records-thread-ended');
     });
   }
 

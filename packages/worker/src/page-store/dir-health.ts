@@ -5,7 +5,7 @@
 
 import type { Clock } from '@alluxio-ts/common/clock';
 import { type AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
-import { type Logger, describeError } from '@alluxio-ts/common/logger';
+import type { Logger } from '@alluxio-ts/common/logger';
 
 export interface DirHealthOptions {
   readonly dir: string;
@@ -45,17 +45,14 @@ export class DirHealth {
   /** The disk refused a read; the page is lost, others may be sound. */
   readFailed(error: AlluxioError): void {
     this.failedReadCount++;
-    this.#options.logger.warn(
-      { dir: this.#options.dir, error: describeError(error) },
-      'cached-page-unreadable',
-    );
+    this.#options.logger.warn({ dir: this.#options.dir, error }, 'cached-page-unreadable');
   }
 
   writeFailed(thrown: unknown): void {
     const { clock, coolDownMs, dir, logger } = this.#options;
     this.failedWriteCount++;
     if (this.canWrite) {
-      const fields = { dir, coolDownMs, errno: errnoOf(thrown), error: describeError(thrown) };
+      const fields = { dir, coolDownMs, errno: errnoOf(thrown), error: thrown };
       logger.warn(fields, 'cache-dir-not-writable');
     }
     this.#writesAgainMs = clock.monotonic() + coolDownMs;

@@ -7,7 +7,7 @@
  */
 
 import { Buffer } from 'node:buffer';
-import { type Logger, describeError } from '@alluxio-ts/common/logger';
+import type { Logger } from '@alluxio-ts/common/logger';
 import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
 import type { DirHealth } from './dir-health.ts';
 import { readChecked } from './disk-page-handle.ts';
@@ -116,7 +116,7 @@ export class Reclaimer {
 
   #failed(thrown: unknown): void {
     this.failedCount++;
-    this.#options.logger.warn({ error: describeError(thrown) }, 'segment-not-reclaimed');
+    this.#options.logger.warn({ error: thrown }, 'segment-not-reclaimed');
   }
 
   #chooseSegment(): Segment | undefined {

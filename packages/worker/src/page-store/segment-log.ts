@@ -11,7 +11,7 @@ import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Random } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
-import { type Logger, describeError } from '@alluxio-ts/common/logger';
+import type { Logger } from '@alluxio-ts/common/logger';
 import { blockCountOf } from './page-checksums.ts';
 import type { DirHealth } from './dir-health.ts';
 import type { DiskQueue } from './disk-queue.ts';
@@ -245,7 +245,7 @@ export class SegmentLog {
       } catch (thrown) {
         segment.isBroken = true;
         this.#options.health.writeFailed(thrown);
-        const fields = { segment: segment.id, error: describeError(thrown) };
+        const fields = { segment: segment.id, error: thrown };
         this.#options.logger.warn(fields, 'segment-left-without-index');
       }
     }
