@@ -169,27 +169,30 @@ async function lostInMidAnswer({ cluster, isTimed }: Scene): Promise<string> {
   return `48 MiB in ${tookMs} ms`;
 }
 
-/** What it has cached is served by it, also through others; what it has not is an error that says why. */
+/** What it has cached is served by it, also through others; what it has not is read past it by who reaches the storage, and by itself is an error that says why. */
 async function lostStorage({ cluster }: Scene): Promise<string> {
   const files = await cluster.filesOf(lost, 0);
   const unread = await cluster.newFileOf(lost, 0);
   for (const index of files) assert.equal((await cluster.read(0, index)).failure, undefined);
   await cluster.network.cut(third, 'storage');
   const kept = new ReadLoad(cluster, { through: [0, lost], indexes: files });
-  const missing = cluster.readNew(0, unread);
+  const past = cluster.readNew(0, unread);
+  const missing = cluster.readNew(lost, unread);
   // Longer than records are fresh, so that the storage is asked again, in vain.
   await until(async () => (await cluster.read(lost, files[0] ?? 0)).cache === 'hit-stale');
   await kept.more(2 * files.length);
   await kept.stop();
   assert.equal(kept.failureCount, 0, kept.failures.join('; '));
-  const { failure, tookMs } = await missing;
+  const { cache, failure: pastFailure, tookMs } = await past;
+  assert.deepEqual([pastFailure, cache], [undefined, 'bypass-owner-down']);
+  const { failure } = await missing;
   assert.match(failure ?? '', /: 504 .*<Code>RequestTimeout</s);
   await cluster.network.heal();
   const begunMs = systemClock.monotonic();
-  await until(async () => (await cluster.readNew(0, unread)).failure === undefined);
+  await until(async () => (await cluster.readNew(lost, unread)).failure === undefined);
   const healedMs = Math.round(systemClock.monotonic() - begunMs);
   await untilOwnersAnswer(cluster);
-  return `what it has: ${kept.readCount} reads, 0 failed, slowest ${kept.slowestMs} ms; what it has not: 504 after ${Math.round(tookMs)} ms; healed after ${healedMs} ms`;
+  return `what it has: ${kept.readCount} reads, 0 failed, slowest ${kept.slowestMs} ms; what it has not: by the other after ${Math.round(tookMs)} ms; healed after ${healedMs} ms`;
 }
 
 const { values } = parseArgs({

@@ -5,6 +5,7 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import { join } from 'node:path';
 import { WorkerControlClient } from '@alluxio-ts/common/client/worker-control-client';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
+import { AlluxioError } from '@alluxio-ts/common/errors';
 import { silentLogger } from '@alluxio-ts/common/logger';
 import { Metrics } from '@alluxio-ts/common/metrics';
 import { decodeMount, encodeMount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
@@ -230,7 +231,7 @@ t.test('an error of the owner is passed on and is no reason to go elsewhere', as
   await withTrio(t, async (trio) => {
     await trio.memory.write('a', contentOf(4, 100), {});
     trio.owners = () => [1];
-    const { AlluxioError } = await import('@alluxio-ts/common/errors');
+
     trio.ufs.fail(new AlluxioError('UfsThrottled', 'slow down', { retry: 'never', retryAfterMs: 7000 }), {
       operation: 'stat',
     });
@@ -238,6 +239,32 @@ t.test('an error of the owner is passed on and is no reason to go elsewhere', as
     t.equal(throttled.status, 503);
     t.equal(throttled.headers.get('retry-after'), '7');
     t.equal(trio.ufs.callCount('stat'), 1);
+  });
+});
+
+t.test('what an owner cannot reach is read past the cache by who can', async (t) => {
+  await withTrio(t, async (trio) => {
+    const content = contentOf(5, 100);
+    await trio.memory.write('a', content, {});
+    trio.owners = () => [1];
+    const down = new AlluxioError('UfsUnavailable', 'no route', { retry: 'never' });
+    trio.ufs.fail(down, { operation: 'stat' });
+    const past = await get(trio.s3(0, '/m/a'));
+    t.match(past, { status: 200, cache: 'bypass-owner-down' });
+    t.ok(Buffer.from(content).equals(past.bytes));
+    trio.ufs.fail(down, { operation: 'stat' });
+    const { status, headers } = await get(trio.s3(1, '/m/a'));
+    t.equal(status, 503, 'an owner that is asked itself says so');
+    t.equal(headers.get('x-alluxio-ufs-failed'), null);
+
+    trio.ufs.fail(down, { operation: 'stat', times: 100 });
+    const before = trio.ufs.callCount('stat');
+    t.match(await get(trio.s3(2, '/m/a')), { status: 503 });
+    t.equal(trio.ufs.callCount('stat') - before, 2, 'the owner, then the worker itself');
+    const after = await get(trio.s3(2, '/m/a'));
+    t.equal(after.status, 503);
+    t.equal(after.headers.get('x-alluxio-ufs-failed'), null);
+    t.equal(trio.ufs.callCount('stat') - before, 3, 'the owner alone, since the storage is gone for both');
   });
 });
 

@@ -67,6 +67,8 @@ export const fileTableDefaults = {
 /** How long a re-check may take when there is a record that can stand in. */
 const recheckDeadlineMs = 5000;
 
+const failedLatelyMs = 30_000;
+
 /** After a failed check, records of the same mount stand in for so long before the under storage is asked again. */
 const failedPauseMs = 1000;
 
@@ -136,10 +138,25 @@ export class FileTable {
    * answer.
    */
   async lookupPast(file: FileName, bypass: BypassOutcome): Promise<FoundFile | undefined> {
-    const status = await this.#passing.run(file.ufsPath, () => file.mount.ufs.stat(file.key));
+    const status = await this.#passing.run(file.ufsPath, () => this.#askPast(file));
     if (!status) return undefined;
     const record = { status, fileKey: undefined, checkedAtMs: this.#options.clock.monotonic() };
     return { record, isStale: false, wasChecked: true, bypass };
+  }
+
+  async #askPast(file: FileName): Promise<FileStatus | undefined> {
+    try {
+      return await file.mount.ufs.stat(file.key);
+    } catch (thrown) {
+      if (mayStandIn(thrown)) this.#failedAtMs.set(file.mount, this.#options.clock.monotonic());
+      throw thrown;
+    }
+  }
+
+  /** Whether the mount's storage has failed a question of this worker in the last half minute. */
+  hasFailedLately(mount: ServedMount): boolean {
+    const failedAtMs = this.#failedAtMs.get(mount) ?? Number.NEGATIVE_INFINITY;
+    return this.#options.clock.monotonic() - failedAtMs < failedLatelyMs;
   }
 
   /**

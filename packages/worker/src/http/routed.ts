@@ -1,9 +1,10 @@
 import type { Body } from '@alluxio-ts/common/body';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/page-transport';
-import type { LookupOptions } from '../cache/file-cache.ts';
+import type { FileCache, LookupOptions } from '../cache/file-cache.ts';
 import type { FileName } from '../cache/mount-table.ts';
 import type { FileRouter, PeerApi } from '../cluster/peer-relay.ts';
+import { ufsFailedHeader } from './surface.ts';
 
 export interface RoutedRequest {
   readonly request: TransportRequest;
@@ -11,23 +12,42 @@ export interface RoutedRequest {
   readonly file: FileName;
 }
 
-/** Answers a read of a file where it belongs: here as its owner, at its owner, or past the cache when no owner can be reached. */
+export interface RoutedOptions {
+  readonly router: FileRouter;
+  readonly cache: FileCache;
+}
+
+/**
+ * Answers a read of a file where it belongs: here as its owner, at its owner, or past the cache when no owner can be reached, or the owner cannot reach the storage.
+ * When the storage has not answered this worker lately either, the owner's failure is passed on.
+ */
 export async function answerRouted(
   routed: RoutedRequest,
-  router: FileRouter,
+  { cache, router }: RoutedOptions,
   answerHere: (how: Pick<LookupOptions, 'bypass'>) => Promise<TransportResponse>,
 ): Promise<TransportResponse> {
-  const route = await router.route(routed.request, routed.api, routed.file);
+  const { api, file, request } = routed;
+  const route = await router.route(request, api, file);
+  const answerPast = (): Promise<TransportResponse> => answerHere({ bypass: 'bypass-owner-down' });
   switch (route.kind) {
     case 'own':
       return answerHere({});
-    case 'relayed':
-      return withRestFrom(route.response, () => answerHere({ bypass: 'bypass-owner-down' }));
+    case 'relayed': {
+      const { response } = route;
+      if (headerOf(response, ufsFailedHeader) === undefined) return withRestFrom(response, answerPast);
+      if (cache.files.hasFailedLately(file.mount)) return withoutHeader(response, ufsFailedHeader);
+      if (response.body.kind === 'parts') response.body.close();
+      return answerPast();
+    }
     case 'bypass':
-      return answerHere({ bypass: 'bypass-owner-down' });
+      return answerPast();
     default:
       return route satisfies never;
   }
+}
+
+function withoutHeader(response: TransportResponse, name: string): TransportResponse {
+  return { ...response, headers: response.headers.filter(([each]) => each !== name) };
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What every surface does around its calls: a request id on each answer, and failures as answers, by the catalogue alone. */
 
 import { type Body, emptyBody } from '@alluxio-ts/common/body';
-import { type AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import { type AlluxioError, hasErrorCode, toAlluxioError } from '@alluxio-ts/common/errors';
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type {
@@ -9,6 +9,9 @@ import type {
   TransportRequest,
   TransportResponse,
 } from '@alluxio-ts/transport/page-transport';
+
+/** Marks an owner's failure that is the under storage's. */
+export const ufsFailedHeader = 'x-alluxio-ufs-failed';
 
 export interface SurfaceOptions {
   /** The header that carries the request id. */
@@ -49,9 +52,19 @@ function errorResponse(
   }
   const message = isInternal ? 'internal error; the log has the request id' : error.message;
   const { headers, body } = options.describe(request, error, message);
-  const all = [...headers, ...retryAfterHeaders(error)];
+  const all = [...headers, ...retryAfterHeaders(error), ...ufsFailedHeaders(request, error)];
   if (request.method !== 'HEAD') return { status: error.httpStatus, headers: all, body };
   return { status: error.httpStatus, headers: [...all, ['content-length', '0']], body: emptyBody };
+}
+
+/** A worker that asked for another reads past the cache when the owner cannot reach the storage: it may reach it itself. */
+function ufsFailedHeaders(
+  request: TransportRequest,
+  error: AlluxioError,
+): readonly [name: string, value: string][] {
+  return request.isRelayed && hasErrorCode(error, 'UfsUnavailable', 'UfsTimeout')
+    ? [[ufsFailedHeader, '1']]
+    : [];
 }
 
 /** Every 503 says when to ask again: as long as the failing side wished, else a second. */

@@ -140,7 +140,7 @@ function answerInfo(
   options: RestSurfaceOptions,
 ): Promise<TransportResponse> {
   const file = findPath(path, options.mounts);
-  return answerRouted({ request, api: 'rest', file }, options.router, async (how) =>
+  return answerRouted({ request, api: 'rest', file }, options, async (how) =>
     jsonResponse([await statPath(path, options, { signal: request.signal, ...how })]),
   );
 }
@@ -182,9 +182,8 @@ function answerBytes(
   options: RestSurfaceOptions,
   rangeOf: (sizeBytes: number) => { readonly from: number; readonly to: number },
 ): Promise<TransportResponse> {
-  const { cache, router } = options;
-  return answerRouted({ request, api: 'rest', file }, router, (how) =>
-    withFoundFile(cache, file, (found) => answerFound(found), how),
+  return answerRouted({ request, api: 'rest', file }, options, (how) =>
+    withFoundFile(options.cache, file, (found) => answerFound(found), how),
   );
 
   async function answerFound(found: FoundFile): Promise<TransportResponse> {
@@ -197,7 +196,7 @@ function answerBytes(
     ];
     if (status.etag !== undefined) headers.push(['etag', status.etag]);
     if (request.method === 'HEAD') return { status: 200, headers, body: emptyBody };
-    const opened = await cache.open(file, found, { from, to, signal: request.signal });
+    const opened = await options.cache.open(file, found, { from, to, signal: request.signal });
     return { status: 200, headers: [...headers, [outcomeHeader, opened.outcome]], body: opened.body };
   }
 }

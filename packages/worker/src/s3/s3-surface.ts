@@ -127,7 +127,7 @@ function answerObject(
     overrides: headerOverrides(target),
     ...partRange(target, request),
   };
-  return answerRouted({ request, api: 's3', file }, options.router, (where) =>
+  return answerRouted({ request, api: 's3', file }, options, (where) =>
     answerFile(request, file, options.cache, { ...how, ...where }),
   );
 }
