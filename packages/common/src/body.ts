@@ -17,6 +17,8 @@ export interface PageHandle {
    * taken the page out, so asking again resolves it anew.
    */
   read(from: number, to: number): Promise<Uint8Array>;
+  /** Takes back what `read` gave, to be used for another read: called by whoever is sure that nobody will look at it again, also after `release`. Need not be called. */
+  reuse?(bytes: Uint8Array): void;
   /** Where the bytes lie, for a transport that sends from the file itself; undefined once the store no longer has the page there. */
   readonly native?: NativePlace | undefined;
   release(): void;

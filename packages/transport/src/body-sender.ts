@@ -14,8 +14,11 @@ const chunkSizeBytes = 256 * 1024;
 const barrenPartsMax = 8;
 
 export interface BodySink {
-  /** Takes the bytes (they are the sink's from then on); false asks to wait for `drained` before the next. */
-  write(bytes: Uint8Array): boolean;
+  /**
+   * Takes the bytes (they are the sink's from then on); false asks to wait for `drained` before the next. A sink that can tell calls `onSent` when it has sent them
+   * and will not look at them again, and never when sending failed.
+   */
+  write(bytes: Uint8Array, onSent?: () => void): boolean;
   drained(signal: AbortSignal): Promise<void>;
 }
 
@@ -76,7 +79,7 @@ async function sendExtent(
       const bytes = await part.handle.read(at, Math.min(part.to, at + chunkSizeBytes));
       at += bytes.length;
       options.signal.throwIfAborted();
-      if (!sink.write(bytes)) await sink.drained(options.signal);
+      if (!sink.write(bytes, () => part.handle.reuse?.(bytes))) await sink.drained(options.signal);
     }
     await options.onExtentSent?.(part, offset);
   } catch (thrown) {

@@ -240,9 +240,12 @@ interface Sent {
 
 function socketSink(outgoing: ServerResponse, sent: Sent, options: PlainTransportOptions): BodySink {
   return {
-    write: (bytes) => {
+    write: (bytes, onSent) => {
       sent.bytes += bytes.length;
-      return outgoing.write(bytes);
+      return outgoing.write(bytes, (error) => {
+        // On a connection that broke the system may still be at it.
+        if (!error) onSent?.();
+      });
     },
     drained: async (signal) => {
       const stalled = AbortSignal.timeout(options.stallTimeoutMs);

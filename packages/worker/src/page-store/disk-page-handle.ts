@@ -6,9 +6,13 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import { type PageId, blockSizeBytes } from '@alluxio-ts/common/page';
 import type { DiskQueue } from './disk-queue.ts';
 import { readAt } from './file-io.ts';
+import { giveBuffer, takeBuffer } from './read-buffers.ts';
 import { blocksMatch } from './page-checksums.ts';
 import type { PagePlace } from './page-table.ts';
 import type { Segment } from './segment.ts';
+
+/** Where less than this part of the blocks is wanted it is copied out of them, so that the buffer is free at once. */
+const copiedShare = 4;
 
 /** Reads of whole blocks of one page: what handles and the copying at reclaim have in common. */
 export interface BlockReader {
@@ -54,6 +58,10 @@ export class DiskPageHandle implements PageHandle {
     return readChecked(this.#reader, this.#page, this.#segment, this.#place, from, to);
   }
 
+  reuse(bytes: Uint8Array): void {
+    giveBuffer(bytes);
+  }
+
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
@@ -74,7 +82,8 @@ export async function readChecked(
     const firstBlock = Math.floor(from / blockSizeBytes);
     const begin = firstBlock * blockSizeBytes;
     const end = Math.min(place.lengthBytes, Math.ceil(to / blockSizeBytes) * blockSizeBytes);
-    const bytes = await reader.reads.run(() => readRange(segment, place.dataStartBytes + begin, end - begin));
+    const buffer = takeBuffer(end - begin);
+    const bytes = await reader.reads.run(() => readRange(segment, place.dataStartBytes + begin, buffer));
     const isWhole = bytes.length === end - begin;
     if (!isWhole || !blocksMatch(bytes, segment.checksums, place.checksumIndex + firstBlock)) {
       const what = isWhole ? 'does not match its checksum' : 'is cut short';
@@ -82,7 +91,11 @@ export async function readChecked(
         context: { segmentId: segment.id, offset: place.dataStartBytes, from, to },
       });
     }
-    return bytes.subarray(from - begin, to - begin);
+    const asked = bytes.subarray(from - begin, to - begin);
+    if (asked.length * copiedShare > bytes.length) return asked;
+    const copy = Buffer.from(asked);
+    giveBuffer(buffer);
+    return copy;
   } catch (thrown) {
     const error = asPageError(thrown, segment);
     reader.onBadPage(page, place, error);
@@ -90,11 +103,10 @@ export async function readChecked(
   }
 }
 
-/** A buffer of its own for each read, never one from a pool: a read that ends after its deadline writes where nobody looks. */
-async function readRange(segment: Segment, position: number, length: number): Promise<Buffer> {
+/** What of the bytes the file has. */
+async function readRange(segment: Segment, position: number, bytes: Buffer): Promise<Buffer> {
   segment.pin();
   try {
-    const bytes = Buffer.allocUnsafeSlow(length);
     const count = await readAt(await segment.fd(), bytes, position);
     return bytes.subarray(0, count);
   } finally {
