@@ -316,7 +316,7 @@ print(json.dumps({
 /** The owners that the client's own ring names, for files that need not exist. */
 const ringScript = `
 fs = AlluxioFileSystem(etcd_hosts='127.0.0.1', etcd_port=given['etcdPort'], etcd_refresh_workers_interval=-1, logger=logger, **given['config'])
-print(json.dumps([fs.alluxio.loadbalancer.get_multiple_worker(path, 1)[0].host for path in given['ringPaths']]))
+print(json.dumps([fs.alluxio.hash_provider.get_multiple_workers(path, 1)[0].host for path in given['ringPaths']]))
 `;
 const etcdPort = Number(new URL(etcd.endpoints[0] ?? '').port);
 const expectedOfEtcdAge = {

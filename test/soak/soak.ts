@@ -24,6 +24,7 @@ import {
 import { BreakableCluster } from './cluster-load.ts';
 import { flipDirectly } from './direct-flips.ts';
 import { readThroughFullDisk } from './full-disk.ts';
+import { requireForOwnNetwork } from '../support/host-cluster-needs.ts';
 import { runInOwnNetwork } from '../support/test-network.ts';
 
 interface SoakContext {
@@ -123,6 +124,7 @@ async function cluster({ dir, report, scaled }: SoakContext): Promise<string> {
 async function partitions({ dir, report, scaled }: SoakContext): Promise<string> {
   const script = new URL('./partitions.ts', import.meta.url);
   const args = ['--dir', dir, '--rounds', String(scaled(partitionRoundCount)), '--timed'];
+  await requireForOwnNetwork();
   const { code, lines, errors } = await runInOwnNetwork(script, args, report);
   if (code !== 0) throw new Error(errors);
   return lines.join('\n          ');

@@ -266,6 +266,11 @@ async function end(child: ChildProcess | undefined): Promise<void> {
   await exited;
 }
 
+/** Installs it where that is allowed; fails, and says what is needed, otherwise. */
+export async function requireEtcd(): Promise<void> {
+  await findPrograms();
+}
+
 async function findPrograms(): Promise<Programs> {
   const onPath = await programsOnPath();
   if (onPath) return onPath;

@@ -23,7 +23,7 @@ export class FakeWallClock {
 
   /** `file` is what the process is to read its time from. */
   static async create(file: string): Promise<FakeWallClock> {
-    await demandLibrary();
+    await requireFakeWallClock();
     const clock = new FakeWallClock(file);
     await clock.set('+0');
     return clock;
@@ -38,7 +38,8 @@ export class FakeWallClock {
 
 const library = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/faketime/libfaketimeMT.so.1`;
 
-async function demandLibrary(): Promise<void> {
+/** Installs libfaketime where that is allowed; fails, and says what is needed, otherwise. */
+export async function requireFakeWallClock(): Promise<void> {
   const isThere = async (): Promise<boolean> => existsSync(library);
   if (await isThere()) return;
   await aptInstall(['libfaketime'], isThere).catch((thrown: unknown) => {

@@ -65,6 +65,11 @@ const finders = new Map([
   ['ceph', findCeph],
 ]);
 
+/** Installs one where that is allowed; fails, and says what is needed, otherwise. */
+export async function requireS3Server(): Promise<void> {
+  await findProgram();
+}
+
 async function findProgram(): Promise<S3Program> {
   const chosen = process.env['ALLUXIO_TEST_S3'];
   const find = finders.get(chosen ?? '');
