@@ -233,6 +233,9 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     closers.push(() => web.close());
 
+    let relay: PeerRelay | undefined;
+    // After the transport: what is answered to the end may still have to be relayed.
+    closers.push(async () => relay?.close());
     let deadlineMs = 0;
     closers.push(() => transport.close({ deadlineMs }));
     let restPort = options.restPort;
@@ -246,8 +249,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       });
     const placement = parts.cluster?.placement ?? new SelfPlacement(addressOf);
     parts.cluster?.onRingChange?.(() => files.distrust());
-    const relay = parts.cluster && createRelay(parts.cluster, addressOf, parts);
-    if (relay) closers.push(() => relay.close());
+    relay = parts.cluster && createRelay(parts.cluster, addressOf, parts);
     const router = relay ?? ownEverything;
     const s3Surface = createS3Surface({ cache, mounts, router, logger });
     const s3 = await transport.listen({

@@ -286,6 +286,31 @@ t.test(
   },
 );
 
+t.test('a worker that closes turns nobody away with an error', async (t) => {
+  await withTrio(t, async (trio) => {
+    const content = contentOf(5, 3 * pageSizeBytes);
+    await trio.memory.write('a', content, {});
+    await trio.memory.write('b', contentOf(6, 100), {});
+    trio.owners = () => [1];
+    const gate = trio.ufs.holdBody('a', 1000);
+    const response = await fetch(trio.s3(0, '/m/a'));
+    await gate.reached;
+    const other = trio.s3(0, '/m/b');
+    const closed = trio.worker(0).close({ deadlineMs: 10_000 });
+    // Either it takes no connection any more, which an SDK tries again, or it answers.
+    for (let tries = 0; tries < 5; tries++) {
+      const status = await fetch(other).then(
+        (answer) => answer.status,
+        () => 'refused',
+      );
+      t.ok(status === 'refused' || status === 200, String(status));
+    }
+    gate.open();
+    t.ok(Buffer.from(await response.arrayBuffer()).equals(content), 'and finishes what it had');
+    await closed;
+  });
+});
+
 t.test('an answer is never completed by bytes of another version', async (t) => {
   await withTrio(t, async (trio) => {
     await trio.memory.write('a', contentOf(5, 3 * pageSizeBytes), {});

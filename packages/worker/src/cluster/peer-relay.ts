@@ -328,7 +328,11 @@ function isUnreachable(thrown: unknown): boolean {
 
 function asPeerError(owner: WorkerNetAddress, thrown: unknown, signal: AbortSignal): unknown {
   if (signal.aborted) return thrown;
-  return new AlluxioError('UfsTimeout', `the owner ${nameOf(owner)} did not answer`, { cause: thrown });
+  const reason =
+    thrown instanceof Error ? `${errnoOf(thrown) ?? thrown.name} ${thrown.message}` : String(thrown);
+  return new AlluxioError('UfsTimeout', `the owner ${nameOf(owner)} did not answer: ${reason}`, {
+    cause: thrown,
+  });
 }
 
 function nameOf(address: WorkerNetAddress): string {
