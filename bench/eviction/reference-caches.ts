@@ -14,49 +14,43 @@ export const referenceCaches: Readonly<Record<string, (pagesMax: number) => Page
   'S3-FIFO': (pagesMax) => new S3Fifo(pagesMax),
 };
 
-class NeverEvict implements PageCache {
-  readonly #pages = new Set<number>();
-  readonly #pagesMax: number;
+/** Keeps a set, the eldest first. */
+abstract class SetCache implements PageCache {
+  protected readonly pages = new Set<number>();
+  protected readonly pagesMax: number;
 
   constructor(pagesMax: number) {
-    this.#pagesMax = pagesMax;
+    this.pagesMax = pagesMax;
   }
 
+  abstract use(page: number): boolean;
+
+  protected takeIn(page: number): void {
+    this.pages.add(page);
+    if (this.pages.size > this.pagesMax) deleteFirst(this.pages);
+  }
+}
+
+class NeverEvict extends SetCache {
   use(page: number): boolean {
-    if (this.#pages.has(page)) return true;
-    if (this.#pages.size < this.#pagesMax) this.#pages.add(page);
+    if (this.pages.has(page)) return true;
+    if (this.pages.size < this.pagesMax) this.pages.add(page);
     return false;
   }
 }
 
-class Fifo implements PageCache {
-  readonly #pages = new Set<number>();
-  readonly #pagesMax: number;
-
-  constructor(pagesMax: number) {
-    this.#pagesMax = pagesMax;
-  }
-
+class Fifo extends SetCache {
   use(page: number): boolean {
-    if (this.#pages.has(page)) return true;
-    this.#pages.add(page);
-    if (this.#pages.size > this.#pagesMax) deleteFirst(this.#pages);
+    if (this.pages.has(page)) return true;
+    this.takeIn(page);
     return false;
   }
 }
 
-class Lru implements PageCache {
-  readonly #pages = new Set<number>();
-  readonly #pagesMax: number;
-
-  constructor(pagesMax: number) {
-    this.#pagesMax = pagesMax;
-  }
-
+class Lru extends SetCache {
   use(page: number): boolean {
-    const isHit = this.#pages.delete(page);
-    this.#pages.add(page);
-    if (this.#pages.size > this.#pagesMax) deleteFirst(this.#pages);
+    const isHit = this.pages.delete(page);
+    this.takeIn(page);
     return isHit;
   }
 }

@@ -13,6 +13,7 @@ import { bodyLengthOf } from '@alluxio-ts/common/body';
 import { toAlluxioError } from '@alluxio-ts/common/errors';
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { FileKey } from '@alluxio-ts/common/page';
+import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
 import { bindError } from './bind-error.ts';
 import { type ExtentPart, sendBody } from './body-sender.ts';
 import { HotpathExchange } from './hotpath-exchange.ts';
@@ -147,11 +148,7 @@ export class HotpathTransport implements PageTransport {
     this.#closing = true;
     if (!this.#native) return;
     this.#native.drain();
-    const over = new AbortController();
-    const deadline = this.#options.clock.sleep(options.deadlineMs, { signal: over.signal });
-    await Promise.race([this.#drainedAll.promise, deadline]);
-    over.abort();
-    await deadline.catch(() => undefined);
+    await resolvesWithin(this.#options.clock, options.deadlineMs, this.#drainedAll.promise);
     this.#native.stop();
     for (const connection of this.#exchanges.keys()) this.#finish(connection, false);
   }

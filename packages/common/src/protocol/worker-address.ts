@@ -38,3 +38,8 @@ export function workerNetAddress(ports: {
     S3Port: ports.s3Port,
   };
 }
+
+/** Where its REST API is; by it the workers of a cluster are told apart. */
+export function hostAndPortOf({ Host, HttpServerPort }: WorkerNetAddress): string {
+  return `${Host}:${HttpServerPort}`;
+}

@@ -5,6 +5,7 @@ import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
+import { hostAndPortOf } from '@alluxio-ts/common/protocol/worker-address';
 import {
   addMountBodySchema,
   cachePath,
@@ -214,10 +215,10 @@ function addCache(server: FastifyInstance, options: CoordinatorServerOptions): v
 /** By id, by host, or by host and port of the REST API. Fails with InvalidArgument when there is none, or more than one. */
 function workersNamed(name: string, workers: readonly WorkerView[]): readonly WorkerView[] {
   const found = workers.filter(({ id, address }) =>
-    [id, address.Host, `${address.Host}:${address.HttpServerPort}`].includes(name),
+    [id, address.Host, hostAndPortOf(address)].includes(name),
   );
   if (found.length === 1) return found;
-  const ids = workers.map(({ id, address }) => `${id} (${address.Host}:${address.HttpServerPort})`);
+  const ids = workers.map(({ id, address }) => `${id} (${hostAndPortOf(address)})`);
   const fault = found.length === 0 ? 'no worker is called' : 'several workers are at';
   throw new AlluxioError(
     'InvalidArgument',

@@ -9,6 +9,7 @@ import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Outcome } from '@alluxio-ts/common/outcome';
 import type { FileKey } from '@alluxio-ts/common/page';
 import { fileKeyOf } from '@alluxio-ts/common/page';
+import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
 import { SingleFlight } from '@alluxio-ts/common/single-flight';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { LRUCache } from 'lru-cache';
@@ -95,11 +96,6 @@ export class FileTable {
     this.#absent = new LRUCache({ max: absentMax });
   }
 
-  /** Files in memory. */
-  get fileCount(): number {
-    return this.#known.count;
-  }
-
   /**
    * The file's record, asked for when it is unknown, too old or `mustCheck`; undefined when there is no such file. Fails with the under
    * storage's failure when there is no record that may stand in for the answer.
@@ -116,9 +112,8 @@ export class FileTable {
         return { record: known, isStale: false, wasChecked: false };
       }
     }
-    const now = this.#options.clock.monotonic();
     const standIn = options.mustCheck ? undefined : this.#standInFor(file);
-    if (standIn && now - (this.#failedAtMs.get(file.mount) ?? -Infinity) < failedPauseMs) {
+    if (standIn && this.#hasFailedWithin(failedPauseMs, file.mount)) {
       return { record: standIn, isStale: true, wasChecked: false };
     }
     const check = this.#checks.run(file.ufsPath, () => this.#check(file));
@@ -155,8 +150,12 @@ export class FileTable {
 
   /** Whether the mount's storage has failed a question of this worker in the last half minute. */
   hasFailedLately(mount: ServedMount): boolean {
+    return this.#hasFailedWithin(failedLatelyMs, mount);
+  }
+
+  #hasFailedWithin(ms: number, mount: ServedMount): boolean {
     const failedAtMs = this.#failedAtMs.get(mount) ?? Number.NEGATIVE_INFINITY;
-    return this.#options.clock.monotonic() - failedAtMs < failedLatelyMs;
+    return this.#options.clock.monotonic() - failedAtMs < ms;
   }
 
   /**
@@ -313,23 +312,8 @@ export class FileTable {
 
   /** With a record at hand nobody waits out a silent under storage; its answer still counts when it comes. */
   async #withDeadline<T>(check: Promise<T>, file: FileName): Promise<T> {
-    const over = new AbortController();
-    const deadline = this.#options.clock.sleep(recheckDeadlineMs, { signal: over.signal }).then(
-      () => {
-        throw new AlluxioError(
-          'UfsTimeout',
-          `${file.ufsPath} was not confirmed within ${recheckDeadlineMs} ms`,
-        );
-      },
-      // Only the check's own result settles the race then.
-      () => check,
-    );
-    try {
-      return await Promise.race([check, deadline]);
-    } finally {
-      over.abort();
-      deadline.catch(() => undefined);
-    }
+    if (await resolvesWithin(this.#options.clock, recheckDeadlineMs, check)) return check;
+    throw new AlluxioError('UfsTimeout', `${file.ufsPath} was not confirmed within ${recheckDeadlineMs} ms`);
   }
 }
 

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { WorkerControlClient } from '@alluxio-ts/common/client/worker-control-client';
 import type { Clock } from '@alluxio-ts/common/clock';
 import type { Logger } from '@alluxio-ts/common/logger';
-import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+import { hostAndPortOf, type WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import type { FileOfVersion } from '@alluxio-ts/common/protocol/worker-api';
 import type { FileCache } from '../cache/file-cache.ts';
 import type { MountTable } from '../cache/mount-table.ts';
@@ -48,7 +48,7 @@ export function ownersCachedBytes(options: OwnersCachedBytesOptions): CachedByte
     const groups = new Map<string, { readonly owner: WorkerNetAddress; readonly indexes: number[] }>();
     for (const [index, { ufsPath }] of files.entries()) {
       const owner = placement.ownersOf(ufsPath)[0] ?? self();
-      const name = nameOf(owner);
+      const name = hostAndPortOf(owner);
       const group = groups.get(name) ?? { owner, indexes: [] };
       groups.set(name, group);
       group.indexes.push(index);
@@ -56,7 +56,7 @@ export function ownersCachedBytes(options: OwnersCachedBytesOptions): CachedByte
     const counts = Array.from({ length: files.length }, () => 0);
     const asking = [...groups].map(async ([name, { owner, indexes }]) => {
       const asked = indexes.flatMap((index) => files[index] ?? []);
-      const ask = name === nameOf(self()) ? own(asked, call) : askOwner(owner, asked, options, call);
+      const ask = name === hostAndPortOf(self()) ? own(asked, call) : askOwner(owner, asked, options, call);
       for (const [at, count] of (await ask).entries()) counts[indexes[at] ?? -1] = count;
     });
     await Promise.all(asking);
@@ -81,8 +81,4 @@ async function askOwner(
   } finally {
     await client.close();
   }
-}
-
-function nameOf({ Host, HttpServerPort }: WorkerNetAddress): string {
-  return `${Host}:${HttpServerPort}`;
 }

@@ -7,7 +7,7 @@ import { type Body, emptyBody } from '@alluxio-ts/common/body';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
-import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+import { hostAndPortOf, type WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/page-transport';
 import { Agent, type Dispatcher } from 'undici';
 import type { FileName } from '../cache/mount-table.ts';
@@ -129,10 +129,10 @@ export class PeerRelay implements FileRouter {
   async route(request: TransportRequest, api: PeerApi, file: FileName): Promise<Route> {
     if (request.isRelayed) return { kind: 'own' };
     const owners = this.#options.placement.ownersOf(file.ufsPath);
-    const self = nameOf(this.#options.self());
+    const self = hostAndPortOf(this.#options.self());
     if (owners.length === 0) return { kind: 'own' };
     for (const owner of owners) {
-      const name = nameOf(owner);
+      const name = hostAndPortOf(owner);
       // Nobody before this worker in the list can be reached: as a replica it is next.
       if (name === self) return { kind: 'own' };
       if (this.#isSkipped(name)) continue;
@@ -164,7 +164,7 @@ export class PeerRelay implements FileRouter {
     const { clock, logger } = this.#options;
     const over = new AbortController();
     const { signal } = over;
-    const name = nameOf(owner);
+    const name = hostAndPortOf(owner);
     let isSilent = false;
     const stopWatching = this.#silence.begin(name, () => {
       isSilent = true;
@@ -219,7 +219,7 @@ export class PeerRelay implements FileRouter {
       if (value !== undefined) headers[name] = value;
     }
     const response = await this.#agent.request({
-      origin: `http://${nameOf(owner)}`,
+      origin: `http://${hostAndPortOf(owner)}`,
       path: target,
       method: request.method === 'HEAD' ? 'HEAD' : 'GET',
       headers,
@@ -231,13 +231,13 @@ export class PeerRelay implements FileRouter {
 
   /** The peer's wall clock, as far as it is known. */
   #clockOf(peer: WorkerNetAddress): number {
-    return this.#options.clock.now() + (this.#clockOffsetsMs.get(nameOf(peer)) ?? 0);
+    return this.#options.clock.now() + (this.#clockOffsetsMs.get(hostAndPortOf(peer)) ?? 0);
   }
 
   /** Whether the mark was refused for its time, so that one by the peer's clock, which is known from now on, may hold. */
   #takesClockOf(owner: WorkerNetAddress, refusal: Dispatcher.ResponseData, markedAtMs: number): boolean {
     const { clock, logger } = this.#options;
-    const name = nameOf(owner);
+    const name = hostAndPortOf(owner);
     const peerMs = Number(refusal.headers[peerRefusedHeader]);
     if (!(Math.abs(peerMs - markedAtMs) > peerMarkAgeMaxMs)) return false;
     const offsetMs = peerMs - clock.now();
@@ -330,11 +330,7 @@ function asPeerError(owner: WorkerNetAddress, thrown: unknown, signal: AbortSign
   if (signal.aborted) return thrown;
   const reason =
     thrown instanceof Error ? `${errnoOf(thrown) ?? thrown.name} ${thrown.message}` : String(thrown);
-  return new AlluxioError('UfsTimeout', `the owner ${nameOf(owner)} did not answer: ${reason}`, {
+  return new AlluxioError('UfsTimeout', `the owner ${hostAndPortOf(owner)} did not answer: ${reason}`, {
     cause: thrown,
   });
-}
-
-function nameOf(address: WorkerNetAddress): string {
-  return `${address.Host}:${address.HttpServerPort}`;
 }

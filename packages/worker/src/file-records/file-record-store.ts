@@ -8,6 +8,7 @@
 import type { Clock } from '@alluxio-ts/common/clock';
 import type { Logger } from '@alluxio-ts/common/logger';
 import { parseJson } from '@alluxio-ts/common/parse-json';
+import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { z } from 'zod';
 import type { RecordCallName, RecordCalls } from './record-calls.ts';
@@ -160,7 +161,7 @@ export class FileRecordStore {
   }
 
   async close(): Promise<void> {
-    await this.#within(closeDeadlineMs, this.#finish());
+    await resolvesWithin(this.#options.clock, closeDeadlineMs, this.#finish());
     this.#stop.abort();
     await this.#flushing;
     await this.#options.port.close();
@@ -192,7 +193,7 @@ export class FileRecordStore {
     if (this.#isFaulty || this.#isSilent || this.#readCount >= readsMax) return undefined;
     void this.flush();
     const answer = this.#answer(name, argument);
-    const inTime = await this.#within(readDeadlineMs, answer);
+    const inTime = await resolvesWithin(this.#options.clock, readDeadlineMs, answer);
     if (!inTime) this.#isSilent = true;
     return inTime ? answer : undefined;
   }
@@ -211,20 +212,6 @@ export class FileRecordStore {
     } finally {
       this.#readCount--;
       this.#isSilent = false;
-    }
-  }
-
-  /** Whether the work was over by then. */
-  async #within(deadlineMs: number, work: Promise<unknown>): Promise<boolean> {
-    const over = new AbortController();
-    const deadline = this.#options.clock.sleep(deadlineMs, { signal: over.signal }).then(
-      () => false,
-      () => true,
-    );
-    try {
-      return await Promise.race([work.then(() => true), deadline]);
-    } finally {
-      over.abort();
     }
   }
 

@@ -4,7 +4,6 @@
  * It may lose anything: a database that is damaged is begun anew. What it gives was once confirmed by the under storage.
  */
 
-import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { StatementSync } from 'node:sqlite';
@@ -96,8 +95,7 @@ export class RecordDatabase {
 
   /** The path whose sha256 in hex is `fileId`. */
   pathOfId(fileId: string): string | undefined {
-    const id = Buffer.from(fileId, 'hex').subarray(0, idBytes);
-    for (const row of this.#statements.ofId.all(id)) {
+    for (const row of this.#statements.ofId.all(shortIdOf(fileId))) {
       const { ufsPath } = rowOf(row);
       if (fileIdOf(ufsPath) === fileId) return ufsPath;
     }
@@ -108,7 +106,13 @@ export class RecordDatabase {
   write(changes: readonly RecordChange[]): void {
     this.#inTransaction(() => {
       for (const { row, ufsPath } of changes) {
-        if (row) this.#statements.put.run(ufsPath, idOf(ufsPath), row.status, Math.round(row.checkedAtMs));
+        if (row)
+          this.#statements.put.run(
+            ufsPath,
+            shortIdOf(fileIdOf(ufsPath)),
+            row.status,
+            Math.round(row.checkedAtMs),
+          );
         else this.#statements.remove.run(ufsPath);
       }
     });
@@ -251,8 +255,9 @@ function prepare(database: DatabaseSync): Statements {
   return Object.fromEntries(entries) as Statements;
 }
 
-function idOf(ufsPath: string): Buffer {
-  return createHash('sha256').update(ufsPath).digest().subarray(0, idBytes);
+/** The begin of an id, by which it is looked up. */
+function shortIdOf(fileId: string): Buffer {
+  return Buffer.from(fileId, 'hex').subarray(0, idBytes);
 }
 
 function rowOf(row: Readonly<Record<string, unknown>>): RecordRow {

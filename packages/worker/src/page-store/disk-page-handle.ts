@@ -82,8 +82,7 @@ export async function readChecked(
     const firstBlock = Math.floor(from / blockSizeBytes);
     const begin = firstBlock * blockSizeBytes;
     const end = Math.min(place.lengthBytes, Math.ceil(to / blockSizeBytes) * blockSizeBytes);
-    const buffer = takeBuffer(end - begin);
-    const bytes = await reader.reads.run(() => readRange(segment, place.dataStartBytes + begin, buffer));
+    const bytes = await reader.reads.run(() => readRange(segment, place.dataStartBytes + begin, end - begin));
     const isWhole = bytes.length === end - begin;
     if (!isWhole || !blocksMatch(bytes, segment.checksums, place.checksumIndex + firstBlock)) {
       const what = isWhole ? 'does not match its checksum' : 'is cut short';
@@ -94,7 +93,7 @@ export async function readChecked(
     const asked = bytes.subarray(from - begin, to - begin);
     if (asked.length * copiedShare > bytes.length) return asked;
     const copy = Buffer.from(asked);
-    giveBuffer(buffer);
+    giveBuffer(bytes);
     return copy;
   } catch (thrown) {
     const error = asPageError(thrown, segment);
@@ -103,10 +102,11 @@ export async function readChecked(
   }
 }
 
-/** What of the bytes the file has. */
-async function readRange(segment: Segment, position: number, bytes: Buffer): Promise<Buffer> {
+/** What of these bytes the file has. The buffer is taken when it is the read's turn. */
+async function readRange(segment: Segment, position: number, length: number): Promise<Buffer> {
   segment.pin();
   try {
+    const bytes = takeBuffer(length);
     const count = await readAt(await segment.fd(), bytes, position);
     return bytes.subarray(0, count);
   } finally {

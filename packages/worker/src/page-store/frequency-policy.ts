@@ -19,7 +19,7 @@ import {
   type StoreView,
   withinBudget,
 } from './eviction-policy.ts';
-import { FrequencySketch } from './frequency-sketch.ts';
+import { countMax, FrequencySketch } from './frequency-sketch.ts';
 import { ReuseDistance } from './reuse-distance.ts';
 import { SegmentUses } from './segment-uses.ts';
 
@@ -65,11 +65,8 @@ export class FrequencyPolicy implements EvictionPolicy {
 
   used(page: PageId, segmentId: number | undefined): void {
     const hash = hashOf(page);
-    if (segmentId === undefined) {
-      const isNew = this.#sketch.estimate(hash) === 0;
-      this.#newShare += ((isNew ? 1 : 0) - this.#newShare) * newWeight;
-    }
-    this.#sketch.add(hash);
+    const countBefore = this.#sketch.add(hash);
+    if (segmentId === undefined) this.#newShare += ((countBefore === 0 ? 1 : 0) - this.#newShare) * newWeight;
     this.#distance.add(hash);
     this.#segmentUses.add(segmentId, this.#pageCount);
     if (--this.#usesUntilAging > 0) return;
@@ -95,9 +92,11 @@ export class FrequencyPolicy implements EvictionPolicy {
   }
 
   choosePages(pages: readonly PageView[], options: { readonly budgetBytes: number }): readonly PageView[] {
-    const winning = pages.filter((view) => this.#isWinning(view));
-    const byCount = winning.sort((one, other) => this.#countOf(other) - this.#countOf(one));
-    return withinBudget(byCount, options.budgetBytes);
+    // A segment of small pages has 65,000 of them: each is counted once.
+    const byCount: PageView[][] = Array.from({ length: countMax + 1 }, () => []);
+    for (const view of pages) byCount[this.#countOf(view)]?.push(view);
+    const winning = byCount.filter((_, count) => count > this.#threshold).toReversed();
+    return withinBudget(winning.flat(), options.budgetBytes);
   }
 
   /** Of the segments that no job seems to use any more, the one that was used last before all others. */

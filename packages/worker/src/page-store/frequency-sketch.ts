@@ -5,7 +5,7 @@
  */
 
 const rowCount = 4;
-const countMax = 15;
+export const countMax = 15;
 /** Odd constants that make four hashes of one. */
 const rowFactors = [0x9e37_79b1, 0x85eb_ca6b, 0xc2b2_ae35, 0x27d4_eb2f] as const;
 
@@ -28,13 +28,16 @@ export class FrequencySketch {
     return rowCount * (this.#rows[0]?.length ?? 0);
   }
 
-  /** Counts a use of what has this hash of 32 bits; counts only the lowest of its counters up, which keeps the others' estimates lower. */
-  add(hash: number): void {
+  /**
+   * Counts a use of what has this hash of 32 bits; gives the estimate before it. Counts only the lowest of its counters up, which keeps the others' estimates lower.
+   */
+  add(hash: number): number {
     const count = this.estimate(hash);
-    if (count === countMax) return;
+    if (count === countMax) return count;
     for (let row = 0; row < rowCount; row++) {
       if (this.#get(row, hash) === count) this.#increment(row, hash);
     }
+    return count;
   }
 
   /** 0 to 15. */
