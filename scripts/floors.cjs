@@ -10,6 +10,7 @@ const floors = [
 
   { floor: 3, path: 'packages/worker/src/cache', beside: [] },
   { floor: 3, path: 'packages/worker/src/cluster', beside: ['packages/worker/src/cache'] },
+  { floor: 3, path: 'packages/worker/src/load', beside: ['packages/worker/src/cache'] },
   { floor: 3, path: 'packages/coordinator/src/control', beside: [] },
   { floor: 4, path: 'packages/worker/src/http', beside: [] },
   { floor: 4, path: 'packages/worker/src/s3', beside: ['packages/worker/src/http'] },

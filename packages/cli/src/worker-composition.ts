@@ -90,6 +90,7 @@ export async function startWorkerFromOptions(
       pageSizeBytes: options.get('alluxio.worker.page.store.page.size'),
       directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
       fillThreadCount: fillThreadCountOf(options.get('alluxio.worker.fill.threads'), availableParallelism()),
+      loadConcurrencyMax: options.get('alluxio.worker.load.concurrency'),
       maxAgeMs: options.get('alluxio.worker.metadata.default.max.age'),
       staleIfErrorMaxMs: options.get('alluxio.worker.metadata.stale.if.error.max'),
       exposesCredentials: options.get('alluxio.worker.ufs.info.credentials.enabled'),

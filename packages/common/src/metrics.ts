@@ -116,6 +116,51 @@ const table = {
     labels: ['method', 'ufs_type'],
     buckets: latencyBucketsMs,
   },
+  alluxio_distributed_load_data_loaded_from_ufs_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes that load jobs had this worker fetch from under storages.',
+    labels: [],
+  },
+  alluxio_active_job_count: {
+    kind: 'gauge',
+    help: 'Jobs that this coordinator runs, and jobs that wait in the state store.',
+    labels: ['type'],
+  },
+  alluxio_distributed_load_job_scanned_total: {
+    kind: 'counter',
+    help: 'Files that load jobs of this coordinator found.',
+    labels: [],
+  },
+  alluxio_distributed_load_job_processed_total: {
+    kind: 'counter',
+    help: 'Files that load jobs of this coordinator were done with, failed ones too.',
+    labels: [],
+  },
+  alluxio_distributed_load_job_loaded_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes that workers fetched for load jobs of this coordinator.',
+    labels: [],
+  },
+  alluxio_distributed_load_job_skipped_total: {
+    kind: 'counter',
+    help: 'Bytes that load jobs of this coordinator found in the cache already.',
+    labels: [],
+  },
+  alluxio_distributed_load_job_dispatched_size_total: {
+    kind: 'counter',
+    help: 'Files that were handed to workers, again after each failure.',
+    labels: [],
+  },
+  alluxio_distributed_load_job_failure_total: {
+    kind: 'counter',
+    help: 'Failures of files and calls in load jobs of this coordinator, by the code of docs/errors.md and the worker.',
+    labels: ['reason', 'worker'],
+  },
+  alluxio_worker_job_task_count: {
+    kind: 'gauge',
+    help: 'Batches of load jobs that a worker has from this coordinator.',
+    labels: ['worker'],
+  },
   alluxio_version_info: {
     kind: 'gauge',
     help: 'Always 1; the label is the version that runs.',

@@ -281,6 +281,15 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.load.concurrency',
+    type: 'integer',
+    default: '24',
+    min: '1',
+    max: '1024',
+    help: 'Pages that load jobs may fetch at once on a worker, and at most half of alluxio.worker.direct.memory.size.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.metadata.default.max.age',
     type: 'duration',
     default: '60s',

@@ -41,8 +41,8 @@ goneMounts.addEventListener('message', (message) =>
 
 export async function fill({ job, mount }: FillTask): Promise<FillAnswer> {
   try {
-    await storages.use(mount, (ufs) => receivePage(ufs, job, slots));
-    return { error: undefined, counts: metrics.take() };
+    const file = await storages.use(mount, (ufs) => receivePage(ufs, job, slots));
+    return { file, error: undefined, counts: metrics.take() };
   } catch (thrown) {
     return { error: plainErrorOf(thrown), counts: metrics.take() };
   }

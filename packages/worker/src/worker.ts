@@ -7,7 +7,11 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
-import { type WorkerNetAddress, workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+import {
+  hostAndPortOf,
+  type WorkerNetAddress,
+  workerNetAddress,
+} from '@alluxio-ts/common/protocol/worker-address';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
 import type { MountUri } from '@alluxio-ts/common/ufs-path';
@@ -33,6 +37,7 @@ import { ownCachedBytes, ownersCachedBytes } from './cluster/cached-bytes.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
 import { ownEverything, PeerRelay } from './cluster/peer-relay.ts';
 import { RuleWatcher } from './cluster/rule-watcher.ts';
+import { FileLoader } from './load/file-loader.ts';
 import { withPeerEntry } from './http/peer-entry.ts';
 import type { PageEvents } from './page-store/page-events.ts';
 import type { PageStore } from './page-store/page-store.ts';
@@ -60,6 +65,8 @@ export interface WorkerOptions {
   readonly directMemoryBytes: number;
   /** 0 fetches pages in this thread. */
   readonly fillThreadCount: number;
+  /** Pages that load jobs may have under way, and at most half of the memory for them. */
+  readonly loadConcurrencyMax: number;
   readonly maxAgeMs: number;
   readonly staleIfErrorMaxMs: number;
   /** Without one, every file is kept and re-checked after `maxAgeMs`. */
@@ -116,6 +123,7 @@ export interface Worker {
   readonly webPort: number;
   readonly cache: FileCache;
   readonly cacheControl: CacheControl;
+  readonly loader: FileLoader;
   readonly mounts: MountTable;
   readonly address: WorkerNetAddress;
   stats(): WorkerStats;
@@ -260,6 +268,19 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     s3Port = s3.port;
     const cacheControl = new CacheControl(cache, mounts);
+    const loader = new FileLoader({
+      cache,
+      store: pageStore,
+      filler,
+      mounts,
+      rules,
+      owns: (ufsPath) => isSame(placement.ownersOf(ufsPath)[0], addressOf()),
+      pageSizeBytes: options.pageSizeBytes,
+      concurrencyMax: Math.max(1, Math.min(options.loadConcurrencyMax, Math.floor(slots.slotCount / 2))),
+      clock,
+      onLoaded: (bytes) =>
+        metrics.add('alluxio_distributed_load_data_loaded_from_ufs_bytes_total', {}, bytes),
+    });
     const ownBytes = ownCachedBytes(cache, mounts);
     const restSurface = createRestSurface({
       cache,
@@ -286,6 +307,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
               free: (path) => cacheControl.free(path),
               freeAll: () => cacheControl.freeAll(),
               cachedBytes: ownBytes,
+              load: (batch, call) => loader.load(batch, call),
               stats: () => statsOf(pageStore, metrics, options.pageSizeBytes),
             },
             surfaces: { s3: s3Surface, rest: restSurface },
@@ -303,6 +325,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       webPort: web.port,
       cache,
       cacheControl,
+      loader,
       mounts,
       address: addressOf(),
       stats: () => statsOf(pageStore, metrics, options.pageSizeBytes),
@@ -319,6 +342,10 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     await closeAll();
     throw thrown;
   }
+}
+
+function isSame(one: WorkerNetAddress | undefined, other: WorkerNetAddress): boolean {
+  return one !== undefined && hostAndPortOf(one) === hostAndPortOf(other);
 }
 
 /** A worker that is alone has its store in itself: nothing of it is ever missing. */

@@ -88,6 +88,7 @@ async function startRig(t: Test, fillThreadCount: number) {
       pageSizeBytes,
       directMemoryBytes: 16 * pageSizeBytes,
       fillThreadCount,
+      loadConcurrencyMax: 4,
       maxAgeMs: 0,
       staleIfErrorMaxMs: 0,
       exposesCredentials: false,

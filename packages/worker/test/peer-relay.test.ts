@@ -57,6 +57,7 @@ class Trio {
             pageSizeBytes,
             directMemoryBytes: 16 * pageSizeBytes,
             fillThreadCount: 0,
+            loadConcurrencyMax: 4,
             maxAgeMs: 3_600_000,
             staleIfErrorMaxMs: 0,
             exposesCredentials: false,

@@ -23,6 +23,8 @@ export interface RemoteProcessOptions {
   readonly foreignHint: string;
   /** What is read into memory of one answer at most. */
   readonly answerMaxBytes: number;
+  /** How long an answer, or the next piece of its body, may take; a minute unless given. */
+  readonly answerTimeoutMs?: number;
 }
 
 export interface ClientCallOptions {
@@ -48,18 +50,20 @@ export interface RemoteStream {
 /** A process that is there accepts at once. */
 const connectTimeoutMs = 2000;
 /** The under storage may have to be asked, with its own deadline and retries; a body may pause so long too. */
-const answerTimeoutMs = 60_000;
+const answerTimeoutDefaultMs = 60_000;
 
 export class RemoteProcess {
   readonly #options: RemoteProcessOptions;
-  readonly #agent = new Agent({
-    connect: { timeout: connectTimeoutMs },
-    headersTimeout: answerTimeoutMs,
-    bodyTimeout: answerTimeoutMs,
-  });
+  readonly #agent: Agent;
 
   constructor(options: RemoteProcessOptions) {
+    const { answerTimeoutMs = answerTimeoutDefaultMs } = options;
     this.#options = options;
+    this.#agent = new Agent({
+      connect: { timeout: connectTimeoutMs },
+      headersTimeout: answerTimeoutMs,
+      bodyTimeout: answerTimeoutMs,
+    });
   }
 
   get address(): string {

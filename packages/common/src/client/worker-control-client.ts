@@ -7,6 +7,7 @@ import {
   workerStatsSchema,
   type WorkerStats,
 } from '../protocol/coordinator-api.ts';
+import { type LoadBatch, type LoadBatchResult, loadBatchResultSchema } from '../protocol/load-batch.ts';
 import { cachedBytesSchema, controlTargets, type FileOfVersion } from '../protocol/worker-api.ts';
 import { makePeerMark, peerMarkHeader } from '../protocol/peer-mark.ts';
 import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
@@ -19,7 +20,8 @@ export interface WorkerControlClientOptions {
   readonly clock: Clock;
 }
 
-const answerMaxBytes = 64 * 1024;
+/** What is said of 10,000 files that all failed. */
+const answerMaxBytes = 16 * 1024 * 1024;
 
 export class WorkerControlClient {
   readonly #remote: RemoteProcess;
@@ -66,6 +68,14 @@ export class WorkerControlClient {
       cachedBytesSchema,
     );
     return bytes;
+  }
+
+  /** Returns soon after the batch's deadline. An aborted call ends the load; what is under way is kept. */
+  load(batch: LoadBatch, call: ClientCallOptions = {}): Promise<LoadBatchResult> {
+    return this.#remote.callJson(
+      { ...call, method: 'POST', pathAndQuery: controlTargets.load, body: JSON.stringify(batch) },
+      loadBatchResultSchema,
+    );
   }
 
   stats(call: ClientCallOptions = {}): Promise<WorkerStats> {

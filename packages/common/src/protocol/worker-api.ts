@@ -49,6 +49,8 @@ export const controlTargets = {
   freeAll: '/internal/peer/control/free-all',
   /** POST of files: how much of them this worker has. */
   cachedBytes: '/internal/peer/control/cached-bytes',
+  /** POST of a batch of files: loads them (`load-batch.ts`). Ends with the connection. */
+  load: '/internal/peer/control/load',
   /** GET */
   stats: '/internal/peer/control/stats',
 } as const;

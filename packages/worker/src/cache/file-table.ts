@@ -148,6 +148,30 @@ export class FileTable {
     }
   }
 
+  /**
+   * The under storage has shown this version of the file at that time of the monotonic clock, in a listing. False when it is not the version that is
+   * known, so that it must be looked up.
+   */
+  async confirm(file: FileName, seen: Pick<FileStatus, 'version'>, seenAtMs: number): Promise<boolean> {
+    const known = this.peek(file) ?? (await this.recall(file));
+    if (!known || known.status.version === undefined || known.status.version !== seen.version) return false;
+    if (known.checkedAtMs < seenAtMs) this.#learn(file, { ...known, checkedAtMs: seenAtMs });
+    return true;
+  }
+
+  /** All of what the under storage says of a file, as of an answer that was asked for at that time of the monotonic clock. */
+  learn(file: FileName, status: FileStatus, askedAtMs: number): void {
+    const known = this.peek(file);
+    if (known && known.checkedAtMs > askedAtMs) return;
+    this.#learn(file, { status, fileKey: this.fileKeyOf(file, status), checkedAtMs: askedAtMs });
+  }
+
+  #learn(file: FileName, record: FileRecord): void {
+    this.#absent.delete(file.ufsPath);
+    this.#known.set(this.#scoped(file), record);
+    this.#remember(file, record);
+  }
+
   /** Whether the mount's storage has failed a question of this worker in the last half minute. */
   hasFailedLately(mount: ServedMount): boolean {
     return this.#hasFailedWithin(failedLatelyMs, mount);

@@ -9,6 +9,7 @@ import {
 } from '@alluxio-ts/common/errors';
 import type { SharedSlots } from '@alluxio-ts/common/slot-pool';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
+import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import type { FillJob } from './fill-runner.ts';
 
 /** What a thread is started with. */
@@ -36,6 +37,8 @@ export interface FillTask {
 }
 
 export interface FillAnswer {
+  /** What the storage said of the file beside its bytes. */
+  readonly file?: FileStatus | undefined;
   readonly error: PlainError | undefined;
   readonly counts: readonly UfsCount[];
 }

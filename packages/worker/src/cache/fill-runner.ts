@@ -5,7 +5,7 @@
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { SlotWriter } from '@alluxio-ts/common/slot-pool';
-import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
+import type { FileStatus, Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import type { ServedMount } from './mount-table.ts';
 
 /** One page to receive. Plain data: it crosses to other threads. */
@@ -24,10 +24,10 @@ export interface FillJob {
 
 export interface FillRunner {
   /**
-   * Receives the page into its slot and moves the slot's watermarks as bytes come; resolves when all are there. Never writes to the slot after it
-   * has settled. Rejects with what the storage failed with, and with UfsUnavailable when the thread was lost. A fill is not cancelled: others may wait for it.
+   * Receives the page into its slot and moves the slot's watermarks as bytes come; resolves when all are there, with what the storage said of the file
+   * on the way (undefined where it did not say all). Never writes to the slot after it has settled. Rejects with what the storage failed with, and with UfsUnavailable when the thread was lost. A fill is not cancelled: others may wait for it.
    */
-  run(mount: ServedMount, job: FillJob): Promise<void>;
+  run(mount: ServedMount, job: FillJob): Promise<FileStatus | undefined>;
   /** The mount is not served any more: whatever is kept for it may go. */
   mountGone(mount: ServedMount): void;
   /** No run may be under way or follow. */
@@ -42,7 +42,7 @@ export class LocalFillRunner implements FillRunner {
     this.#slots = slots;
   }
 
-  run(mount: ServedMount, job: FillJob): Promise<void> {
+  run(mount: ServedMount, job: FillJob): Promise<FileStatus | undefined> {
     return receivePage(mount.ufs, job, this.#slots);
   }
 
@@ -52,12 +52,20 @@ export class LocalFillRunner implements FillRunner {
 }
 
 /** Fetches a page of one version into its slot. */
-export async function receivePage(ufs: Ufs, job: FillJob, slots: SlotWriter): Promise<void> {
+export async function receivePage(
+  ufs: Ufs,
+  job: FillJob,
+  slots: SlotWriter,
+): Promise<FileStatus | undefined> {
   const { lengthBytes, slot, split } = job;
   const bytes = slots.bytesOf(slot);
-  await receive(ufs, job, { from: split, to: lengthBytes, bytes }, (count) => slots.advanceTail(slot, count));
-  if (split === 0) return;
-  await receive(ufs, job, { from: 0, to: split, bytes }, (count) => slots.advanceHead(slot, count));
+  const file = await receive(ufs, job, { from: split, to: lengthBytes, bytes }, (count) =>
+    slots.advanceTail(slot, count),
+  );
+  if (split > 0) {
+    await receive(ufs, job, { from: 0, to: split, bytes }, (count) => slots.advanceHead(slot, count));
+  }
+  return file.isPartial ? undefined : file;
 }
 
 async function receive(
@@ -65,7 +73,7 @@ async function receive(
   job: FillJob,
   range: { readonly from: number; readonly to: number; readonly bytes: Uint8Array },
   advance: (count: number) => void,
-): Promise<void> {
+): Promise<FileStatus> {
   const { bytes, from, to } = range;
   const read = await ufs.read(job.key, {
     version: job.version,
@@ -80,6 +88,7 @@ async function receive(
     advance(at - from);
   }
   if (at !== to) throw wrongLength(job, to - from, at - from);
+  return read.file;
 }
 
 function wrongLength(job: FillJob, asked: number, given: number): AlluxioError {

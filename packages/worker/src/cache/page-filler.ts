@@ -11,8 +11,8 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import type { PageId } from '@alluxio-ts/common/page';
 import { blockSizeBytes, pageLengthOf } from '@alluxio-ts/common/page';
 import type { SlotLease, SlotPool } from '@alluxio-ts/common/slot-pool';
+import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore, PageWriter } from '../page-store/page-store.ts';
-import type { FileRecord } from '../file-records/file-record.ts';
 import type { FillRunner } from './fill-runner.ts';
 import type { FileName } from './mount-table.ts';
 
@@ -34,11 +34,13 @@ export interface Fill {
   readonly over: Promise<void>;
   /** Why it failed, once it has. */
   failure: AlluxioError | undefined;
+  /** What the storage said of the file on the way, once it is over; undefined where it did not say all. */
+  file: FileStatus | undefined;
 }
 
 export interface FillRequest {
   readonly file: FileName;
-  readonly record: FileRecord;
+  readonly record: { readonly status: Pick<FileStatus, 'version' | 'sizeBytes'> };
   readonly page: PageId;
   /** The byte of the page that somebody waits for. */
   readonly askedOffset: number;
@@ -85,8 +87,10 @@ export class PageFiller {
     const fill: Fill = {
       lease,
       failure: undefined,
+      file: undefined,
       over: this.#run(request, { lease, split, lengthBytes, version, writer }).then(
-        () => {
+        (status) => {
+          fill.file = status;
           this.#running.delete(name);
           slots.finish(lease.slot);
           slots.release(lease.slot);
@@ -108,13 +112,14 @@ export class PageFiller {
     while (this.#running.size > 0) await Promise.all([...this.#running.values()].map((fill) => fill.over));
   }
 
-  async #run(request: FillRequest, fill: FillPlan): Promise<void> {
+  async #run(request: FillRequest, fill: FillPlan): Promise<FileStatus | undefined> {
     const { pageSizeBytes, runner, slots } = this.#options;
     const { file, page } = request;
     const { lengthBytes, split, version } = fill;
     const { slot } = fill.lease;
+    let status: FileStatus | undefined;
     try {
-      await runner.run(file.mount, {
+      status = await runner.run(file.mount, {
         slot,
         split,
         lengthBytes,
@@ -128,6 +133,7 @@ export class PageFiller {
       throw thrown;
     }
     await this.#keep(request, fill, slots.bytesOf(slot).subarray(0, lengthBytes));
+    return status;
   }
 
   /** A page that cannot be written is still a page that was read: its readers go on, and the next one asks the under storage. */

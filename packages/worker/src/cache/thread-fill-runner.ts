@@ -10,6 +10,7 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { MIB } from '@alluxio-ts/common/units';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
+import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { Piscina } from 'piscina';
 import {
   errorOfPlain,
@@ -97,13 +98,14 @@ export class ThreadFillRunner implements FillRunner {
     this.#watch();
   }
 
-  async run(mount: ServedMount, job: FillJob): Promise<void> {
+  async run(mount: ServedMount, job: FillJob): Promise<FileStatus | undefined> {
     const known = this.#mounts.get(mount) ?? this.#know(mount);
     if (!known) return this.#local.run(mount, job);
     const answer = this.#isLost ? undefined : await this.#ask({ mount: known, job });
     if (!answer) return this.#local.run(mount, job);
     replayCounts(answer.counts, this.#options.metricsOf);
     if (answer.error) throw errorOfPlain(answer.error);
+    return answer.file;
   }
 
   mountGone(mount: ServedMount): void {

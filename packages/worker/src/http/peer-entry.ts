@@ -10,6 +10,11 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import type { FreeResult, WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import { isPeerMark, peerMarkHeader, peerRefusedHeader } from '@alluxio-ts/common/protocol/peer-mark';
 import { parseJson } from '@alluxio-ts/common/parse-json';
+import {
+  type LoadBatch,
+  type LoadBatchResult,
+  loadBatchSchema,
+} from '@alluxio-ts/common/protocol/load-batch';
 import { cachedBytesBodySchema, controlTargets } from '@alluxio-ts/common/protocol/worker-api';
 import type {
   RequestHandler,
@@ -35,6 +40,7 @@ export interface PeerControl {
   stats(): WorkerStats;
   /** Of what this worker has. */
   readonly cachedBytes: CachedBytes;
+  load(batch: LoadBatch, call: { readonly signal: AbortSignal }): Promise<LoadBatchResult>;
 }
 
 /** Far above a page of a listing with paths of the usual length. */
@@ -78,9 +84,11 @@ async function answerControl(request: TransportRequest, control: PeerControl): P
     case `POST ${controlTargets.freeAll}`:
       return jsonResponse(await control.freeAll());
     case `POST ${controlTargets.cachedBytes}`: {
-      const { files } = await filesOf(request);
+      const { files } = await bodyOf(request, cachedBytesBodySchema);
       return jsonResponse({ bytes: await control.cachedBytes(files, request) });
     }
+    case `POST ${controlTargets.load}`:
+      return jsonResponse(await control.load(await bodyOf(request, loadBatchSchema), request));
     case `GET ${controlTargets.stats}`:
       return jsonResponse(control.stats());
     default:
@@ -88,7 +96,10 @@ async function answerControl(request: TransportRequest, control: PeerControl): P
   }
 }
 
-async function filesOf(request: TransportRequest): Promise<z.infer<typeof cachedBytesBodySchema>> {
+async function bodyOf<Schema extends z.ZodType>(
+  request: TransportRequest,
+  schema: Schema,
+): Promise<z.infer<Schema>> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of request.body) {
@@ -97,9 +108,9 @@ async function filesOf(request: TransportRequest): Promise<z.infer<typeof cached
     // Valid until the next one is asked for.
     chunks.push(Buffer.from(chunk));
   }
-  const parsed = cachedBytesBodySchema.safeParse(parseJson(Buffer.concat(chunks).toString()));
+  const parsed = schema.safeParse(parseJson(Buffer.concat(chunks).toString()));
   if (parsed.success) return parsed.data;
-  throw new AlluxioError('InvalidArgument', 'the body is not a list of files');
+  throw new AlluxioError('InvalidArgument', 'the body is not what this call takes');
 }
 
 function jsonResponse(value: object): TransportResponse {

@@ -16,9 +16,10 @@ import { FileCache } from '../../src/cache/file-cache.ts';
 import { FileTable, fileTableDefaults } from '../../src/cache/file-table.ts';
 import { LocalFillRunner } from '../../src/cache/fill-runner.ts';
 import type { FileName } from '../../src/cache/mount-table.ts';
-import { fileNameOf } from '../../src/cache/mount-table.ts';
+import { fileNameOf, MountTable } from '../../src/cache/mount-table.ts';
 import { PageFiller } from '../../src/cache/page-filler.ts';
 import { FileRecordStore } from '../../src/file-records/file-record-store.ts';
+import { FileLoader } from '../../src/load/file-loader.ts';
 import { withFoundFile } from '../../src/http/file-answer.ts';
 import { MemoryPageStore } from '../../src/page-store/memory-page-store.ts';
 import { LocalRecordPort } from './local-record-port.ts';
@@ -34,6 +35,7 @@ export interface RigOptions {
   readonly store?: PageStore;
   readonly rules?: CacheRules;
   readonly slotCount?: number;
+  readonly loadConcurrencyMax?: number;
   readonly recordsPath?: string;
   readonly filesMax?: number;
 }
@@ -52,6 +54,11 @@ export class CacheRig {
   readonly records: FileRecordStore;
   readonly cache: FileCache;
   readonly filler: PageFiller;
+  readonly loader: FileLoader;
+  /** Bytes that were fetched for jobs. */
+  jobBytes = 0;
+  /** Files that belong to other workers. */
+  readonly strange = new Set<string>();
   /** The outcome of every page read. */
   readonly outcomes: string[] = [];
   readonly #mount;
@@ -93,6 +100,20 @@ export class CacheRig {
       pageSizeBytes,
       rules,
       events: { read: (outcome) => this.outcomes.push(outcome), looked: () => undefined },
+    });
+    const mounts = new MountTable();
+    mounts.set(this.#mount);
+    this.loader = new FileLoader({
+      cache: this.cache,
+      store: this.store,
+      filler: this.filler,
+      mounts,
+      rules,
+      owns: (ufsPath) => !this.strange.has(ufsPath),
+      pageSizeBytes,
+      concurrencyMax: options.loadConcurrencyMax ?? 8,
+      clock: this.clock,
+      onLoaded: (bytes) => (this.jobBytes += bytes),
     });
   }
 

@@ -1,0 +1,239 @@
+/**
+ * Loads files ahead of their readers. What is here already is not fetched again; what somebody else is fetching is waited for. A file whose version a
+ * listing told costs one request a page and none beside: what else is known of it comes with its bytes.
+ */
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '@alluxio-ts/common/clock';
+import { AlluxioError, hasErrorCode, toAlluxioError } from '@alluxio-ts/common/errors';
+import type { LoadBatch, LoadBatchResult, LoadFile } from '@alluxio-ts/common/protocol/load-batch';
+import type { FileCache } from '../cache/file-cache.ts';
+import { fileNotFound } from '../cache/file-table.ts';
+import type { CacheRules } from '../cache/cache-rules.ts';
+import type { FileName, MountTable } from '../cache/mount-table.ts';
+import type { PageFiller } from '../cache/page-filler.ts';
+import type { PageStore } from '../page-store/page-store.ts';
+import { FairPermits } from './fair-permits.ts';
+import { type ListedVersion, PageLoad, type PageLoadOptions } from './page-load.ts';
+import { Pace } from './pace.ts';
+
+export interface FileLoaderOptions {
+  readonly cache: FileCache;
+  readonly store: PageStore;
+  readonly filler: PageFiller;
+  readonly mounts: MountTable;
+  readonly rules: CacheRules;
+  /** Whether this worker is to cache the file. */
+  readonly owns: (ufsPath: string) => boolean;
+  readonly pageSizeBytes: number;
+  /** Pages and questions to storages that all jobs together may have under way. */
+  readonly concurrencyMax: number;
+  readonly clock: Clock;
+  /** Told of bytes that a job had fetched from an under storage. */
+  readonly onLoaded: (bytes: number) => void;
+}
+
+/** A pace is forgotten when its job has not been heard of for so long. */
+const paceIdleMs = 60_000;
+
+/** After so many files that needed nothing, others have a turn. */
+const turnFiles = 100;
+
+export class FileLoader {
+  readonly #options: FileLoaderOptions;
+  readonly #permits: FairPermits;
+  readonly #paces = new Map<string, { readonly pace: Pace; usedAtMs: number }>();
+
+  constructor(options: FileLoaderOptions) {
+    this.#options = options;
+    this.#permits = new FairPermits({ permitsMax: options.concurrencyMax });
+  }
+
+  /** Pages and questions under way. */
+  get runningCount(): number {
+    return this.#permits.heldCount;
+  }
+
+  /** Begins nothing after the batch's deadline, or when the signal is aborted; then it rejects with the signal's reason. What is under way is kept. */
+  async load(batch: LoadBatch, { signal }: { readonly signal: AbortSignal }): Promise<LoadBatchResult> {
+    const { clock, concurrencyMax } = this.#options;
+    const run = new BatchRun(batch, {
+      ...this.#options,
+      permits: this.#permits,
+      pace: this.#paceOf(batch.jobId),
+      seenAtMs: clock.monotonic() - batch.listedAgeMs,
+      deadlineMs: clock.monotonic() + batch.deadlineMs,
+      signal,
+    });
+    let next = 0;
+    const work = async (): Promise<void> => {
+      for (let index = next++; index < batch.files.length; index = next++) {
+        await run.file(index);
+        if (index % turnFiles === 0) await nextTurn();
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(concurrencyMax, batch.files.length) }, work));
+    signal.throwIfAborted();
+    return run.result;
+  }
+
+  #paceOf(jobId: string): Pace {
+    const now = this.#options.clock.monotonic();
+    for (const [id, { usedAtMs }] of this.#paces) if (now - usedAtMs > paceIdleMs) this.#paces.delete(id);
+    const known = this.#paces.get(jobId) ?? { pace: new Pace(this.#options.clock), usedAtMs: now };
+    known.usedAtMs = now;
+    this.#paces.set(jobId, known);
+    return known.pace;
+  }
+}
+
+interface BatchRunOptions extends FileLoaderOptions, Omit<PageLoadOptions, 'batch'> {
+  readonly seenAtMs: number;
+}
+
+class BatchRun {
+  readonly #batch: LoadBatch;
+  readonly #options: BatchRunOptions;
+  readonly result: LoadBatchResult = {
+    doneFiles: 0,
+    loadedBytes: 0,
+    heldBytes: 0,
+    learnedBytes: 0,
+    unfinished: [],
+    strayed: [],
+    failed: [],
+  };
+
+  constructor(batch: LoadBatch, options: BatchRunOptions) {
+    this.#batch = batch;
+    this.#options = options;
+  }
+
+  /** Never rejects: what fails is in the result. */
+  async file(index: number): Promise<void> {
+    const asked = this.#batch.files[index];
+    if (!asked) return;
+    const { clock, deadlineMs, signal } = this.#options;
+    if (signal.aborted || clock.monotonic() >= deadlineMs) {
+      this.result.unfinished.push({ index, fromPage: asked.fromPage });
+      return;
+    }
+    const pages = new PageLoad(asked.fromPage);
+    try {
+      await this.#load(index, asked, pages);
+    } catch (thrown) {
+      const { code, message, retry } = toAlluxioError(thrown);
+      const mayPass = retry !== 'never' || hasErrorCode(thrown, ...passingCodes);
+      this.result.failed.push({ index, fromPage: pages.doneEnd, code, message, mayPass });
+    }
+    this.result.loadedBytes += pages.loadedBytes;
+    this.result.heldBytes += pages.heldBytes;
+  }
+
+  async #load(index: number, asked: LoadFile, pages: PageLoad): Promise<void> {
+    const { mounts, owns, rules } = this.#options;
+    const file = mounts.findByUfsPath(asked.ufsPath);
+    if (!file || file.key === '') {
+      throw new AlluxioError('MountNotFound', `no mount of this worker holds ${asked.ufsPath}`);
+    }
+    if (!owns(file.ufsPath)) {
+      this.result.strayed.push(index);
+      return;
+    }
+    // Readers would not find it either.
+    if (!rules.ruleOf(file.ufsPath).isKept) {
+      this.result.doneFiles++;
+      return;
+    }
+    try {
+      await this.#loadVersion(index, { file, pages }, await this.#versionOf(file, asked));
+    } catch (thrown) {
+      if (!hasErrorCode(thrown, 'VersionChanged', 'FileNotFound')) throw thrown;
+      // Overwritten since it was listed: then the new version is what is wanted.
+      pages.begin(0);
+      await this.#loadVersion(index, { file, pages }, await this.#lookUp(file));
+    }
+  }
+
+  /** As the listing has it, unless something newer is known. */
+  async #versionOf(file: FileName, asked: LoadFile): Promise<ListedVersion> {
+    const { cache, seenAtMs } = this.#options;
+    const { version, sizeBytes } = asked;
+    if (version === undefined || sizeBytes === undefined) {
+      const found = await this.#lookUp(file);
+      if (asked.fromPage === 0 && sizeBytes === undefined) this.result.learnedBytes += found.sizeBytes;
+      return found;
+    }
+    const known = cache.files.peek(file);
+    if (known && known.checkedAtMs > seenAtMs && known.status.version !== version) {
+      const { version: knownVersion, sizeBytes: knownBytes } = known.status;
+      return { version: knownVersion, sizeBytes: knownBytes, isListed: false };
+    }
+    return { version, sizeBytes, isListed: true };
+  }
+
+  async #lookUp(file: FileName): Promise<ListedVersion> {
+    const found = await this.#withPermit(() => this.#options.cache.lookup(file, { mustCheck: true }));
+    if (!found) throw fileNotFound(file);
+    const { version, sizeBytes } = found.record.status;
+    return { version, sizeBytes, isListed: false };
+  }
+
+  async #loadVersion(
+    index: number,
+    { file, pages }: { readonly file: FileName; readonly pages: PageLoad },
+    seen: ListedVersion,
+  ): Promise<void> {
+    const { cache, seenAtMs } = this.#options;
+    const { mode } = this.#batch;
+    const fileKey = cache.files.fileKeyOf(file, seen);
+    if (!fileKey) {
+      throw new AlluxioError(
+        'UfsUnsupported',
+        `${file.ufsPath}: the under storage tells no version of it, so that nothing of it can be cached`,
+      );
+    }
+    if (mode === 'look') {
+      pages.heldBytes += cache.cachedBytesOf(file, seen);
+      this.result.doneFiles++;
+      return;
+    }
+    if (mode !== 'metadata') {
+      const options = { ...this.#options, batch: this.#batch };
+      const isWhole = await pages.run({ file, fileKey, seen }, options);
+      if (!isWhole) {
+        this.result.unfinished.push({ index, fromPage: pages.doneEnd });
+        return;
+      }
+    }
+    if (seen.isListed && !(await cache.files.confirm(file, seen, seenAtMs))) {
+      if (pages.learned?.version === seen.version && pages.learned !== undefined) {
+        cache.files.learn(file, pages.learned, pages.learnedAtMs);
+      } else {
+        await this.#lookUp(file);
+      }
+    }
+    this.result.doneFiles++;
+  }
+
+  async #withPermit<T>(call: () => Promise<T>): Promise<T> {
+    const release = await this.#options.permits.acquire(this.#batch.jobId, this.#options);
+    try {
+      return await call();
+    } finally {
+      release();
+    }
+  }
+}
+
+/** Not worth repeating for a reader who waits, but for a job that can come back later. */
+const passingCodes = [
+  'UfsThrottled',
+  'UfsTimeout',
+  'UfsUnavailable',
+  'UfsBadResponse',
+  'Overloaded',
+  'PageStoreUnavailable',
+  'VersionChanged',
+  'MountNotFound',
+] as const;

@@ -1,0 +1,194 @@
+/** The pages of one file within a batch: fetches those that are missing, several at once, and keeps count of what is done without a gap. */
+
+import type { Clock } from '@alluxio-ts/common/clock';
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import { type FileKey, type PageId, pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
+import type { LoadBatch } from '@alluxio-ts/common/protocol/load-batch';
+import { MIB } from '@alluxio-ts/common/units';
+import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
+import type { FileName } from '../cache/mount-table.ts';
+import type { Fill, PageFiller } from '../cache/page-filler.ts';
+import type { PageStore } from '../page-store/page-store.ts';
+import type { FairPermits } from './fair-permits.ts';
+import type { Pace } from './pace.ts';
+
+/** The version to load. */
+export interface ListedVersion extends Pick<FileStatus, 'version' | 'sizeBytes'> {
+  /** Only a listing has told it: what else belongs to a file's record is still to be learned. */
+  readonly isListed: boolean;
+}
+
+export interface PageLoadOptions {
+  readonly batch: LoadBatch;
+  readonly store: PageStore;
+  readonly filler: PageFiller;
+  readonly permits: FairPermits;
+  readonly pace: Pace;
+  readonly pageSizeBytes: number;
+  readonly clock: Clock;
+  /** On the monotonic clock: no page is begun after it. */
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+  readonly onLoaded: (bytes: number) => void;
+}
+
+export interface LoadedVersion {
+  readonly file: FileName;
+  readonly fileKey: FileKey;
+  readonly seen: ListedVersion;
+}
+
+/** While every slot is taken by others. */
+const slotPauseMs = 20;
+const readPieceBytes = MIB;
+
+export class PageLoad {
+  /** Bytes of pages before `doneEnd` that were fetched, and that were here. */
+  loadedBytes = 0;
+  heldBytes = 0;
+  /** What the storage said of the file with one of its pages, and when that was asked for. */
+  learned: FileStatus | undefined;
+  learnedAtMs = 0;
+  #doneEnd: number;
+  #failure: unknown;
+  /** Pages behind a gap. */
+  readonly #ahead = new Map<number, { readonly bytes: number; readonly wasHeld: boolean }>();
+
+  constructor(fromPage: number) {
+    this.#doneEnd = fromPage;
+  }
+
+  /** Every page before this one is done. */
+  get doneEnd(): number {
+    return this.#doneEnd;
+  }
+
+  /** Starts over, for another version. */
+  begin(fromPage: number): void {
+    this.loadedBytes = 0;
+    this.heldBytes = 0;
+    this.learned = undefined;
+    this.#doneEnd = fromPage;
+    this.#failure = undefined;
+    this.#ahead.clear();
+  }
+
+  /** True when all pages are here, false when the time was over first. Rejects with what the first page failed with, when none is under way. */
+  async run(version: LoadedVersion, options: PageLoadOptions): Promise<boolean> {
+    const { pageSizeBytes } = options;
+    const pageCount = pageCountOf(version.seen.sizeBytes, pageSizeBytes);
+    const running = new Set<Promise<void>>();
+    let index = this.#doneEnd;
+    for (; index < pageCount && this.#failure === undefined; index++) {
+      const page = { file: version.fileKey, index };
+      if (options.store.has(page) && options.batch.mode !== 'verify') {
+        this.#done(page, version, { wasHeld: true, pageSizeBytes });
+        continue;
+      }
+      const release = await permitFor(options, pageLengthOf(version.seen.sizeBytes, pageSizeBytes, index));
+      if (!release) break;
+      if (this.#failure !== undefined) {
+        release();
+        break;
+      }
+      const one = this.#page(page, version, options).finally(() => {
+        release();
+        running.delete(one);
+      });
+      running.add(one);
+    }
+    await Promise.all(running);
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#doneEnd === pageCount;
+  }
+
+  async #page(page: PageId, version: LoadedVersion, options: PageLoadOptions): Promise<void> {
+    const { pageSizeBytes, batch } = options;
+    try {
+      const isHeld = batch.mode === 'verify' ? await isReadable(page, options) : options.store.has(page);
+      if (isHeld) {
+        this.#done(page, version, { wasHeld: true, pageSizeBytes });
+        return;
+      }
+      if (!(await this.#fetch(page, version, options))) return;
+      if (!options.store.has(page)) throw notKept(version.file);
+      options.onLoaded(pageLengthOf(version.seen.sizeBytes, pageSizeBytes, page.index));
+      this.#done(page, version, { wasHeld: false, pageSizeBytes });
+    } catch (thrown) {
+      this.#failure ??= thrown;
+    }
+  }
+
+  /** False when there was no memory for it before the time was over. */
+  async #fetch(page: PageId, version: LoadedVersion, options: PageLoadOptions): Promise<boolean> {
+    const { filler, clock, deadlineMs, signal } = options;
+    for (;;) {
+      const askedAtMs = clock.monotonic();
+      const fill = filler.running(page) ?? this.#start(page, version, filler);
+      if (fill === 'no-room') throw notKept(version.file);
+      if (fill !== 'no-slot') {
+        await fill.over;
+        if (fill.failure) throw fill.failure;
+        this.learned = fill.file ?? this.learned;
+        this.learnedAtMs = askedAtMs;
+        return true;
+      }
+      if (clock.monotonic() >= deadlineMs) return false;
+      await clock.sleep(slotPauseMs, { signal });
+    }
+  }
+
+  #start(page: PageId, { file, seen }: LoadedVersion, filler: PageFiller): Fill | 'no-slot' | 'no-room' {
+    return filler.start({ file, record: { status: seen }, page, askedOffset: 0 });
+  }
+
+  #done(
+    { index }: PageId,
+    { seen }: LoadedVersion,
+    { wasHeld, pageSizeBytes }: { readonly wasHeld: boolean; readonly pageSizeBytes: number },
+  ): void {
+    this.#ahead.set(index, { bytes: pageLengthOf(seen.sizeBytes, pageSizeBytes, index), wasHeld });
+    for (let next = this.#ahead.get(this.#doneEnd); next; next = this.#ahead.get(this.#doneEnd)) {
+      this.#ahead.delete(this.#doneEnd);
+      if (next.wasHeld) this.heldBytes += next.bytes;
+      else this.loadedBytes += next.bytes;
+      this.#doneEnd++;
+    }
+  }
+}
+
+/** A permit for a page whose bytes are paid for; undefined when there is none before the time is over. Nobody waits for its pace with a permit in hand. */
+async function permitFor(options: PageLoadOptions, bytes: number): Promise<(() => void) | undefined> {
+  const { batch, clock, deadlineMs, pace, permits, signal } = options;
+  const bytesPerSecond = batch.bandwidthBytesPerSecond;
+  if (signal.aborted || clock.monotonic() >= deadlineMs) return undefined;
+  if (!(await pace.charge(bytes, { bytesPerSecond, deadlineMs, signal }))) return undefined;
+  const release = await permits.acquire(batch.jobId, { signal });
+  if (clock.monotonic() < deadlineMs) return release;
+  release();
+  return undefined;
+}
+
+/** Reads all of the page, each block checked. A page that is not good is taken out by its store. */
+async function isReadable(page: PageId, { store }: PageLoadOptions): Promise<boolean> {
+  const handle = store.get(page);
+  if (!handle) return false;
+  try {
+    for (let from = 0; from < handle.lengthBytes; from += readPieceBytes) {
+      const bytes = await handle.read(from, Math.min(handle.lengthBytes, from + readPieceBytes));
+      handle.reuse?.(bytes);
+    }
+    return true;
+  } catch {
+    return false;
+  } finally {
+    handle.release();
+  }
+}
+
+function notKept(file: FileName): AlluxioError {
+  return new AlluxioError(
+    'PageStoreUnavailable',
+    `${file.ufsPath}: the cache did not keep a page of it; is a cache directory full, read-only or broken?`,
+  );
+}

@@ -1,0 +1,289 @@
+import { AlluxioError } from '@alluxio-ts/common/errors';
+import type { LoadBatch, LoadFile } from '@alluxio-ts/common/protocol/load-batch';
+import { KIB } from '@alluxio-ts/common/units';
+import t, { type Test } from 'tap';
+import { CacheRig, contentOf, pageSizeBytes, type RigOptions } from './support/cache-rig.ts';
+
+const never = new AbortController().signal;
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
+}
+
+/** After each one nothing may be left over. */
+function withRig(name: string, run: (t: Test, rig: CacheRig) => Promise<void>, options: RigOptions = {}) {
+  return t.test(name, async (t) => {
+    const rig = new CacheRig(options);
+    t.teardown(() => rig.close());
+    await run(t, rig);
+    const { freeSlots, slotCount, openBodies } = await rig.settle();
+    t.equal(freeSlots, slotCount, 'every slot is back');
+    t.equal(openBodies, 0, 'every body is closed');
+    t.equal(rig.loader.runningCount, 0, 'every permit is back');
+  });
+}
+
+/** The files as a listing shows them, written first. */
+async function write(rig: CacheRig, sizes: Readonly<Record<string, number>>): Promise<LoadFile[]> {
+  const files: LoadFile[] = [];
+  for (const [key, sizeBytes] of Object.entries(sizes)) {
+    const { version } = await rig.memory.write(key, contentOf(sizeBytes, sizeBytes));
+    files.push({ ufsPath: rig.file(key).ufsPath, fromPage: 0, sizeBytes, ...(version ? { version } : {}) });
+  }
+  return files;
+}
+
+function batchOf(files: readonly LoadFile[], more: Partial<LoadBatch> = {}): LoadBatch {
+  return {
+    jobId: 'job',
+    mode: 'load',
+    files: [...files],
+    listedAgeMs: 0,
+    deadlineMs: 1000,
+    bandwidthBytesPerSecond: 0,
+    ...more,
+  };
+}
+
+const sizes = { small: 10 * KIB, empty: 0, large: 3 * pageSizeBytes + 7 };
+const totalBytes = sizes.small + sizes.large;
+
+await withRig('a batch is loaded with one request a page, and read without any', async (t, rig) => {
+  const files = await write(rig, sizes);
+  const result = await rig.loader.load(batchOf(files), { signal: never });
+  t.match(result, { doneFiles: 3, loadedBytes: totalBytes, heldBytes: 0, failed: [], unfinished: [] });
+  t.same(
+    rig.ufs.calls.map(({ operation, key }) => `${operation} ${key}`).toSorted(),
+    ['read large', 'read large', 'read large', 'read large', 'read small', 'stat empty'],
+    'only the empty file, which has no page, is asked for by itself',
+  );
+  t.equal(rig.jobBytes, totalBytes);
+  rig.ufs.calls.length = 0;
+  for (const [key, size] of Object.entries(sizes)) {
+    const read = await rig.read(key);
+    t.ok(isSame(read.bytes, contentOf(size, size)), key);
+    t.equal(read.outcome, 'hit', key);
+  }
+  t.same(rig.ufs.calls, [], 'nothing is asked again');
+});
+
+await withRig('what else the storage says of a file comes with its bytes', async (t, rig) => {
+  const headers = { contentType: 'text/csv', metadata: { owner: 'me' } };
+  const { version } = await rig.memory.write('a', contentOf(1, 100), { headers });
+  const file = { ufsPath: rig.file('a').ufsPath, fromPage: 0, sizeBytes: 100, version: version ?? '' };
+  await rig.loader.load(batchOf([file]), { signal: never });
+  t.match(rig.cache.files.peek(rig.file('a'))?.status, { headers, isPartial: false });
+});
+
+await withRig('a second load fetches nothing and confirms what is known', async (t, rig) => {
+  const files = await write(rig, sizes);
+  await rig.loader.load(batchOf(files), { signal: never });
+  rig.ufs.calls.length = 0;
+  await rig.clock.pass(50_000);
+  const again = await rig.loader.load(batchOf(files, { listedAgeMs: 1000 }), { signal: never });
+  t.match(again, { doneFiles: 3, loadedBytes: 0, heldBytes: totalBytes, failed: [] });
+  t.same(rig.ufs.calls, []);
+  await rig.clock.pass(30_000);
+  t.equal(
+    (await rig.read('small')).outcome,
+    'hit',
+    'older than its age since the first load, not since the listing',
+  );
+  t.same(rig.ufs.calls, []);
+});
+
+await withRig('two loads and a reader at once fetch each byte once', async (t, rig) => {
+  const files = await write(rig, { large: sizes.large });
+  const gate = rig.ufs.hold({ operation: 'read', key: 'large' });
+  const loads = [batchOf(files), batchOf(files, { jobId: 'other' })].map((batch) =>
+    rig.loader.load(batch, { signal: never }),
+  );
+  await gate.reached;
+  const read = rig.read('large');
+  gate.open();
+  const [one, other] = await Promise.all(loads);
+  t.ok(isSame((await read).bytes, contentOf(sizes.large, sizes.large)));
+  t.equal(one?.doneFiles, 1);
+  t.equal(other?.doneFiles, 1);
+  t.equal(rig.ufs.calls.filter(({ operation }) => operation === 'read').length, 4, 'one request a page');
+});
+
+await withRig('a file that was overwritten since the listing is loaded as it is now', async (t, rig) => {
+  const files = await write(rig, { a: 3 * pageSizeBytes });
+  await rig.memory.write('a', contentOf(9, 100));
+  const result = await rig.loader.load(batchOf(files), { signal: never });
+  t.match(result, { doneFiles: 1, loadedBytes: 100, failed: [] });
+  t.ok(isSame((await rig.read('a')).bytes, contentOf(9, 100)));
+});
+
+await withRig(
+  'a listing that is older than what is known does not bring the old version back',
+  async (t, rig) => {
+    const files = await write(rig, { a: 200 });
+    await rig.clock.pass(10_000);
+    await rig.memory.write('a', contentOf(9, 100));
+    await rig.read('a');
+    rig.ufs.calls.length = 0;
+    const result = await rig.loader.load(batchOf(files, { listedAgeMs: 10_000 }), { signal: never });
+    t.match(result, { doneFiles: 1, heldBytes: 100, failed: [] });
+    t.equal((await rig.read('a')).outcome, 'hit');
+    t.same(rig.ufs.calls, []);
+  },
+);
+
+await withRig(
+  'failures are told by file, and what may pass is marked',
+  async (t, rig) => {
+    const files = await write(rig, { a: 10, b: 10, c: 4 * pageSizeBytes, d: 10 });
+    rig.strange.add(rig.file('d').ufsPath);
+    await rig.memory.remove('a');
+    rig.ufs.fail(new AlluxioError('UfsAccessDenied', 'no'), { operation: 'read', key: 'b' });
+    const gate = rig.ufs.hold({ operation: 'read', key: 'c', times: 1 });
+    gate.open();
+    let reads = 0;
+    const result = await rig.loader.load(
+      batchOf([...files, { ufsPath: 's3://elsewhere/x', fromPage: 0, sizeBytes: 1, version: 'v' }]),
+      { signal: never },
+    );
+    reads = rig.ufs.calls.filter(({ key, operation }) => key === 'c' && operation === 'read').length;
+    t.equal(reads, 4);
+    t.same(
+      result.failed.map(({ index, code, mayPass }) => ({ index, code, mayPass })),
+      [
+        { index: 0, code: 'FileNotFound', mayPass: false },
+        { index: 1, code: 'UfsAccessDenied', mayPass: false },
+        { index: 4, code: 'MountNotFound', mayPass: true },
+      ],
+    );
+    t.same(result.strayed, [3]);
+    t.equal(result.doneFiles, 1);
+  },
+  { loadConcurrencyMax: 1 },
+);
+
+await withRig(
+  'a page that fails leaves what came before it, and goes on from there',
+  async (t, rig) => {
+    const files = await write(rig, { c: 4 * pageSizeBytes });
+    const gate = rig.ufs.hold({ operation: 'read', key: 'c', times: 1 });
+    const loading = rig.loader.load(batchOf(files), { signal: never });
+    await gate.reached;
+    gate.open();
+    rig.ufs.fail(new AlluxioError('UfsTimeout', 'slow'), { operation: 'read', key: 'c' });
+    const result = await loading;
+    t.match(result.failed, [{ index: 0, fromPage: 1, code: 'UfsTimeout', mayPass: true }]);
+    t.equal(result.loadedBytes, pageSizeBytes);
+    const rest = files.map((file) => ({ ...file, fromPage: 1 }));
+    const second = await rig.loader.load(batchOf(rest), { signal: never });
+    t.match(second, { doneFiles: 1, loadedBytes: 3 * pageSizeBytes, heldBytes: 0 });
+  },
+  { loadConcurrencyMax: 1 },
+);
+
+await withRig(
+  'nothing is begun after the deadline: the rest comes back, to go on from where it was',
+  async (t, rig) => {
+    const files = await write(rig, { a: 4 * pageSizeBytes, b: 10 });
+    const gate = rig.ufs.hold({ operation: 'read', key: 'a' });
+    const loading = rig.loader.load(batchOf(files), { signal: never });
+    await gate.reached;
+    await rig.clock.pass(1000);
+    gate.open();
+    const result = await loading;
+    t.match(result, { doneFiles: 0, loadedBytes: pageSizeBytes, failed: [] });
+    t.same(result.unfinished, [
+      { index: 0, fromPage: 1 },
+      { index: 1, fromPage: 0 },
+    ]);
+  },
+  { loadConcurrencyMax: 1 },
+);
+
+await withRig(
+  'an aborted load begins nothing more',
+  async (t, rig) => {
+    const files = await write(rig, { a: 4 * pageSizeBytes });
+    const gate = rig.ufs.hold({ operation: 'read', key: 'a' });
+    const stop = new AbortController();
+    const loading = rig.loader.load(batchOf(files), { signal: stop.signal });
+    await gate.reached;
+    stop.abort(new Error('enough'));
+    gate.open();
+    await t.rejects(loading, { message: 'enough' });
+    t.equal(rig.ufs.calls.length, 1);
+  },
+  { loadConcurrencyMax: 1 },
+);
+
+await withRig(
+  'bytes beyond the bandwidth wait, past the deadline they are left',
+  async (t, rig) => {
+    const files = await write(rig, { a: 10 * pageSizeBytes });
+    const batch = batchOf(files, { bandwidthBytesPerSecond: 2 * pageSizeBytes, deadlineMs: 1800 });
+    const loading = rig.loader.load(batch, { signal: never });
+    for (let passedMs = 0; passedMs < 2000; passedMs += 100) await rig.clock.pass(100);
+    const result = await loading;
+    t.equal(result.loadedBytes, 4 * pageSizeBytes, 'at 0, 0.5, 1 and 1.5 s');
+    t.same(result.unfinished, [{ index: 0, fromPage: 4 }]);
+  },
+  { loadConcurrencyMax: 4 },
+);
+
+await withRig('metadata alone is asked for, and not again when the listing confirms it', async (t, rig) => {
+  const files = await write(rig, { a: 10, b: 20 });
+  const first = await rig.loader.load(batchOf(files, { mode: 'metadata' }), { signal: never });
+  t.match(first, { doneFiles: 2, loadedBytes: 0 });
+  t.same(
+    rig.ufs.calls.map(({ operation }) => operation),
+    ['stat', 'stat'],
+  );
+  await rig.loader.load(batchOf(files, { mode: 'metadata' }), { signal: never });
+  t.equal(rig.ufs.calls.length, 2);
+});
+
+await withRig('a look says what is here and fetches nothing', async (t, rig) => {
+  const files = await write(rig, { a: 2 * pageSizeBytes, b: 20 });
+  await rig.read('a', { from: 0, to: 10 });
+  await rig.settle();
+  rig.ufs.calls.length = 0;
+  const result = await rig.loader.load(batchOf(files, { mode: 'look' }), { signal: never });
+  t.match(result, { doneFiles: 2, heldBytes: pageSizeBytes, loadedBytes: 0 });
+  t.same(rig.ufs.calls, []);
+});
+
+await withRig('a verifying load reads what is here, and fetches what is not', async (t, rig) => {
+  const files = await write(rig, { a: 3 * pageSizeBytes });
+  await rig.loader.load(batchOf(files), { signal: never });
+  const fileKey = rig.cache.files.peek(rig.file('a'))?.fileKey;
+  t.ok(fileKey);
+  if (fileKey) rig.store.remove({ file: fileKey, index: 1 }, 'evicted');
+  const result = await rig.loader.load(batchOf(files, { mode: 'verify' }), { signal: never });
+  t.match(result, { doneFiles: 1, loadedBytes: pageSizeBytes, heldBytes: 2 * pageSizeBytes });
+});
+
+await withRig('a file without a version from a listing is asked for', async (t, rig) => {
+  await write(rig, { a: 100 });
+  const asked = { ufsPath: rig.file('a').ufsPath, fromPage: 0 };
+  const result = await rig.loader.load(batchOf([asked]), { signal: never });
+  t.match(result, { doneFiles: 1, loadedBytes: 100, learnedBytes: 100 });
+  const gone = { ufsPath: rig.file('none').ufsPath, fromPage: 0 };
+  const missing = await rig.loader.load(batchOf([gone]), { signal: never });
+  t.match(missing.failed, [{ index: 0, code: 'FileNotFound', mayPass: false }]);
+});
+
+await withRig(
+  'two jobs share the permits evenly',
+  async (t, rig) => {
+    const many = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`many-${index}`, 10]));
+    const few = Object.fromEntries(Array.from({ length: 3 }, (_, index) => [`few-${index}`, 10]));
+    const [manyFiles, fewFiles] = [await write(rig, many), await write(rig, few)];
+    await Promise.all([
+      rig.loader.load(batchOf(manyFiles), { signal: never }),
+      rig.loader.load(batchOf(fewFiles, { jobId: 'few' }), { signal: never }),
+    ]);
+    const order = rig.ufs.calls.map(({ key }) => key);
+    const lastFew = order.findLastIndex((key) => key.startsWith('few'));
+    t.ok(lastFew < 12, `the small job is over while the large one goes on (${lastFew})`);
+  },
+  { loadConcurrencyMax: 2, slotCount: 8 },
+);
