@@ -66,6 +66,14 @@ const catalogue = {
     retry: 'never',
     meaning: 'There is no cache rule of this pattern. `alluxio rule list` shows the rules.',
   },
+  JobNotFound: {
+    http: 404,
+    s3Code: 'InvalidRequest',
+    source: 'client',
+    retry: 'never',
+    meaning:
+      'There is no such job, or it ended so long ago that it is forgotten. `alluxio job list` shows them.',
+  },
   MethodNotAllowed: {
     http: 405,
     s3Code: 'MethodNotAllowed',

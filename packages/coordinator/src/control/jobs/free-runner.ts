@@ -1,0 +1,78 @@
+/** Runs a job that drops what is cached below paths. What is in the under storage stays as it is. */
+
+import type { Clock, Random } from '@alluxio-ts/common/clock';
+import { toAlluxioError } from '@alluxio-ts/common/errors';
+import type { Logger } from '@alluxio-ts/common/logger';
+import type { Job, JobCounts } from '@alluxio-ts/common/protocol/jobs';
+import { withRetries } from '@alluxio-ts/common/retry';
+import type { ClaimedJob } from './job-store.ts';
+import type { LoadWorkers } from './load-workers.ts';
+
+export interface FreeRunnerOptions {
+  readonly claimed: ClaimedJob;
+  readonly workers: LoadWorkers;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+const triesMax = 5;
+const pauseMinMs = 500;
+const pauseMaxMs = 10_000;
+
+export class FreeRunner {
+  readonly #options: FreeRunnerOptions;
+  #job: Job;
+
+  constructor(options: FreeRunnerOptions) {
+    this.#options = options;
+    this.#job = options.claimed.job;
+  }
+
+  get job(): Job {
+    return this.#job;
+  }
+
+  runningOf(): number {
+    return 0;
+  }
+
+  /** What was begun is short, and is ended. */
+  stop(): void {}
+
+  async run(): Promise<void> {
+    const { claimed, clock, logger, signal } = this.#options;
+    this.#job = { ...this.#job, state: 'RUNNING', startedMs: this.#job.startedMs ?? clock.now() };
+    await claimed.save(this.#job, { signal });
+    try {
+      for (const path of this.#job.paths) this.#count(await this.#free(path));
+      this.#job = { ...this.#job, state: 'SUCCEEDED' };
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const { code, message } = toAlluxioError(thrown);
+      this.#job = { ...this.#job, state: 'FAILED', failure: { code, message } };
+    }
+    this.#job = { ...this.#job, endedMs: clock.now() };
+    await claimed.save(this.#job, { signal });
+    logger.info({ jobId: this.#job.id, state: this.#job.state, ...this.#job.shown }, 'job-ended');
+  }
+
+  async #free(path: string): Promise<Pick<JobCounts, 'processedFiles' | 'freedPages' | 'freedBytes'>> {
+    const freed = await withRetries({ ...this.#options, triesMax, pauseMinMs, pauseMaxMs }, () =>
+      this.#options.workers.free(path, this.#options),
+    );
+    return { processedFiles: freed.fileCount, freedPages: freed.pageCount, freedBytes: freed.freedBytes };
+  }
+
+  #count(freed: Pick<JobCounts, 'processedFiles' | 'freedPages' | 'freedBytes'>): void {
+    const { counts } = this.#job;
+    const sum = {
+      ...counts,
+      processedFiles: counts.processedFiles + freed.processedFiles,
+      freedPages: counts.freedPages + freed.freedPages,
+      freedBytes: counts.freedBytes + freed.freedBytes,
+    };
+    this.#job = { ...this.#job, counts: sum, shown: sum };
+  }
+}
