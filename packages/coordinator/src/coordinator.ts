@@ -9,12 +9,10 @@ import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { MountControl, type MountProbe } from './control/mount-control.ts';
 import { RuleControl } from './control/rule-control.ts';
-import {
-  type AdminAccess,
-  type CacheControl,
-  createCoordinatorServer,
-  type WorkerDirectory,
-} from './http/coordinator-server.ts';
+import type { CacheControl } from './http/cache-handlers.ts';
+import type { AdminAccess } from './http/caller-check.ts';
+import { createCoordinatorServer } from './http/coordinator-server.ts';
+import type { WorkerDirectory } from './http/worker-directory.ts';
 
 export interface CoordinatorOptions {
   /** Stays the caller's: closed after the coordinator. */
@@ -26,6 +24,8 @@ export interface CoordinatorOptions {
   readonly probe: MountProbe;
   readonly box: SecretBox | undefined;
   readonly admin: AdminAccess;
+  /** By which members of the cluster are known; undefined where there are none. */
+  readonly peerSecret?: string;
   readonly cache: CacheControl | undefined;
   readonly workers: WorkerDirectory;
   /** Of the process, for `/metrics`. */

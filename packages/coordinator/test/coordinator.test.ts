@@ -10,7 +10,8 @@ import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
 import t, { type Test } from 'tap';
 import { startCoordinator } from '../src/coordinator.ts';
-import type { AdminAccess, CacheControl } from '../src/http/coordinator-server.ts';
+import type { CacheControl } from '../src/http/cache-handlers.ts';
+import type { AdminAccess } from '../src/http/caller-check.ts';
 import { localProbe } from './support/local-probe.ts';
 
 const token = 'a-token-of-sufficient-length';

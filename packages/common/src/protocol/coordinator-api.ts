@@ -1,17 +1,8 @@
-/** What the coordinator's REST API says, for the server and its client. Ours: Alluxio's own paths for mounts are not public. */
+/** What the coordinator's REST API speaks of, for the table of its operations (`coordinator-operations.ts`). Ours: Alluxio's own paths for mounts are not public. */
 
 import { z } from 'zod';
 import { ruleSchema } from './rules.ts';
 import { workerNetAddressSchema } from './worker-address.ts';
-
-export const mountsPath = '/api/v1/mounts';
-export const rulesPath = '/api/v1/rules';
-export const cachePath = '/api/v1/cache';
-export const workersPath = '/api/v1/workers';
-export const infoPath = '/api/v1/info';
-export const metricsPath = '/metrics';
-export const healthPath = '/health';
-export const readyPath = '/ready';
 
 export const requestIdHeader = 'x-request-id';
 
@@ -106,5 +97,3 @@ export const clusterInfoSchema = z.object({
 export type ClusterInfo = z.infer<typeof clusterInfoSchema>;
 
 export const healthSchema = z.object({ status: z.literal('ok') });
-
-export const errorBodySchema = z.object({ code: z.string(), message: z.string(), requestId: z.string() });
