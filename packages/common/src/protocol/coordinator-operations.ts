@@ -22,6 +22,16 @@ const mounts = { path: '/api/v1/mounts', tag: 'mounts' } as const;
 const rules = { path: '/api/v1/rules', tag: 'rules' } as const;
 const workers = { path: '/api/v1/workers', tag: 'workers' } as const;
 
+/** The headings of the table. */
+export const coordinatorTags = {
+  mounts: 'Paths of the namespace and the under storages that they stand for',
+  rules: 'Which files are kept in the cache, and for how long they are taken as unchanged',
+  cache: 'What is cached',
+  workers: 'The processes that cache',
+  cluster: 'All of it together',
+  process: 'The coordinator itself',
+} as const;
+
 export const coordinatorOperations = {
   listMounts: {
     ...mounts,
@@ -111,6 +121,15 @@ export const coordinatorOperations = {
     changes: false,
     status: 200,
     answer: clusterInfoSchema,
+  },
+  getOpenApi: {
+    method: 'GET',
+    path: '/api/v1/openapi.json',
+    tag: 'process',
+    summary: 'This API as an OpenAPI 3.1 document',
+    changes: false,
+    status: 200,
+    answer: z.looseObject({ openapi: z.string() }),
   },
   getMetrics: {
     method: 'GET',

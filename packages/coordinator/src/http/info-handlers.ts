@@ -1,8 +1,10 @@
 import type { Clock } from '@alluxio-ts/common/clock';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
+import { coordinatorOperations, coordinatorTags } from '@alluxio-ts/common/protocol/coordinator-operations';
 import type { MountControl } from '../control/mount-control.ts';
 import type { CoordinatorHandlers } from './coordinator-handlers.ts';
+import { openApiDocument } from './openapi-document.ts';
 import type { WorkerDirectory } from './worker-directory.ts';
 
 export interface InfoHandlersOptions {
@@ -22,10 +24,14 @@ export function infoHandlers(
   webPort: () => number,
 ): Pick<
   CoordinatorHandlers,
-  'listWorkers' | 'removeWorker' | 'getInfo' | 'getMetrics' | 'getHealth' | 'getReady'
+  'listWorkers' | 'removeWorker' | 'getInfo' | 'getOpenApi' | 'getMetrics' | 'getHealth' | 'getReady'
 > {
   const { clock, workers, mounts, metrics, logger } = options;
   const startedAt = { nowMs: clock.now(), monotonicMs: clock.monotonic() };
+  const document = openApiDocument(coordinatorOperations, {
+    version: options.version,
+    tags: coordinatorTags,
+  });
   return {
     listWorkers: async ({ signal }) => ({ workers: await workers.list({ signal }) }),
     removeWorker: async ({ query: { id } }) => {
@@ -53,6 +59,7 @@ export function infoHandlers(
         missBytes: sum('missBytes'),
       };
     },
+    getOpenApi: async () => document,
     getMetrics: async () => (await metrics.scrape()).text,
     getHealth: async () => ({ status: 'ok' }),
     getReady: async () => {
