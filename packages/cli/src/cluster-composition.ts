@@ -54,6 +54,10 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
       admin: options.get('alluxio.security.admin.open')
         ? { kind: 'open' }
         : { kind: 'token', token, tokenFile },
+      auditFile: {
+        path: options.get('alluxio.audit.log.file'),
+        sizeMaxBytes: options.get('alluxio.audit.log.size.max'),
+      },
       peerSecret: secret,
       cache: fleet,
       workers: {

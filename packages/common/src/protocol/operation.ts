@@ -15,6 +15,10 @@ export interface Operation {
   readonly summary: string;
   /** Whether it changes something: it then needs the admin token. */
   readonly changes: boolean;
+  /**
+   * Fields of query and body by which the audit log says what a changing call was about. Texts or lists of texts, and never one that can hold a secret.
+   */
+  readonly about?: readonly string[];
   /** A member of the cluster may make the call with its mark (`peer-mark.ts`) instead of the token. */
   readonly allowsPeer?: true;
   /** Of texts: a query has nothing else. */

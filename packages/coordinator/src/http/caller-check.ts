@@ -19,16 +19,19 @@ export interface CallerCheckOptions {
   readonly clock: Clock;
 }
 
+/** As whom somebody was let in: by the token, by the mark of a member, or because nobody is kept out. */
+export type Caller = 'admin' | 'peer' | 'anyone';
+
 /** Throws Unauthenticated without the token, AccessDenied with a mark that does not hold. */
-export type CallerCheck = (request: FastifyRequest, reply: FastifyReply, operation: Operation) => void;
+export type CallerCheck = (request: FastifyRequest, reply: FastifyReply, operation: Operation) => Caller;
 
 export function createCallerCheck(options: CallerCheckOptions): CallerCheck {
   const { admin } = options;
   return (request, reply, operation) => {
-    if (!operation.changes || admin.kind === 'open') return;
+    if (!operation.changes || admin.kind === 'open') return 'anyone';
     const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (given !== undefined && isSameText(given, admin.token)) return;
-    if (operation.allowsPeer && isFromPeer(request, reply, options)) return;
+    if (given !== undefined && isSameText(given, admin.token)) return 'admin';
+    if (operation.allowsPeer && isFromPeer(request, reply, options)) return 'peer';
     const fault = given === undefined ? 'came without the admin token' : 'came with a wrong admin token';
     throw new AlluxioError(
       'Unauthenticated',

@@ -4,6 +4,7 @@ import type { Random } from '@alluxio-ts/common/clock';
 import { requestIdHeader } from '@alluxio-ts/common/protocol/coordinator-api';
 import { coordinatorOperations } from '@alluxio-ts/common/protocol/coordinator-operations';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import { addAuditLog, type AuditLogOptions } from './audit-log.ts';
 import { cacheHandlers, type CacheHandlersOptions } from './cache-handlers.ts';
 import { type CallerCheckOptions, createCallerCheck } from './caller-check.ts';
 import type { CoordinatorHandlers } from './coordinator-handlers.ts';
@@ -13,6 +14,7 @@ import { addFailures, addOperations } from './operation-routes.ts';
 import { ruleHandlers, type RuleHandlersOptions } from './rule-handlers.ts';
 
 export type CoordinatorServerOptions = CallerCheckOptions &
+  AuditLogOptions &
   MountHandlersOptions &
   RuleHandlersOptions &
   CacheHandlersOptions &
@@ -32,6 +34,7 @@ export function createCoordinatorServer(options: CoordinatorServerOptions): Fast
   });
   addRequestIds(server);
   addAccessLog(server, options);
+  addAuditLog(server, options);
   addFailures(server, options.logger);
   addOperations(server, coordinatorOperations, handlersOf(server, options), createCallerCheck(options));
   return server;

@@ -1,6 +1,6 @@
 /** Registers the operations of a table: who may call, what they are given, and what they answer is as the table says. */
 
-import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import { AlluxioError, type ErrorCode, toAlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import {
   type AnswerOf,
@@ -13,7 +13,7 @@ import {
 } from '@alluxio-ts/common/protocol/operation';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import type { CallerCheck } from './caller-check.ts';
+import type { Caller, CallerCheck } from './caller-check.ts';
 
 export interface OperationCall<Call extends Operation> {
   readonly query: QueryOf<Call>;
@@ -39,6 +39,13 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Of a route that came from a table. */
     readonly operation?: Operation;
+    readonly operationId?: string;
+  }
+  interface FastifyRequest {
+    /** Undefined until somebody was let in. */
+    caller: Caller | undefined;
+    /** Undefined unless the request failed. */
+    failureCode: ErrorCode | undefined;
   }
 }
 
@@ -48,15 +55,18 @@ export function addOperations<Table extends OperationTable>(
   handlers: OperationHandlers<Table>,
   checkCaller: CallerCheck,
 ): void {
+  server.decorateRequest('caller', undefined);
   for (const [id, operation] of Object.entries(table)) {
     // What it is given is checked by the same operation from which its type comes.
     const handle = handlers[id] as unknown as SomeHandler;
     server.route({
       method: operation.method,
       url: operation.path,
-      config: { operation },
+      config: { operation, operationId: id },
       // Before the body is read, so that nobody without the token makes us read one.
-      onRequest: async (request, reply) => checkCaller(request, reply, operation),
+      onRequest: async (request, reply) => {
+        request.caller = checkCaller(request, reply, operation);
+      },
       handler: (request, reply) => answer(operation, handle, request, reply),
     });
   }
@@ -87,8 +97,10 @@ export function addFailures(server: FastifyInstance, logger: Logger): void {
       `the coordinator offers no ${request.method} at ${request.url.split('?', 1)[0]?.slice(0, 200)}`,
     );
   });
+  server.decorateRequest('failureCode', undefined);
   server.setErrorHandler((thrown, request, reply) => {
     const error = ourErrorOf(thrown);
+    request.failureCode = error.code;
     if (error.code === 'Internal') logger.error({ requestId: request.id, error }, 'request-failed');
     if (error.code === 'Unauthenticated') void reply.header('www-authenticate', 'Bearer realm="alluxio"');
     if (error.retryAfterMs !== undefined) {

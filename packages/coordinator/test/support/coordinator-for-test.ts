@@ -22,6 +22,8 @@ export interface Given {
   /** None unless given. */
   readonly workers?: readonly WorkerView[];
   readonly port?: number;
+  readonly auditFile?: string;
+  readonly auditSizeMaxBytes?: number;
 }
 
 /** A cache of which a test says only what it needs. */
@@ -42,6 +44,7 @@ export async function startCoordinatorForTest(t: Test, given: Given = {}) {
     probe: localProbe,
     box: undefined,
     admin: given.admin ?? { kind: 'token', token, tokenFile: '/dir/admin.token' },
+    auditFile: { path: given.auditFile ?? '', sizeMaxBytes: given.auditSizeMaxBytes ?? 1024 * 1024 },
     cache: given.cache,
     workers: {
       // As in a cluster, the state store says who they are.
