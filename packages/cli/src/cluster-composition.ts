@@ -38,9 +38,10 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
     const storages = openStorages(parts, metrics, options.get('alluxio.ufs.local.allowed.roots'));
     const tokenFile = options.get('alluxio.security.admin.token.file');
     const token = await loadOrCreateToken(tokenFile, random);
+    const secret = await clusterSecretOf(parts);
     const fleet = new WorkerFleet({
       members: (call) => membersOf(store, clusterName, call),
-      secret: await clusterSecretOf(parts),
+      secret,
       clock,
     });
     const coordinator = await startCoordinator({
@@ -53,6 +54,11 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
       admin: options.get('alluxio.security.admin.open')
         ? { kind: 'open' }
         : { kind: 'token', token, tokenFile },
+      auditFile: {
+        path: options.get('alluxio.audit.log.file'),
+        sizeMaxBytes: options.get('alluxio.audit.log.size.max'),
+      },
+      peerSecret: secret,
       cache: fleet,
       workers: {
         list: (call) => fleet.list(call),

@@ -89,6 +89,10 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
       admin: options.get('alluxio.security.admin.open')
         ? { kind: 'open' }
         : { kind: 'token', token, tokenFile },
+      auditFile: {
+        path: options.get('alluxio.audit.log.file'),
+        sizeMaxBytes: options.get('alluxio.audit.log.size.max'),
+      },
       cache: worker.cacheControl,
       workers: {
         list: async () => [

@@ -12,7 +12,7 @@ const targetMaxLength = 2048;
 export function loggableTarget(target: string): string {
   const questionMark = target.indexOf('?');
   const path = (questionMark < 0 ? target : target.slice(0, questionMark)).replace(
-    /^([a-z]+:\/\/)[^/]*@/i,
+    /^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i,
     '$1',
   );
   if (questionMark < 0) return path.slice(0, targetMaxLength);

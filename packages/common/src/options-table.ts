@@ -123,6 +123,21 @@ export const optionsTable = [
     readBy: ['coordinator', 'worker'],
   },
   {
+    name: 'alluxio.audit.log.file',
+    type: 'path',
+    default: '',
+    help: 'File to which the coordinator appends a JSON line for each changing call, also a refused one, beside the line of the log (event `audit`, level `info`). Empty: none.',
+    readBy: ['coordinator'],
+  },
+  {
+    name: 'alluxio.audit.log.size.max',
+    type: 'size',
+    default: '64MB',
+    min: '64KB',
+    help: 'How large that file may become; the next line begins a new one, and the old one stays beside it as `.1`.',
+    readBy: ['coordinator'],
+  },
+  {
     name: 'alluxio.cluster.secret.file',
     type: 'path',
     default: '${alluxio.work.dir}/cluster.secret',

@@ -1,5 +1,6 @@
 /** Puts the coordinator's part of a process together and opens its port. */
 
+import { BoundedLogFile } from '@alluxio-ts/common/bounded-log-file';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
@@ -9,12 +10,10 @@ import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { MountControl, type MountProbe } from './control/mount-control.ts';
 import { RuleControl } from './control/rule-control.ts';
-import {
-  type AdminAccess,
-  type CacheControl,
-  createCoordinatorServer,
-  type WorkerDirectory,
-} from './http/coordinator-server.ts';
+import type { CacheControl } from './http/cache-handlers.ts';
+import type { AdminAccess } from './http/caller-check.ts';
+import { createCoordinatorServer } from './http/coordinator-server.ts';
+import type { WorkerDirectory } from './http/worker-directory.ts';
 
 export interface CoordinatorOptions {
   /** Stays the caller's: closed after the coordinator. */
@@ -26,6 +25,10 @@ export interface CoordinatorOptions {
   readonly probe: MountProbe;
   readonly box: SecretBox | undefined;
   readonly admin: AdminAccess;
+  /** By which members of the cluster are known; undefined where there are none. */
+  readonly peerSecret?: string;
+  /** Where changing calls are recorded beside the log; an empty path is nowhere. */
+  readonly auditFile?: { readonly path: string; readonly sizeMaxBytes: number };
   readonly cache: CacheControl | undefined;
   readonly workers: WorkerDirectory;
   /** Of the process, for `/metrics`. */
@@ -52,8 +55,11 @@ const closeDeadlineMs = 10_000;
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   const { store, clusterName, clock, logger } = options;
   const mounts = new MountControl(options);
+  const { auditFile: audit, ...rest } = options;
+  const auditFile = audit && audit.path !== '' ? new BoundedLogFile({ ...audit, logger }) : undefined;
   const server = createCoordinatorServer({
-    ...options,
+    ...rest,
+    ...(auditFile ? { auditFile } : {}),
     mounts,
     rules: new RuleControl(options),
     checkReady: async () => {
@@ -89,6 +95,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         () => undefined,
       );
       await server.close();
+      // A disk that hangs does not hold the process.
+      await Promise.race([auditFile?.close(), deadline]);
       cut.abort();
       await deadline;
     },

@@ -1,69 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
-import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
-import { createLogger } from '@alluxio-ts/common/logger';
-import { Metrics } from '@alluxio-ts/common/metrics';
-import { type WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
-import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
-import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
-import t, { type Test } from 'tap';
-import { startCoordinator } from '../src/coordinator.ts';
-import type { AdminAccess, CacheControl } from '../src/http/coordinator-server.ts';
-import { localProbe } from './support/local-probe.ts';
-
-const token = 'a-token-of-sufficient-length';
-
-interface Given {
-  readonly admin?: AdminAccess;
-  readonly cache?: CacheControl;
-  readonly workers?: readonly WorkerView[];
-  readonly port?: number;
-}
-
-/** A cache of which a test says only what it needs. */
-function cacheWith(some: Partial<CacheControl>): CacheControl {
-  const refuse = () => Promise.reject(new Error('not expected'));
-  return { free: refuse, freeAll: refuse, ...some };
-}
-
-async function start(t: Test, given: Given = {}) {
-  const store = new MemoryKvStore({ clock: systemClock, random: systemRandom });
-  const lines: string[] = [];
-  const metrics = new Metrics();
-  const coordinator = await startCoordinator({
-    store,
-    clusterName: 'c',
-    host: '127.0.0.1',
-    port: given.port ?? 0,
-    probe: localProbe,
-    box: undefined,
-    admin: given.admin ?? { kind: 'token', token, tokenFile: '/dir/admin.token' },
-    cache: given.cache,
-    workers: { forget: async () => undefined, list: async () => given.workers ?? [] },
-    metrics,
-    version: '1.2.3',
-    clock: systemClock,
-    random: systemRandom,
-    logger: createLogger({
-      process: 'coordinator',
-      level: 'debug',
-      destination: { write: (line) => lines.push(line) },
-    }),
-  });
-  t.teardown(async () => {
-    await coordinator.close();
-    await store.close();
-  });
-  const url = `http://127.0.0.1:${coordinator.port}`;
-  const clientWith = (given: { readonly token?: string }) => {
-    const client = new CoordinatorClient({ host: '127.0.0.1', port: coordinator.port, ...given });
-    t.teardown(() => client.close());
-    return client;
-  };
-  return { coordinator, store, lines, metrics, url, client: clientWith({ token }), clientWith };
-}
+import t from 'tap';
+import {
+  cacheWith,
+  startCoordinatorForTest as start,
+  token,
+  workerAt,
+} from './support/coordinator-for-test.ts';
 
 await t.test('the client adds, lists and removes mounts over HTTP', async (t) => {
   const { client, lines } = await start(t);
@@ -169,16 +114,6 @@ await t.test('every answer carries a request id, and a failure the status of the
   t.equal(unauthorised.status, 401, 'the token comes before the body');
   t.match(unauthorised.headers.get('www-authenticate'), 'Bearer');
 });
-
-function workerAt(id: string, host: string, stats?: Partial<WorkerView['stats']>): WorkerView {
-  const none = { pageSizeBytes: 1, capacityBytes: 0, usedBytes: 0, pageCount: 0, hitBytes: 0, missBytes: 0 };
-  return {
-    id,
-    status: stats ? 'ONLINE' : 'OFFLINE',
-    address: workerNetAddress({ host, httpServerPort: 28080, webPort: 1, s3Port: 2 }),
-    ...(stats ? { stats: { ...none, ...stats } } : {}),
-  };
-}
 
 await t.test('workers are listed and told apart when their caches are freed', async (t) => {
   const freed: string[] = [];

@@ -1,27 +1,13 @@
 /** Calls the coordinator's REST API. Its failures come back as the AlluxioErrors that they were on the other side. */
 
+import type { ClusterInfo, FreeResult, MountView, WorkerView } from '../protocol/coordinator-api.ts';
 import {
-  type ClusterInfo,
-  cachePath,
-  clusterInfoSchema,
-  type FreeResult,
-  freeResultSchema,
-  healthPath,
-  healthSchema,
-  infoPath,
-  type MountView,
-  metricsPath,
-  mountListSchema,
-  mountsPath,
-  mountViewSchema,
-  ruleListSchema,
-  rulesPath,
-  type WorkerView,
-  workerListSchema,
-  workerQuerySchema,
-  workersPath,
-} from '../protocol/coordinator-api.ts';
-import { type Rule, ruleSchema } from '../protocol/rules.ts';
+  type CoordinatorOperationId,
+  type CoordinatorOperations,
+  coordinatorOperations,
+} from '../protocol/coordinator-operations.ts';
+import type { AnswerOf, GivenBodyOf, GivenQueryOf, Operation } from '../protocol/operation.ts';
+import type { Rule } from '../protocol/rules.ts';
 import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
 
 export interface CoordinatorClientOptions {
@@ -31,12 +17,13 @@ export interface CoordinatorClientOptions {
   readonly token?: string;
 }
 
-export interface NewMount {
-  readonly path: string;
-  readonly ufsUri: string;
-  readonly options: Readonly<Record<string, string>>;
-  readonly check: boolean;
-}
+type NewMount = GivenBodyOf<CoordinatorOperations['addMount']>;
+
+/** What the operation is given, and nothing that it does not take. */
+type Given<Id extends CoordinatorOperationId> = ClientCallOptions & {
+  readonly query?: GivenQueryOf<CoordinatorOperations[Id]>;
+  readonly body?: GivenBodyOf<CoordinatorOperations[Id]>;
+};
 
 /** Far above a full list: 1,000 mounts whose options are mostly short. */
 const answerMaxBytes = 16 * 1024 * 1024;
@@ -56,101 +43,82 @@ export class CoordinatorClient {
   }
 
   async listMounts(call: ClientCallOptions = {}): Promise<readonly MountView[]> {
-    const { mounts } = await this.#remote.callJson(
-      { method: 'GET', pathAndQuery: mountsPath, ...call },
-      mountListSchema,
-    );
-    return mounts;
+    return (await this.#call('listMounts', call)).mounts;
   }
 
   addMount(mount: NewMount, call: ClientCallOptions = {}): Promise<MountView> {
-    return this.#remote.callJson(
-      { method: 'POST', pathAndQuery: mountsPath, body: JSON.stringify(mount), ...call },
-      mountViewSchema,
-    );
+    return this.#call('addMount', { body: mount, ...call });
   }
 
   removeMount(path: string, call: ClientCallOptions = {}): Promise<MountView> {
-    const pathAndQuery = withQuery(mountsPath, { path });
-    return this.#remote.callJson({ method: 'DELETE', pathAndQuery, ...call }, mountViewSchema);
+    return this.#call('removeMount', { query: { path }, ...call });
   }
 
   /** The cache rules in the order of their patterns. */
   async listRules(call: ClientCallOptions = {}): Promise<readonly Rule[]> {
-    const { rules } = await this.#remote.callJson(
-      { method: 'GET', pathAndQuery: rulesPath, ...call },
-      ruleListSchema,
-    );
-    return rules;
+    return (await this.#call('listRules', call)).rules;
   }
 
   /** Adds the rule, or replaces the one of the same pattern. */
   putRule(rule: Rule, call: ClientCallOptions = {}): Promise<Rule> {
-    return this.#remote.callJson(
-      { method: 'PUT', pathAndQuery: rulesPath, body: JSON.stringify(rule), ...call },
-      ruleSchema,
-    );
+    return this.#call('putRule', { body: rule, ...call });
   }
 
   removeRule(pattern: string, call: ClientCallOptions = {}): Promise<Rule> {
-    const pathAndQuery = withQuery(rulesPath, { pattern });
-    return this.#remote.callJson({ method: 'DELETE', pathAndQuery, ...call }, ruleSchema);
+    return this.#call('removeRule', { query: { pattern }, ...call });
   }
 
   /** Drops what is cached below a path, on every worker. */
   freeCache(path: string, call: ClientCallOptions = {}): Promise<FreeResult> {
-    return this.#free({ path }, call);
+    return this.#call('freeCache', { query: { path }, ...call });
   }
 
   /** Drops everything that one worker has cached; it is named by id, host, or host and port. */
   freeWorker(worker: string, call: ClientCallOptions = {}): Promise<FreeResult> {
-    return this.#free({ worker }, call);
+    return this.#call('freeCache', { query: { worker }, ...call });
   }
 
   /** Drops everything that any worker has cached. */
   formatCache(call: ClientCallOptions = {}): Promise<FreeResult> {
-    return this.#free({ all: 'true' }, call);
+    return this.#call('freeCache', { query: { all: 'true' }, ...call });
   }
 
   async listWorkers(call: ClientCallOptions = {}): Promise<readonly WorkerView[]> {
-    const { workers } = await this.#remote.callJson(
-      { method: 'GET', pathAndQuery: workersPath, ...call },
-      workerListSchema,
-    );
-    return workers;
+    return (await this.#call('listWorkers', call)).workers;
   }
 
   /** Takes a lost worker off the list of members. */
   async removeWorker(id: string, call: ClientCallOptions = {}): Promise<void> {
-    const pathAndQuery = `${workersPath}?id=${encodeURIComponent(id.toWellFormed())}`;
-    await this.#remote.callJson({ method: 'DELETE', pathAndQuery, ...call }, workerQuerySchema);
+    await this.#call('removeWorker', { query: { id }, ...call });
   }
 
   info(call: ClientCallOptions = {}): Promise<ClusterInfo> {
-    return this.#remote.callJson({ method: 'GET', pathAndQuery: infoPath, ...call }, clusterInfoSchema);
+    return this.#call('getInfo', call);
   }
 
   /** As Prometheus scrapes it. */
   async metricsText(call: ClientCallOptions = {}): Promise<string> {
-    return (await this.#remote.callText({ method: 'GET', pathAndQuery: metricsPath, ...call })).text;
+    const { method, path } = coordinatorOperations.getMetrics;
+    return (await this.#remote.callText({ method, pathAndQuery: path, ...call })).text;
   }
 
   async health(call: ClientCallOptions = {}): Promise<void> {
-    await this.#remote.callJson({ method: 'GET', pathAndQuery: healthPath, ...call }, healthSchema);
+    await this.#call('getHealth', call);
   }
 
   async close(): Promise<void> {
     await this.#remote.close();
   }
 
-  #free(query: Readonly<Record<string, string>>, call: ClientCallOptions): Promise<FreeResult> {
-    return this.#remote.callJson(
-      { method: 'DELETE', pathAndQuery: withQuery(cachePath, query), ...call },
-      freeResultSchema,
-    );
+  async #call<Id extends CoordinatorOperationId>(
+    id: Id,
+    { query, body, ...call }: Given<Id>,
+  ): Promise<AnswerOf<CoordinatorOperations[Id]>> {
+    const { method, path, answer }: Operation = coordinatorOperations[id];
+    const pathAndQuery = query === undefined ? path : `${path}?${new URLSearchParams(query).toString()}`;
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    const value = await this.#remote.callJson({ method, pathAndQuery, ...sent, ...call }, answer);
+    // Checked by the schema from which the type comes.
+    return value as AnswerOf<CoordinatorOperations[Id]>;
   }
-}
-
-function withQuery(resource: string, query: Readonly<Record<string, string>>): string {
-  return `${resource}?${new URLSearchParams(query).toString()}`;
 }

@@ -6,7 +6,7 @@
 import { Agent, request } from 'undici';
 import type { z } from 'zod';
 import { AlluxioError, type ErrorCode, errnoOf, errorCodes } from '../errors.ts';
-import { errorBodySchema } from '../protocol/coordinator-api.ts';
+import { errorBodySchema } from '../protocol/error-body.ts';
 import { parseJson } from '../parse-json.ts';
 
 export interface RemoteProcessOptions {

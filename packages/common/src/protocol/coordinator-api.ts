@@ -1,27 +1,29 @@
-/** What the coordinator's REST API says, for the server and its client. Ours: Alluxio's own paths for mounts are not public. */
+/** What the coordinator's REST API speaks of, for the table of its operations (`coordinator-operations.ts`). Ours: Alluxio's own paths for mounts are not public. */
 
 import { z } from 'zod';
 import { ruleSchema } from './rules.ts';
 import { workerNetAddressSchema } from './worker-address.ts';
 
-export const mountsPath = '/api/v1/mounts';
-export const rulesPath = '/api/v1/rules';
-export const cachePath = '/api/v1/cache';
-export const workersPath = '/api/v1/workers';
-export const infoPath = '/api/v1/info';
-export const metricsPath = '/metrics';
-export const healthPath = '/health';
-export const readyPath = '/ready';
-
 export const requestIdHeader = 'x-request-id';
 
-export const addMountBodySchema = z.strictObject({
-  path: z.string(),
-  ufsUri: z.string(),
-  options: z.record(z.string(), z.string()).default({}),
-  /** False stores the mount without asking the under storage first. */
-  check: z.boolean().default(true),
-});
+export const addMountBodySchema = z
+  .strictObject({
+    path: z.string().describe('A direct child of the root'),
+    ufsUri: z.string(),
+    options: z
+      .record(z.string(), z.string())
+      .default({})
+      .describe('Of the under storage: docs/options.md and the names of Alluxio; secrets are sealed'),
+    check: z
+      .boolean()
+      .default(true)
+      .describe('False stores the mount without asking the under storage first'),
+  })
+  .meta({
+    examples: [
+      { path: '/s3', ufsUri: 's3://bucket/dir', options: { 'alluxio.underfs.s3.region': 'eu-west-1' } },
+    ],
+  });
 
 /** A mount as the API shows it: secrets are `xxx`. */
 export const mountViewSchema = z.object({
@@ -36,21 +38,27 @@ export const mountListSchema = z.object({ mounts: z.array(mountViewSchema) });
 
 export const ruleListSchema = z.object({ rules: z.array(ruleSchema) });
 
-export const rulePatternQuerySchema = z.strictObject({ pattern: z.string().min(1).max(4096) });
+export const rulePatternQuerySchema = z.strictObject({
+  pattern: z.string().min(1).max(4096).describe('The pattern as it was put'),
+});
 
 /** Every call that names a path does so in the query. */
-export const pathQuerySchema = z.strictObject({ path: z.string().min(1) });
+export const pathQuerySchema = z.strictObject({
+  path: z
+    .string()
+    .min(1)
+    .meta({ examples: ['/s3'] }),
+});
 
 /** What of the cache is freed: below a path, or everything of one worker, or of all. Exactly one. */
 export const freeQuerySchema = z.union([
   pathQuerySchema,
-  z.strictObject({ worker: z.string().min(1) }),
-  z.strictObject({ all: z.literal('true') }),
+  z.strictObject({ worker: z.string().min(1).describe('By id, host, or host and port') }),
+  z.strictObject({ all: z.literal('true').describe('Everything of all workers') }),
 ]);
 
 export const freeResultSchema = z.object({
-  /** How many files' metadata was dropped and how many pages went. */
-  fileCount: z.int(),
+  fileCount: z.int().describe("How many files' metadata was dropped"),
   pageCount: z.int(),
   freedBytes: z.int(),
 });
@@ -62,8 +70,7 @@ export const workerStatsSchema = z.object({
   capacityBytes: z.int(),
   usedBytes: z.int(),
   pageCount: z.int(),
-  /** Bytes of reads since its start, by whether the cache had them. */
-  hitBytes: z.int(),
+  hitBytes: z.int().describe('Bytes of reads since its start that the cache had'),
   missBytes: z.int(),
 });
 
@@ -72,18 +79,15 @@ export type WorkerStats = z.infer<typeof workerStatsSchema>;
 export const workerStatuses = ['ONLINE', 'OFFLINE'] as const;
 
 export const workerViewSchema = z.object({
-  /** `worker-<uuid>`: stays the same when the worker starts again. */
-  id: z.string(),
+  id: z.string().describe('`worker-<uuid>`: stays the same when the worker starts again'),
   status: z.enum(workerStatuses),
   address: workerNetAddressSchema,
-  /** As far as the worker has told; an offline one does not. */
-  stats: workerStatsSchema.optional(),
+  stats: workerStatsSchema.optional().describe('As far as the worker has told; an offline one does not'),
 });
 
 export type WorkerView = z.infer<typeof workerViewSchema>;
 
-/** `worker-<uuid>`. */
-export const workerQuerySchema = z.strictObject({ id: z.string().min(1) });
+export const workerQuerySchema = z.strictObject({ id: z.string().min(1).describe('`worker-<uuid>`') });
 
 export const workerListSchema = z.object({ workers: z.array(workerViewSchema) });
 
@@ -98,13 +102,10 @@ export const clusterInfoSchema = z.object({
   usedBytes: z.int(),
   pageCount: z.int(),
   mountCount: z.int(),
-  /** Since the workers' start; both 0 before the first read. */
-  hitBytes: z.int(),
+  hitBytes: z.int().describe("Since the workers' start; 0 before the first read"),
   missBytes: z.int(),
 });
 
 export type ClusterInfo = z.infer<typeof clusterInfoSchema>;
 
 export const healthSchema = z.object({ status: z.literal('ok') });
-
-export const errorBodySchema = z.object({ code: z.string(), message: z.string(), requestId: z.string() });

@@ -64,6 +64,10 @@ export const ruleSchema = z
   })
   .refine(({ data, metadata }) => data !== undefined || metadata !== undefined, {
     error: 'a rule says something of data, of metadata, or of both',
+  })
+  .meta({
+    description: 'Says something of data, of metadata, or of both: immutable, skipCache or maxAge=<duration>',
+    examples: [{ pattern: 's3://bucket/hourly/.*', metadata: 'maxAge=1h' }],
   });
 
 export type Rule = Readonly<z.infer<typeof ruleSchema>>;
