@@ -19,9 +19,16 @@ import { Membership } from '@alluxio-ts/worker/cluster/membership';
 import { RingPlacement } from '@alluxio-ts/worker/cluster/ring-placement';
 import { readOrCreateWorkerIdentity } from '@alluxio-ts/worker/cluster/worker-identity';
 import type { Worker } from '@alluxio-ts/worker/worker';
+import { ClusterLoadWorkers } from './cluster-load-workers.ts';
 import { etcdTlsOf } from './etcd-tls.ts';
 import { version } from './version.ts';
-import { openStorages, type ProcessParts, probeOf, startWorkerFromOptions } from './worker-composition.ts';
+import {
+  jobPartsOf,
+  openStorages,
+  type ProcessParts,
+  probeOf,
+  startWorkerFromOptions,
+} from './worker-composition.ts';
 
 export interface CoordinatorProcess {
   readonly coordinator: Coordinator;
@@ -31,26 +38,57 @@ export interface CoordinatorProcess {
 export async function startCoordinatorProcess(parts: ProcessParts): Promise<CoordinatorProcess> {
   const { options, clock, random, logger } = parts;
   const clusterName = options.get('alluxio.cluster.name');
-  const store = await openEtcd(parts);
+  const closers: (() => Promise<void> | void)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).toReversed()) await close();
+  };
   try {
+    const store = await openEtcd(parts);
+    closers.push(() => store.close());
     await tryStore(store, parts);
     const metrics = newMetrics();
     const storages = openStorages(parts, metrics, options.get('alluxio.ufs.local.allowed.roots'));
     const tokenFile = options.get('alluxio.security.admin.token.file');
     const token = await loadOrCreateToken(tokenFile, random);
     const secret = await clusterSecretOf(parts);
+    const box = await loadKeyFile(options.get('alluxio.security.key.file'), random);
     const fleet = new WorkerFleet({
       members: (call) => membersOf(store, clusterName, call),
       secret,
       clock,
     });
+    const membership = new Membership({
+      store,
+      clusterName,
+      failureDetectionTimeoutMs: options.get('alluxio.worker.failure.detection.timeout'),
+      clock,
+      logger,
+    });
+    closers.push(() => membership.close());
+    await membership.follow();
+    const ring = new RingPlacement(membership, {
+      ...ringOptionsOf(options),
+      self: () => {
+        throw new Error('a coordinator owns no files');
+      },
+      logger,
+    });
+    closers.push(() => ring.close());
+    const loadWorkers = new ClusterLoadWorkers({
+      membership,
+      ring,
+      secret,
+      clock,
+      free: (path, call) => fleet.free(path, call),
+    });
+    closers.push(() => loadWorkers.close());
     const coordinator = await startCoordinator({
       store,
       clusterName,
       host: options.get('alluxio.bind.host'),
       port: options.get('alluxio.coordinator.web.port'),
       probe: probeOf(storages.registry, clock),
-      box: await loadKeyFile(options.get('alluxio.security.key.file'), random),
+      box,
       admin: options.get('alluxio.security.admin.open')
         ? { kind: 'open' }
         : { kind: 'token', token, tokenFile },
@@ -64,23 +102,31 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
         list: (call) => fleet.list(call),
         forget: (id) => forgetWorker(store, clusterName, id),
       },
+      jobs: jobPartsOf(parts, storages, box, loadWorkers),
       metrics,
       version,
       clock,
       random,
       logger,
     });
-    return {
-      coordinator,
-      close: async () => {
-        await coordinator.close();
-        await store.close();
-      },
-    };
+    closers.push(() => coordinator.close());
+    return { coordinator, close: closeAll };
   } catch (thrown) {
-    await store.close();
+    await closeAll();
     throw thrown;
   }
+}
+
+/** The same for all who build the ring. */
+function ringOptionsOf(options: ProcessParts['options']) {
+  return {
+    provider: options.get('alluxio.user.worker.selection.policy.consistent.hash.provider.impl'),
+    virtualNodeCount: options.get(
+      'alluxio.user.worker.selection.policy.consistent.hash.virtual.node.count.per.worker',
+    ),
+    isDynamic: options.get('alluxio.user.dynamic.consistent.hash.ring.enabled'),
+    ownerCount: 1,
+  };
 }
 
 export interface WorkerProcess {
@@ -116,12 +162,7 @@ export async function startWorkerProcess(
     await membership.recall();
     let worker: Worker | undefined;
     const placement = new RingPlacement(membership, {
-      provider: options.get('alluxio.user.worker.selection.policy.consistent.hash.provider.impl'),
-      virtualNodeCount: options.get(
-        'alluxio.user.worker.selection.policy.consistent.hash.virtual.node.count.per.worker',
-      ),
-      isDynamic: options.get('alluxio.user.dynamic.consistent.hash.ring.enabled'),
-      ownerCount: 1,
+      ...ringOptionsOf(options),
       self: () => {
         if (!worker) throw new Error('the ring is asked before the worker is there');
         return worker.address;

@@ -6,6 +6,7 @@ import { addConfCommands } from './conf-commands.ts';
 import type { ProgramOptions } from './context.ts';
 import { addFsCommands } from './fs-commands.ts';
 import { addInfoCommands } from './info-commands.ts';
+import { addJobCommands } from './job-commands.ts';
 import { addProcessCommands } from './process-commands.ts';
 import { addMountCommands } from './mount-commands.ts';
 import { addRuleCommands } from './rule-commands.ts';
@@ -36,6 +37,7 @@ export function createProgram(context: ProgramOptions): Command {
   addMountCommands(program, context);
   addRuleCommands(program, context);
   addFsCommands(program, context);
+  addJobCommands(program, context);
   addProcessCommands(program, context);
   addCacheCommands(program, context);
   addConfCommands(program, context);

@@ -22,6 +22,7 @@ import { makeSampleDataset } from './sample-dataset.ts';
 import type { StandaloneMount } from './standalone-arguments.ts';
 import { version } from './version.ts';
 import {
+  jobPartsOf,
   localRootsOf,
   openStorages,
   type ProcessParts,
@@ -94,6 +95,17 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
         sizeMaxBytes: options.get('alluxio.audit.log.size.max'),
       },
       cache: worker.cacheControl,
+      jobs: jobPartsOf(parts, storages, box, {
+        online: () => [workerId],
+        ownerOf: () => workerId,
+        onChange: () => () => undefined,
+        load: (_, batch, call) => worker.loader.load(batch, call),
+        roomOf: async () => {
+          const { capacityBytes, usedBytes } = worker.stats();
+          return { capacityBytes, freeBytes: Math.max(0, capacityBytes - usedBytes) };
+        },
+        free: (path) => worker.cacheControl.free(path),
+      }),
       workers: {
         list: async () => [
           { id: workerId, status: 'ONLINE', address: worker.address, stats: worker.stats() },

@@ -15,6 +15,8 @@ import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { formatSize } from '@alluxio-ts/common/units';
+import type { JobParts } from '@alluxio-ts/coordinator/coordinator';
+import type { LoadWorkers } from '@alluxio-ts/coordinator/control/jobs/load-workers';
 import type { MountProbe } from '@alluxio-ts/coordinator/control/mount-control';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
@@ -206,6 +208,21 @@ function rulesFileOf(options: Options): { readonly rulesFile?: { path: string; c
       path: options.get('alluxio.user.client.cache.filter.config.file'),
       checkIntervalMs: options.get('alluxio.user.client.cache.filter.config.check.interval'),
     },
+  };
+}
+
+/** What the coordinator runs jobs with. */
+export function jobPartsOf(
+  { options }: ProcessParts,
+  { registry }: Storages,
+  box: SecretBox | undefined,
+  workers: LoadWorkers,
+): JobParts {
+  return {
+    workers,
+    unseal: (mount) => unsealMount(mount, box),
+    openUfs: (uri, mountOptions) => registry.open(uri, mountOptions, { check: false }),
+    failuresDir: join(options.get('alluxio.work.dir'), 'jobs'),
   };
 }
 

@@ -8,6 +8,10 @@ import type { Metrics } from '@alluxio-ts/common/metrics';
 import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
+import { JobControl } from './control/jobs/job-control.ts';
+import { JobScheduler, type JobSchedulerOptions } from './control/jobs/job-scheduler.ts';
+import { JobStore } from './control/jobs/job-store.ts';
+import type { LoadWorkers } from './control/jobs/load-workers.ts';
 import { MountControl, type MountProbe } from './control/mount-control.ts';
 import { RuleControl } from './control/rule-control.ts';
 import type { CacheControl } from './http/cache-handlers.ts';
@@ -31,12 +35,18 @@ export interface CoordinatorOptions {
   readonly auditFile?: { readonly path: string; readonly sizeMaxBytes: number };
   readonly cache: CacheControl | undefined;
   readonly workers: WorkerDirectory;
+  /** What jobs need; without it none are run. */
+  readonly jobs?: JobParts;
   /** Of the process, for `/metrics`. */
   readonly metrics: Metrics;
   readonly version: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+}
+
+export interface JobParts extends Pick<JobSchedulerOptions, 'openUfs' | 'unseal' | 'failuresDir'> {
+  readonly workers: LoadWorkers;
 }
 
 export interface Coordinator {
@@ -57,8 +67,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const mounts = new MountControl(options);
   const { auditFile: audit, ...rest } = options;
   const auditFile = audit && audit.path !== '' ? new BoundedLogFile({ ...audit, logger }) : undefined;
+  const jobs = options.jobs && jobsOf(options, options.jobs);
   const server = createCoordinatorServer({
     ...rest,
+    jobs: jobs?.control,
     ...(auditFile ? { auditFile } : {}),
     mounts,
     rules: new RuleControl(options),
@@ -74,6 +86,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   }
   const address = server.server.address();
   const port = address !== null && typeof address === 'object' ? address.port : options.port;
+  jobs?.scheduler.start();
   logger.info({ host: options.host, port }, 'coordinator-started');
   if (options.admin.kind === 'open') {
     logger.warn(
@@ -94,13 +107,23 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         () => server.server.closeAllConnections(),
         () => undefined,
       );
-      await server.close();
+      await Promise.race([server.close(), deadline]);
+      await jobs?.scheduler.close();
       // A disk that hangs does not hold the process.
       await Promise.race([auditFile?.close(), deadline]);
       cut.abort();
       await deadline;
     },
   };
+}
+
+function jobsOf(
+  options: CoordinatorOptions,
+  parts: JobParts,
+): { readonly control: JobControl; readonly scheduler: JobScheduler } {
+  const jobs = new JobStore(options);
+  const scheduler = new JobScheduler({ ...options, ...parts, jobs });
+  return { scheduler, control: new JobControl({ ...options, ...parts, jobs, scheduler }) };
 }
 
 function listenError({ host, port }: CoordinatorOptions, thrown: unknown): AlluxioError {

@@ -1,5 +1,6 @@
 /** Calls the coordinator's REST API. Its failures come back as the AlluxioErrors that they were on the other side. */
 
+import type { Clock } from '../clock.ts';
 import type { ClusterInfo, FreeResult, MountView, WorkerView } from '../protocol/coordinator-api.ts';
 import {
   type CoordinatorOperationId,
@@ -7,6 +8,8 @@ import {
   coordinatorOperations,
 } from '../protocol/coordinator-operations.ts';
 import type { AnswerOf, GivenBodyOf, GivenQueryOf, Operation } from '../protocol/operation.ts';
+import type { Job } from '../protocol/jobs.ts';
+import { makePeerMark, peerMarkHeader } from '../protocol/peer-mark.ts';
 import type { Rule } from '../protocol/rules.ts';
 import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
 
@@ -15,9 +18,15 @@ export interface CoordinatorClientOptions {
   readonly port: number;
   /** Needed for changing calls unless the coordinator is open. */
   readonly token?: string;
+  /** By which a member of the cluster is known instead of the token. */
+  readonly peer?: { readonly secret: string; readonly clock: Clock };
 }
 
 type NewMount = GivenBodyOf<CoordinatorOperations['addMount']>;
+
+type NewJob = GivenBodyOf<CoordinatorOperations['submitJob']>;
+type JobsQuery = GivenQueryOf<CoordinatorOperations['listJobs']>;
+type SubmittedJob = AnswerOf<CoordinatorOperations['submitJob']>;
 
 /** What the operation is given, and nothing that it does not take. */
 type Given<Id extends CoordinatorOperationId> = ClientCallOptions & {
@@ -31,9 +40,16 @@ const answerMaxBytes = 16 * 1024 * 1024;
 export class CoordinatorClient {
   readonly #remote: RemoteProcess;
 
-  constructor(options: CoordinatorClientOptions) {
+  constructor({ peer, ...options }: CoordinatorClientOptions) {
     this.#remote = new RemoteProcess({
       ...options,
+      ...(peer
+        ? {
+            headersOf: ({ method, pathAndQuery }) => ({
+              [peerMarkHeader]: makePeerMark({ method, target: pathAndQuery }, peer.secret, peer.clock.now()),
+            }),
+          }
+        : {}),
       name: 'coordinator',
       unreachableHint:
         'start one with "alluxio standalone", or set alluxio.coordinator.hostname and alluxio.coordinator.web.port to where it runs',
@@ -83,6 +99,21 @@ export class CoordinatorClient {
     return this.#call('freeCache', { query: { all: 'true' }, ...call });
   }
 
+  /** The job, or the one that has not ended and does the same. */
+  submitJob(job: NewJob, call: ClientCallOptions = {}): Promise<SubmittedJob> {
+    return this.#call('submitJob', { body: job, ...call });
+  }
+
+  /** Of those about one path, index or alias the newest alone. */
+  async listJobs(query: JobsQuery = {}, call: ClientCallOptions = {}): Promise<readonly Job[]> {
+    return (await this.#call('listJobs', { query, ...call })).jobs;
+  }
+
+  /** Fails with JobNotFound for one that has ended, or is not known. */
+  async stopJob(id: string, call: ClientCallOptions = {}): Promise<Job> {
+    return (await this.#call('stopJob', { query: { id }, ...call })).job;
+  }
+
   async listWorkers(call: ClientCallOptions = {}): Promise<readonly WorkerView[]> {
     return (await this.#call('listWorkers', call)).workers;
   }
@@ -115,10 +146,16 @@ export class CoordinatorClient {
     { query, body, ...call }: Given<Id>,
   ): Promise<AnswerOf<CoordinatorOperations[Id]>> {
     const { method, path, answer }: Operation = coordinatorOperations[id];
-    const pathAndQuery = query === undefined ? path : `${path}?${new URLSearchParams(query).toString()}`;
+    const pathAndQuery = query === undefined ? path : path + queryText(query);
     const sent = body === undefined ? {} : { body: JSON.stringify(body) };
     const value = await this.#remote.callJson({ method, pathAndQuery, ...sent, ...call }, answer);
     // Checked by the schema from which the type comes.
     return value as AnswerOf<CoordinatorOperations[Id]>;
   }
+}
+
+/** What is undefined is left out. */
+function queryText(query: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
+  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
 }

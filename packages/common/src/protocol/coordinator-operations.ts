@@ -15,11 +15,28 @@ import {
   workerListSchema,
   workerQuerySchema,
 } from './coordinator-api.ts';
+import {
+  jobAnswerSchema,
+  jobListSchema,
+  jobsQuerySchema,
+  loadAnswerSchema,
+  loadBodySchema,
+  loadErrors,
+  loadQuerySchema,
+  loadSubmittedSchema,
+  stopJobQuerySchema,
+  stopLoadBodySchema,
+  submitJobBodySchema,
+  submittedJobSchema,
+} from './load-api.ts';
 import type { Operation } from './operation.ts';
 import { ruleSchema } from './rules.ts';
 
 const mounts = { path: '/api/v1/mounts', tag: 'mounts' } as const;
 const rules = { path: '/api/v1/rules', tag: 'rules' } as const;
+const jobs = { path: '/api/v1/jobs', tag: 'jobs' } as const;
+/** As Alluxio has it. */
+const load = { path: '/api/v1/load', tag: 'load', errorBody: loadErrors } as const;
 const workers = { path: '/api/v1/workers', tag: 'workers' } as const;
 
 /** The headings of the table. */
@@ -27,6 +44,8 @@ export const coordinatorTags = {
   mounts: 'Paths of the namespace and the under storages that they stand for',
   rules: 'Which files are kept in the cache, and for how long they are taken as unchanged',
   cache: 'What is cached',
+  jobs: 'Loads of files into the cache ahead of their readers, and frees',
+  load: 'The same loads in the form of Alluxio',
   workers: 'The processes that cache',
   cluster: 'All of it together',
   process: 'The coordinator itself',
@@ -100,6 +119,69 @@ export const coordinatorOperations = {
     query: freeQuerySchema,
     status: 200,
     answer: freeResultSchema,
+  },
+  submitJob: {
+    ...jobs,
+    method: 'POST',
+    summary: 'Submits a job, or gives the one that has not ended and does the same',
+    changes: true,
+    about: ['kind', 'paths', 'index', 'alias'],
+    allowsPeer: true,
+    body: submitJobBodySchema,
+    status: 200,
+    answer: submittedJobSchema,
+  },
+  listJobs: {
+    ...jobs,
+    method: 'GET',
+    summary: 'Jobs in the order of their submission; ended ones are kept for a week',
+    changes: false,
+    query: jobsQuerySchema,
+    status: 200,
+    answer: jobListSchema,
+  },
+  stopJob: {
+    ...jobs,
+    method: 'DELETE',
+    summary: 'Has a job end; what it has loaded stays',
+    changes: true,
+    about: ['id'],
+    allowsPeer: true,
+    query: stopJobQuerySchema,
+    status: 200,
+    answer: jobAnswerSchema,
+  },
+  submitLoad: {
+    ...load,
+    method: 'POST',
+    summary: 'Submits a load of paths, or of the files that an index names',
+    changes: true,
+    about: ['paths', 'index', 'alias'],
+    body: loadBodySchema,
+    status: 200,
+    answer: loadSubmittedSchema,
+    furtherAnswers: {
+      409: { meaning: 'One that does the same has not ended: its id', answer: loadSubmittedSchema },
+    },
+  },
+  getLoad: {
+    ...load,
+    method: 'GET',
+    summary: 'One load by its id, index or alias, else a page of all of them',
+    changes: false,
+    query: loadQuerySchema,
+    status: 200,
+    answer: loadAnswerSchema,
+  },
+  stopLoad: {
+    ...load,
+    method: 'DELETE',
+    summary: 'Has a load end; what it has loaded stays',
+    changes: true,
+    about: ['id', 'paths', 'index', 'alias'],
+    body: stopLoadBodySchema,
+    status: 200,
+    answer: loadSubmittedSchema,
   },
   listWorkers: {
     ...workers,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { AlluxioError } from '../errors.ts';
 import { parseJson } from '../parse-json.ts';
 import { loadBatchFilesMax } from './load-batch.ts';
+import type { Unchanging } from './operation.ts';
 import { compilePattern } from './rules.ts';
 
 /** Under this prefix lies one entry a job, named by its id. */
@@ -109,7 +110,7 @@ const cursorSchema = z.object({
 export type JobCursor = Readonly<z.infer<typeof cursorSchema>>;
 
 /** Version N reads what N−1 wrote, and N−1 what N wrote: it leaves out what it does not know. */
-const jobSchema = z.object({
+export const jobSchema = z.object({
   schema: z.literal(1),
   id: z.string(),
   kind: z.enum(jobKinds),
@@ -141,7 +142,7 @@ const jobSchema = z.object({
   failedFilesPath: z.string().optional(),
 });
 
-export type Job = Readonly<z.infer<typeof jobSchema>>;
+export type Job = Unchanging<z.infer<typeof jobSchema>>;
 
 export function encodeJob(job: Job): string {
   return JSON.stringify(job);

@@ -9,6 +9,7 @@ import { cacheHandlers, type CacheHandlersOptions } from './cache-handlers.ts';
 import { type CallerCheckOptions, createCallerCheck } from './caller-check.ts';
 import type { CoordinatorHandlers } from './coordinator-handlers.ts';
 import { infoHandlers, type InfoHandlersOptions } from './info-handlers.ts';
+import { jobHandlers, type JobHandlersOptions } from './job-handlers.ts';
 import { mountHandlers, type MountHandlersOptions } from './mount-handlers.ts';
 import { addFailures, addOperations } from './operation-routes.ts';
 import { ruleHandlers, type RuleHandlersOptions } from './rule-handlers.ts';
@@ -18,6 +19,7 @@ export type CoordinatorServerOptions = CallerCheckOptions &
   MountHandlersOptions &
   RuleHandlersOptions &
   CacheHandlersOptions &
+  JobHandlersOptions &
   InfoHandlersOptions & { readonly random: Random };
 
 /** A mount with all its options stays below this by its own bounds; whatever is larger is none. */
@@ -45,6 +47,7 @@ function handlersOf(server: FastifyInstance, options: CoordinatorServerOptions):
     ...mountHandlers(options),
     ...ruleHandlers(options),
     ...cacheHandlers(options),
+    ...jobHandlers(options),
     ...infoHandlers(options, () => {
       const address = server.server.address();
       return typeof address === 'object' && address ? address.port : 0;

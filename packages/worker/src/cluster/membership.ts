@@ -23,14 +23,16 @@ import { MembersSnapshot } from './members-snapshot.ts';
 export interface MembershipOptions {
   readonly store: KvStore;
   readonly clusterName: string;
-  readonly identity: WorkerIdentity;
+  /** Of this worker; without one it can only look on (`follow`). */
+  readonly identity?: WorkerIdentity;
   /** For how long a worker that does not renew its lease is still taken for alive. */
   readonly failureDetectionTimeoutMs: number;
-  readonly snapshotFile: string;
+  /** Without one nothing is remembered over a restart. */
+  readonly snapshotFile?: string;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Told when, after the start, another live worker turns out to have this identity: one of the two must stop. */
-  readonly onConflict: (error: AlluxioError) => void;
+  readonly onConflict?: (error: AlluxioError) => void;
 }
 
 export interface ClusterMember extends WorkerEntity {
@@ -54,7 +56,7 @@ export class Membership {
   readonly #stop = new AbortController();
   readonly #live: MemberSet;
   readonly #registered: MemberSet;
-  readonly #snapshot: MembersSnapshot;
+  readonly #snapshot: MembersSnapshot | undefined;
   readonly #listeners = new Set<() => void>();
   #members: readonly ClusterMember[] = [];
   #self: WorkerEntity | undefined;
@@ -72,7 +74,8 @@ export class Membership {
     });
     this.#live = setOf(livePrefixOf(options.clusterName));
     this.#registered = setOf(registeredPrefixOf(options.clusterName));
-    this.#snapshot = new MembersSnapshot({ ...options, file: options.snapshotFile });
+    const { snapshotFile: file } = options;
+    this.#snapshot = file === undefined ? undefined : new MembersSnapshot({ ...options, file });
   }
 
   /** All registered and live workers in the order of their names, which is that of their keys. */
@@ -92,7 +95,7 @@ export class Membership {
 
   /** Takes the members that were known last for those of now, until `start` knows better. */
   async recall(): Promise<void> {
-    const last = await this.#snapshot.read();
+    const last = await this.#snapshot?.read();
     if (!last) return;
     this.#begin(this.#live, last.live);
     this.#begin(this.#registered, last.registered);
@@ -104,14 +107,18 @@ export class Membership {
    * asked until it does. Throws AlreadyExists when another live worker has this identity.
    */
   async start(address: WorkerNetAddress): Promise<void> {
-    const self = workerEntity(this.#options.identity, address);
+    const { identity, failureDetectionTimeoutMs: leaseTtlMs, onConflict = () => undefined } = this.#options;
+    if (!identity) throw new Error('whoever has no identity is no member');
+    const self = workerEntity(identity, address);
     this.#self = self;
-    const registration = new MemberRegistration(
-      { ...this.#options, leaseTtlMs: this.#options.failureDetectionTimeoutMs },
-      self,
-    );
+    const registration = new MemberRegistration({ ...this.#options, leaseTtlMs, onConflict }, self);
     await registration.start();
     this.#registration = registration;
+    await this.follow();
+  }
+
+  /** Looks on, and resolves with the members at hand, without being one of them. */
+  async follow(): Promise<void> {
     const sets = [this.#live, this.#registered];
     const revisions = await Promise.all(sets.map((set) => this.#tryList(set)));
     this.#publish();
@@ -123,7 +130,7 @@ export class Membership {
     this.#stop.abort(new Error('the membership is closed'));
     for (const set of [this.#live, this.#registered]) set.timer?.abort();
     await Promise.all([this.#registration?.close(), this.#watching]);
-    await this.#snapshot.settled();
+    await this.#snapshot?.settled();
   }
 
   #begin(set: MemberSet, entities: readonly WorkerEntity[]): void {
@@ -237,7 +244,7 @@ export class Membership {
     this.#members = members;
     const liveCount = members.filter(({ isLive }) => isLive).length;
     this.#options.logger.info({ liveCount, registeredCount: members.length }, 'members-changed');
-    this.#snapshot.write({
+    this.#snapshot?.write({
       live: [...this.#live.believed.values()],
       registered: [...this.#registered.believed.values()],
     });

@@ -55,6 +55,11 @@ export class RingPlacement implements Placement {
     return owners.flatMap(({ name }) => this.#addresses.get(name) ?? []);
   }
 
+  /** The name of the owner; undefined while no member is known. */
+  ownerNameOf(ufsPath: string): string | undefined {
+    return this.#ring.getMultiple(ufsPath, 1)[0]?.name;
+  }
+
   /** Called after the ring has changed. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
