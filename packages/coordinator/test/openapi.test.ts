@@ -16,7 +16,8 @@ interface Sent {
 
 interface Expected {
   readonly id: CoordinatorOperationId;
-  readonly sent?: Sent;
+  /** May depend on the answer before. */
+  readonly sent?: Sent | ((before: unknown) => Sent);
   /** Of the failure; without it the call succeeds. */
   readonly status?: number;
 }
@@ -36,6 +37,23 @@ function callsOf(directory: string): readonly Expected[] {
     { id: 'freeCache', sent: { query: { worker: 'one' } } },
     { id: 'freeCache', sent: { query: { all: 'true' } } },
     { id: 'freeCache', sent: { query: { path: '/data', all: 'true' } }, status: 400 },
+    { id: 'submitLoad', sent: { body: { paths: ['/data'], alias: 'mine' } } },
+    { id: 'submitLoad', sent: { body: { paths: ['/data'] } }, status: 409 },
+    { id: 'submitLoad', sent: { body: { paths: ['/none'] } }, status: 404 },
+    { id: 'submitLoad', sent: { body: {} }, status: 400 },
+    { id: 'getLoad' },
+    { id: 'getLoad', sent: { query: { alias: 'mine' } } },
+    { id: 'getLoad', sent: { query: { id: 'none' } }, status: 404 },
+    { id: 'getLoad', sent: { query: { id: 'none', alias: 'mine' } }, status: 400 },
+    { id: 'stopLoad', sent: { body: { paths: ['/data/'] } } },
+    { id: 'stopLoad', sent: { body: { alias: 'none' } }, status: 404 },
+    { id: 'submitJob', sent: { body: { paths: ['/data/some'] } } },
+    { id: 'submitJob', sent: { body: { kind: 'FREE', paths: ['/data', '/data/a'] } }, status: 400 },
+    { id: 'listJobs', sent: { query: { kind: 'LOAD', count: '10' } } },
+    { id: 'listJobs', sent: { query: { path: '/data/some' } } },
+    { id: 'stopJob', sent: (before) => ({ query: { id: jobsSchema.parse(before).jobs[0]?.id ?? '' } }) },
+    { id: 'stopJob', sent: { query: { id: 'none' } }, status: 404 },
+    { id: 'listJobs', sent: { query: { count: '0' } }, status: 400 },
     { id: 'removeMount', sent: { query: { path: '/data' } } },
     { id: 'removeMount', sent: { query: { path: '/data' } }, status: 404 },
     { id: 'putRule', sent: { body: rule } },
@@ -69,7 +87,10 @@ async function start(t: Test) {
   return { ...started, document: documentSchema.parse(document) };
 }
 
-async function call(url: string, { id, sent = {} }: Expected) {
+const jobsSchema = z.object({ jobs: z.array(z.object({ id: z.string() })) });
+
+async function call(url: string, { id, sent: given = {} }: Expected, before?: unknown) {
+  const sent = typeof given === 'function' ? given(before) : given;
   const { method, path }: Operation = coordinatorOperations[id];
   const query = sent.query ? `?${new URLSearchParams(sent.query).toString()}` : '';
   const response = await fetch(`${url}${path}${query}`, {
@@ -139,7 +160,7 @@ await t.test('the document is OpenAPI 3.1 and describes every operation of the t
     t.match(operationOf(document, id as CoordinatorOperationId), { operationId: id }, id);
     t.equal(
       operationOf(document, id as CoordinatorOperationId)?.security.length,
-      operation.changes ? 1 : 0,
+      operation.changes ? (operation.allowsPeer ? 2 : 1) : 0,
       `${id}: who may call is said`,
     );
   }
@@ -150,9 +171,11 @@ await t.test('every operation answers as the document says, in success and in fa
   const faultOf = answerCheckOf(document);
   const succeeded = new Set<string>();
   const failed = new Set<string>(cannotFail);
+  let before: unknown;
   const check = async (expected: Expected): Promise<void> => {
     const { id, status } = expected;
-    const answer = await call(url, expected);
+    const answer = await call(url, expected, before);
+    before = answer.value;
     t.equal(
       answer.status,
       status ?? coordinatorOperations[id].status,
@@ -161,7 +184,7 @@ await t.test('every operation answers as the document says, in success and in fa
     t.equal(faultOf(id, answer), '', `${id} ${answer.status} answers as described`);
     (status === undefined ? succeeded : failed).add(id);
   };
-  for (const expected of callsOf(t.testdir())) await check(expected);
+  for (const expected of callsOf(t.testdir({ a: 'x', some: { b: 'y' } }))) await check(expected);
   await store.close();
   for (const expected of callsWithoutStore) await check(expected);
   const ids = Object.keys(coordinatorOperations).toSorted();

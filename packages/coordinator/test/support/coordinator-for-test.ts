@@ -8,6 +8,7 @@ import { Metrics } from '@alluxio-ts/common/metrics';
 import { type WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
 import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
+import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import type { Test } from 'tap';
 import { startCoordinator } from '../../src/coordinator.ts';
 import type { CacheControl } from '../../src/http/cache-handlers.ts';
@@ -57,6 +58,26 @@ export async function startCoordinatorForTest(t: Test, given: Given = {}) {
         if (!worker) throw new AlluxioError('InvalidArgument', `no worker ${id} is registered`);
         if (worker.status === 'ONLINE') throw new AlluxioError('StateConflict', `${id} is online`);
       },
+    },
+    jobs: {
+      // No worker is there: what is submitted stays as it is.
+      workers: {
+        online: () => [],
+        ownerOf: () => undefined,
+        onChange: () => () => undefined,
+        load: () => Promise.reject(new Error('not expected')),
+        roomOf: async () => undefined,
+        free: () => Promise.reject(new Error('not expected')),
+      },
+      failuresDir: t.testdirName,
+      unseal: (mount) => mount,
+      openUfs: (uri, options) =>
+        createUfsRegistry({
+          clock: systemClock,
+          random: systemRandom,
+          environment: {},
+          localAllowedRoots: ['/'],
+        }).open(uri, options, { check: false }),
     },
     metrics,
     version: '1.2.3',

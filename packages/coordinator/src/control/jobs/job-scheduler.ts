@@ -199,12 +199,14 @@ export class JobScheduler {
         : new FreeRunner({ ...this.#options, claimed, signal });
     this.#runners.set(id, runner);
     if (claimed.job.isStopping) runner.stop();
-    const run = this.#toItsEnd(runner, claimed, signal).finally(async () => {
+    const work = async (): Promise<void> => {
+      await this.#toItsEnd(runner, claimed, signal);
       this.#runners.delete(id);
-      this.#runs.delete(run);
       await mounted.close();
+      this.#runs.delete(run);
       if (!this.#stop.signal.aborted) this.#claim();
-    });
+    };
+    const run = work();
     this.#runs.add(run);
   }
 

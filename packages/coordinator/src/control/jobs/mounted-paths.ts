@@ -52,7 +52,7 @@ export class MountedPaths {
   async close(): Promise<void> {
     const mounts = this.#mounts;
     this.#mounts = [];
-    await Promise.all(mounts.map(({ ufs }) => ufs?.close()));
+    for (const { ufs } of mounts) await ufs?.close();
   }
 
   /** What was mounted since is found by looking again. */
