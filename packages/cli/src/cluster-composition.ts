@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
+import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import { Metrics } from '@alluxio-ts/common/metrics';
 import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
@@ -171,6 +172,13 @@ export async function startWorkerProcess(
     });
     closers.push(() => placement.close());
     const metrics = newMetrics();
+    const secret = await clusterSecretOf(parts);
+    const coordinator = new CoordinatorClient({
+      host: options.get('alluxio.coordinator.hostname'),
+      port: options.get('alluxio.coordinator.web.port'),
+      peer: { secret, clock },
+    });
+    closers.push(() => coordinator.close());
     const allowedRoots = options.get('alluxio.ufs.local.allowed.roots');
     worker = await startWorkerFromOptions(parts, {
       metrics,
@@ -179,12 +187,13 @@ export async function startWorkerProcess(
       storages: openStorages(parts, metrics, allowedRoots),
       cluster: {
         placement,
-        secret: await clusterSecretOf(parts),
+        secret,
         departureHoldMs: options.get('alluxio.worker.failure.detection.timeout'),
         memberCount: () => membership.members.filter(({ isLive }) => isLive).length,
         onRingChange: (listener) => placement.onChange(listener),
         redirectsS3: options.get('alluxio.worker.s3.redirect.enabled'),
       },
+      coordinator: () => coordinator,
       closers,
     });
     const running = worker;

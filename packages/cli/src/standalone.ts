@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
+import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { Metrics } from '@alluxio-ts/common/metrics';
 import { unsealMount } from '@alluxio-ts/common/protocol/mount-secrets';
@@ -76,7 +77,16 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
       ...localRootsOf(parts.mounts.map((mount) => mount.ufsUri)),
       ...localRootsOf(stored.map((mount) => mount.ufsUri)),
     ]);
-    const worker = await startWorkerFromOptions(parts, { metrics, store, box, storages, closers });
+    let coordinatorClient: CoordinatorClient | undefined;
+    closers.push(() => coordinatorClient?.close());
+    const worker = await startWorkerFromOptions(parts, {
+      metrics,
+      store,
+      box,
+      storages,
+      coordinator: () => coordinatorClient,
+      closers,
+    });
     let deadlineMs = 0;
     closers.push(() => worker.close({ deadlineMs }));
     const probe = probeOf(storages.registry, clock);
@@ -124,6 +134,11 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
       logger,
     });
     closers.push(() => coordinator.close());
+    coordinatorClient = new CoordinatorClient({
+      host: localHostOf(coordinator.host),
+      port: coordinator.port,
+      token,
+    });
     const addedMounts = await addMounts(coordinator.mounts, probe, stored, [
       { path: samplePath, ufsUri: `file://${sampleDir}`, options: {} },
       ...parts.mounts,
@@ -144,6 +159,12 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
     await closeAll();
     throw thrown;
   }
+}
+
+/** Where this process reaches what it has bound. */
+function localHostOf(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
 }
 
 /** `worker-<uuid>`, drawn once: whoever knows the worker by it knows it after a restart too. */

@@ -15,6 +15,7 @@ import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { formatSize } from '@alluxio-ts/common/units';
+import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import type { JobParts } from '@alluxio-ts/coordinator/coordinator';
 import type { LoadWorkers } from '@alluxio-ts/coordinator/control/jobs/load-workers';
 import type { MountProbe } from '@alluxio-ts/coordinator/control/mount-control';
@@ -66,6 +67,7 @@ export interface WorkerSurroundings {
   readonly box: SecretBox | undefined;
   readonly storages: Storages;
   readonly cluster?: ClusterParts;
+  readonly coordinator: () => CoordinatorClient | undefined;
   /** Where what was opened on the way puts how it is closed, also when the start fails. The worker itself is the caller's to close, before these. */
   readonly closers: (() => Promise<void> | void)[];
 }
@@ -110,6 +112,7 @@ export async function startWorkerFromOptions(
       decodeMount: (entry) => unsealMount(decodeMount(entry.key, entry.value), box),
       openUfs: (uri, mountOptions) => registry.open(uri, mountOptions, { check: false }),
       ufsOfThreads: { schemes: registry.schemes, localAllowedRoots, environment, metricsOf },
+      coordinator: surroundings.coordinator,
       ...(cluster ? { cluster } : {}),
     },
   );

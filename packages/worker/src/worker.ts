@@ -2,6 +2,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
@@ -92,6 +93,8 @@ export interface WorkerParts {
   readonly openUfs: (uri: MountUri, options: Readonly<Record<string, string>>) => Ufs;
   /** Without it the worker owns every file. */
   readonly cluster?: ClusterParts;
+  /** Runs the loads that clients submit at a worker; asked at each of them. Its connections are the caller's to close. */
+  readonly coordinator?: () => CoordinatorClient | undefined;
   /** What fill threads need to open the same storages for themselves. */
   readonly ufsOfThreads: {
     /** Mounts of other schemes are read in this thread. */
@@ -290,6 +293,8 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
         : ownBytes,
       placement,
       router,
+      coordinator: parts.coordinator ?? (() => undefined),
+      clock,
       pageSizeBytes: options.pageSizeBytes,
       logger,
       ufsInfoOf: (mount) => (options.exposesCredentials ? credentialsOf(mountOptions.get(mount)) : {}),

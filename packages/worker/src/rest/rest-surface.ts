@@ -1,5 +1,7 @@
 /** The REST API of a worker (`/v1/…`), read calls of both generations of Alluxio's Python client, as a function from request to response. */
 
+import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
+import type { Clock } from '@alluxio-ts/common/clock';
 import { emptyBody, textBody } from '@alluxio-ts/common/body';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
@@ -22,6 +24,7 @@ import { outcomeHeader, withFoundFile } from '../http/file-answer.ts';
 import { answerRouted } from '../http/routed.ts';
 import { createSurface, type ErrorDescription } from '../http/surface.ts';
 import { filesLimitMax, listFiles, statPath } from './file-listing.ts';
+import { answerLoad } from './load-call.ts';
 import { countParameter, parseRestTarget, requiredParameter } from './rest-target.ts';
 import type { RestTarget } from './rest-target.ts';
 
@@ -33,6 +36,9 @@ export interface RestSurfaceOptions {
   readonly placement: Placement;
   readonly router: FileRouter;
   readonly pageSizeBytes: number;
+  /** Runs the loads that are submitted here; undefined where there is none. */
+  readonly coordinator: () => CoordinatorClient | undefined;
+  readonly clock: Clock;
   readonly logger: Logger;
   /** What `/v1/ufsInfo` tells of a mount beside its path: credentials only where the operator allows it. */
   readonly ufsInfoOf: (mount: ServedMount) => Readonly<Record<string, string>>;
@@ -69,6 +75,12 @@ async function answer(request: TransportRequest, options: RestSurfaceOptions): P
       return jsonResponse(ufsInfo(options));
     case 'files':
       return answerFiles(target, options, request.signal);
+    case 'load': {
+      const coordinator = options.coordinator();
+      const { signal } = request;
+      const answer = await answerLoad(target, { coordinator, nowMs: options.clock.now(), signal });
+      return { ...jsonResponse(answer), headers: [['content-type', 'text/plain']] };
+    }
     case 'info':
       return answerInfo(request, requiredParameter(target, 'path'), options);
     case 'chunk':
