@@ -66,6 +66,13 @@ const catalogue = {
     retry: 'never',
     meaning: 'There is no cache rule of this pattern. `alluxio rule list` shows the rules.',
   },
+  ConfNotFound: {
+    http: 404,
+    s3Code: 'InvalidRequest',
+    source: 'client',
+    retry: 'never',
+    meaning: 'There is no configuration entity of this key. `GET /api/v1/conf` shows them.',
+  },
   MethodNotAllowed: {
     http: 405,
     s3Code: 'MethodNotAllowed',

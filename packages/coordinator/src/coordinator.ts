@@ -8,6 +8,7 @@ import type { Metrics } from '@alluxio-ts/common/metrics';
 import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
+import { ConfControl } from './control/conf-control.ts';
 import { MountControl, type MountProbe } from './control/mount-control.ts';
 import { RuleControl } from './control/rule-control.ts';
 import type { CacheControl } from './http/cache-handlers.ts';
@@ -62,6 +63,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ...(auditFile ? { auditFile } : {}),
     mounts,
     rules: new RuleControl(options),
+    conf: new ConfControl(options),
     checkReady: async () => {
       await store.get(mountsGuardKeyOf(clusterName), { signal: AbortSignal.timeout(readyDeadlineMs) });
     },

@@ -28,6 +28,7 @@ const cannotFail: readonly CoordinatorOperationId[] = ['getHealth', 'getMetrics'
 function callsOf(directory: string): readonly Expected[] {
   const mount = { path: '/data', ufsUri: directory, options: { region: 'r', secretKey: 'hush' } };
   const rule = { pattern: 's3://b/.*', data: 'skipCache' };
+  const entity = { key: 'VirtualPathMappingEntity', conf: '{"mappingRules":{"rules":[]}}' };
   return [
     { id: 'addMount', sent: { body: mount } },
     { id: 'addMount', sent: { body: mount }, status: 409 },
@@ -43,6 +44,11 @@ function callsOf(directory: string): readonly Expected[] {
     { id: 'listRules' },
     { id: 'removeRule', sent: { query: { pattern: rule.pattern } } },
     { id: 'removeRule', sent: { query: { pattern: rule.pattern } }, status: 404 },
+    { id: 'putConf', sent: { body: entity } },
+    { id: 'putConf', sent: { body: { ...entity, key: 'Other' } }, status: 400 },
+    { id: 'listConf' },
+    { id: 'removeConf', sent: { query: { key: entity.key } } },
+    { id: 'removeConf', sent: { query: { key: entity.key } }, status: 404 },
     { id: 'listWorkers' },
     { id: 'removeWorker', sent: { query: { id: 'worker-b' } } },
     { id: 'removeWorker', sent: { query: { id: 'worker-a' } }, status: 409 },
@@ -56,7 +62,7 @@ function callsOf(directory: string): readonly Expected[] {
 
 /** Once the state store is gone. */
 const callsWithoutStore: readonly Expected[] = (
-  ['listMounts', 'listRules', 'listWorkers', 'getInfo', 'getReady'] as const
+  ['listMounts', 'listRules', 'listConf', 'listWorkers', 'getInfo', 'getReady'] as const
 ).map((id) => ({ id, status: 503 }));
 
 async function start(t: Test) {

@@ -1,5 +1,6 @@
 /** Calls the coordinator's REST API. Its failures come back as the AlluxioErrors that they were on the other side. */
 
+import type { ConfEntity } from '../protocol/conf-entities.ts';
 import type { ClusterInfo, FreeResult, MountView, WorkerView } from '../protocol/coordinator-api.ts';
 import {
   type CoordinatorOperationId,
@@ -18,6 +19,7 @@ export interface CoordinatorClientOptions {
 }
 
 type NewMount = GivenBodyOf<CoordinatorOperations['addMount']>;
+type NewConfEntity = GivenBodyOf<CoordinatorOperations['putConf']>;
 
 /** What the operation is given, and nothing that it does not take. */
 type Given<Id extends CoordinatorOperationId> = ClientCallOptions & {
@@ -66,6 +68,20 @@ export class CoordinatorClient {
 
   removeRule(pattern: string, call: ClientCallOptions = {}): Promise<Rule> {
     return this.#call('removeRule', { query: { pattern }, ...call });
+  }
+
+  /** The configuration entities in the order of their keys. */
+  async listConf(call: ClientCallOptions = {}): Promise<readonly ConfEntity[]> {
+    return (await this.#call('listConf', call)).entities;
+  }
+
+  /** Adds the entity, or replaces the one of the same key. */
+  putConf(entity: NewConfEntity, call: ClientCallOptions = {}): Promise<ConfEntity> {
+    return this.#call('putConf', { body: entity, ...call });
+  }
+
+  removeConf(key: string, call: ClientCallOptions = {}): Promise<ConfEntity> {
+    return this.#call('removeConf', { query: { key }, ...call });
   }
 
   /** Drops what is cached below a path, on every worker. */

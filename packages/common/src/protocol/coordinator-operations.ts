@@ -2,6 +2,12 @@
 
 import { z } from 'zod';
 import {
+  confEntitySchema,
+  confEntityViewSchema,
+  confKeyQuerySchema,
+  confListSchema,
+} from './conf-entities.ts';
+import {
   addMountBodySchema,
   clusterInfoSchema,
   freeQuerySchema,
@@ -20,12 +26,14 @@ import { ruleSchema } from './rules.ts';
 
 const mounts = { path: '/api/v1/mounts', tag: 'mounts' } as const;
 const rules = { path: '/api/v1/rules', tag: 'rules' } as const;
+const conf = { path: '/api/v1/conf', tag: 'conf' } as const;
 const workers = { path: '/api/v1/workers', tag: 'workers' } as const;
 
 /** The headings of the table. */
 export const coordinatorTags = {
   mounts: 'Paths of the namespace and the under storages that they stand for',
   rules: 'Which files are kept in the cache, and for how long they are taken as unchanged',
+  conf: 'What clients of the cluster are configured with, by key',
   cache: 'What is cached',
   workers: 'The processes that cache',
   cluster: 'All of it together',
@@ -89,6 +97,34 @@ export const coordinatorOperations = {
     query: rulePatternQuerySchema,
     status: 200,
     answer: ruleSchema,
+  },
+  listConf: {
+    ...conf,
+    method: 'GET',
+    summary: 'The configuration entities in the order of their keys',
+    changes: false,
+    status: 200,
+    answer: confListSchema,
+  },
+  putConf: {
+    ...conf,
+    method: 'PUT',
+    summary: 'Adds a configuration entity, or replaces the one of the same key',
+    changes: true,
+    about: ['key'],
+    body: confEntitySchema,
+    status: 200,
+    answer: confEntityViewSchema,
+  },
+  removeConf: {
+    ...conf,
+    method: 'DELETE',
+    summary: 'Removes a configuration entity',
+    changes: true,
+    about: ['key'],
+    query: confKeyQuerySchema,
+    status: 200,
+    answer: confEntityViewSchema,
   },
   freeCache: {
     method: 'DELETE',

@@ -7,6 +7,7 @@ import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import { addAuditLog, type AuditLogOptions } from './audit-log.ts';
 import { cacheHandlers, type CacheHandlersOptions } from './cache-handlers.ts';
 import { type CallerCheckOptions, createCallerCheck } from './caller-check.ts';
+import { confHandlers, type ConfHandlersOptions } from './conf-handlers.ts';
 import type { CoordinatorHandlers } from './coordinator-handlers.ts';
 import { infoHandlers, type InfoHandlersOptions } from './info-handlers.ts';
 import { mountHandlers, type MountHandlersOptions } from './mount-handlers.ts';
@@ -17,6 +18,7 @@ export type CoordinatorServerOptions = CallerCheckOptions &
   AuditLogOptions &
   MountHandlersOptions &
   RuleHandlersOptions &
+  ConfHandlersOptions &
   CacheHandlersOptions &
   InfoHandlersOptions & { readonly random: Random };
 
@@ -44,6 +46,7 @@ function handlersOf(server: FastifyInstance, options: CoordinatorServerOptions):
   return {
     ...mountHandlers(options),
     ...ruleHandlers(options),
+    ...confHandlers(options),
     ...cacheHandlers(options),
     ...infoHandlers(options, () => {
       const address = server.server.address();
