@@ -64,6 +64,7 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
         list: (call) => fleet.list(call),
         forget: (id) => forgetWorker(store, clusterName, id),
       },
+      workerLogs: fleet,
       metrics,
       version,
       clock,

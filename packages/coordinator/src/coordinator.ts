@@ -3,7 +3,7 @@
 import { BoundedLogFile } from '@alluxio-ts/common/bounded-log-file';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
-import type { Logger } from '@alluxio-ts/common/logger';
+import type { ProcessLogger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
@@ -14,6 +14,7 @@ import { RuleControl } from './control/rule-control.ts';
 import type { CacheControl } from './http/cache-handlers.ts';
 import type { AdminAccess } from './http/caller-check.ts';
 import { createCoordinatorServer } from './http/coordinator-server.ts';
+import type { WorkerLogs } from './http/log-handlers.ts';
 import type { WorkerDirectory } from './http/worker-directory.ts';
 
 export interface CoordinatorOptions {
@@ -32,12 +33,14 @@ export interface CoordinatorOptions {
   readonly auditFile?: { readonly path: string; readonly sizeMaxBytes: number };
   readonly cache: CacheControl | undefined;
   readonly workers: WorkerDirectory;
+  /** Undefined where no worker can be reached. */
+  readonly workerLogs?: WorkerLogs;
   /** Of the process, for `/metrics`. */
   readonly metrics: Metrics;
   readonly version: string;
   readonly clock: Clock;
   readonly random: Random;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
 }
 
 export interface Coordinator {

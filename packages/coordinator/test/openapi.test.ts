@@ -52,6 +52,12 @@ function callsOf(directory: string): readonly Expected[] {
     { id: 'listWorkers' },
     { id: 'removeWorker', sent: { query: { id: 'worker-b' } } },
     { id: 'removeWorker', sent: { query: { id: 'worker-a' } }, status: 409 },
+    { id: 'getLogLevel' },
+    { id: 'getLogLevel', sent: { query: { worker: 'one' } } },
+    { id: 'getLogLevel', sent: { query: { worker: 'nobody' } }, status: 400 },
+    { id: 'putLogLevel', sent: { body: { level: 'debug' } } },
+    { id: 'putLogLevel', sent: { query: { all: 'true' }, body: { level: 'warn' } } },
+    { id: 'putLogLevel', sent: { body: { level: 'loud' } }, status: 400 },
     { id: 'getInfo' },
     { id: 'getHealth' },
     { id: 'getMetrics' },
@@ -69,6 +75,7 @@ async function start(t: Test) {
   const freed = { fileCount: 1, pageCount: 2, freedBytes: 3 };
   const started = await startCoordinatorForTest(t, {
     cache: cacheWith({ free: async () => freed, freeAll: async () => freed }),
+    workerLogs: { logLevel: async () => 'info', setLogLevel: async (_, level) => level },
     workers: [workerAt('worker-a', 'one', { usedBytes: 1 }), workerAt('worker-b', 'two')],
   });
   const document: unknown = await (await fetch(`${started.url}/api/v1/openapi.json`)).json();

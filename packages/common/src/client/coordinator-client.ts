@@ -1,7 +1,15 @@
 /** Calls the coordinator's REST API. Its failures come back as the AlluxioErrors that they were on the other side. */
 
 import type { ConfEntity } from '../protocol/conf-entities.ts';
-import type { ClusterInfo, FreeResult, MountView, WorkerView } from '../protocol/coordinator-api.ts';
+import type { LogLevel } from '../log-level.ts';
+import type {
+  ClusterInfo,
+  FreeResult,
+  LogLevelQuery,
+  LogLevels,
+  MountView,
+  WorkerView,
+} from '../protocol/coordinator-api.ts';
 import {
   type CoordinatorOperationId,
   type CoordinatorOperations,
@@ -110,6 +118,16 @@ export class CoordinatorClient {
 
   info(call: ClientCallOptions = {}): Promise<ClusterInfo> {
     return this.#call('getInfo', call);
+  }
+
+  /** Of the coordinator unless the query names workers. */
+  logLevels(query: LogLevelQuery, call: ClientCallOptions = {}): Promise<LogLevels> {
+    return this.#call('getLogLevel', { query, ...call });
+  }
+
+  /** Until the processes start again. */
+  setLogLevel(level: LogLevel, query: LogLevelQuery, call: ClientCallOptions = {}): Promise<LogLevels> {
+    return this.#call('putLogLevel', { query, body: { level }, ...call });
   }
 
   /** As Prometheus scrapes it. */

@@ -13,6 +13,9 @@ import {
   freeQuerySchema,
   freeResultSchema,
   healthSchema,
+  logLevelQuerySchema,
+  logLevelSchema,
+  logLevelsSchema,
   mountListSchema,
   mountViewSchema,
   pathQuerySchema,
@@ -27,6 +30,7 @@ import { ruleSchema } from './rules.ts';
 const mounts = { path: '/api/v1/mounts', tag: 'mounts' } as const;
 const rules = { path: '/api/v1/rules', tag: 'rules' } as const;
 const conf = { path: '/api/v1/conf', tag: 'conf' } as const;
+const logLevel = { path: '/api/v1/log-level', tag: 'process' } as const;
 const workers = { path: '/api/v1/workers', tag: 'workers' } as const;
 
 /** The headings of the table. */
@@ -37,7 +41,7 @@ export const coordinatorTags = {
   cache: 'What is cached',
   workers: 'The processes that cache',
   cluster: 'All of it together',
-  process: 'The coordinator itself',
+  process: 'The coordinator as a process',
 } as const;
 
 export const coordinatorOperations = {
@@ -163,6 +167,26 @@ export const coordinatorOperations = {
     changes: false,
     status: 200,
     answer: clusterInfoSchema,
+  },
+  getLogLevel: {
+    ...logLevel,
+    method: 'GET',
+    summary: 'How much the coordinator logs, or one worker, or all that are online',
+    changes: false,
+    query: logLevelQuerySchema,
+    status: 200,
+    answer: logLevelsSchema,
+  },
+  putLogLevel: {
+    ...logLevel,
+    method: 'PUT',
+    summary: 'Changes how much is logged, until the process starts again',
+    changes: true,
+    about: ['level', 'worker', 'all'],
+    query: logLevelQuerySchema,
+    body: logLevelSchema,
+    status: 200,
+    answer: logLevelsSchema,
   },
   getOpenApi: {
     method: 'GET',

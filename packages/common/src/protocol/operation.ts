@@ -96,7 +96,7 @@ export class OtherAnswer<Status extends number, Answer> {
 }
 
 /** What the schema describes, all the way down read-only. */
-type Unchanging<Value> = Value extends readonly (infer Element)[]
+export type Unchanging<Value> = Value extends readonly (infer Element)[]
   ? readonly Unchanging<Element>[]
   : Value extends object
     ? { readonly [Name in keyof Value]: Unchanging<Value[Name]> }

@@ -49,6 +49,8 @@ export const controlTargets = {
   freeAll: '/internal/peer/control/free-all',
   /** POST of files: how much of them this worker has. */
   cachedBytes: '/internal/peer/control/cached-bytes',
+  /** GET; POST `?level=` changes it. */
+  logLevel: '/internal/peer/control/log-level',
   /** GET */
   stats: '/internal/peer/control/stats',
 } as const;

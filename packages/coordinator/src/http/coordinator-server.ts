@@ -10,6 +10,7 @@ import { type CallerCheckOptions, createCallerCheck } from './caller-check.ts';
 import { confHandlers, type ConfHandlersOptions } from './conf-handlers.ts';
 import type { CoordinatorHandlers } from './coordinator-handlers.ts';
 import { infoHandlers, type InfoHandlersOptions } from './info-handlers.ts';
+import { logHandlers, type LogHandlersOptions } from './log-handlers.ts';
 import { mountHandlers, type MountHandlersOptions } from './mount-handlers.ts';
 import { addFailures, addOperations } from './operation-routes.ts';
 import { ruleHandlers, type RuleHandlersOptions } from './rule-handlers.ts';
@@ -20,6 +21,7 @@ export type CoordinatorServerOptions = CallerCheckOptions &
   RuleHandlersOptions &
   ConfHandlersOptions &
   CacheHandlersOptions &
+  LogHandlersOptions &
   InfoHandlersOptions & { readonly random: Random };
 
 /** A mount with all its options stays below this by its own bounds; whatever is larger is none. */
@@ -48,6 +50,7 @@ function handlersOf(server: FastifyInstance, options: CoordinatorServerOptions):
     ...ruleHandlers(options),
     ...confHandlers(options),
     ...cacheHandlers(options),
+    ...logHandlers(options),
     ...infoHandlers(options, () => {
       const address = server.server.address();
       return typeof address === 'object' && address ? address.port : 0;
