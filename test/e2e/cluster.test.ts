@@ -125,6 +125,34 @@ t.test('what is cached is asked of the owners, whichever worker the command talk
   t.match((await cli(['fs', 'check-cached', '/data/set'])).stdout, /^ {2}0% \/data\/set\/f-7$/m);
 });
 
+t.test('how much a process logs is shown and changed while it runs', async (t) => {
+  const { stdout: nodes } = await cli(['info', 'nodes']);
+  const idOf = async (worker: Member): Promise<string> =>
+    new RegExp(`^(worker-\\S+)\t\\S+:${await worker.restPort()}\t`, 'm').exec(nodes)?.[1] ?? '';
+  const ids = await Promise.all(workers.map(idOf));
+  const shown = (levels: readonly string[]): string =>
+    ['coordinator info\n', ...ids.map((id, index) => `${id} ${levels[index]}\n`).toSorted()].join('');
+  t.equal((await cli(['conf', 'log', '--name', 'root'])).stdout, shown(['info', 'info', 'info']));
+  const [idOfA = ''] = ids;
+  const changed = await cli(['conf', 'log', '--level', 'DEBUG', '--target', idOfA]);
+  t.equal(changed.stdout, `${idOfA} debug\n`, changed.stderr);
+  t.equal((await cli(['conf', 'log'])).stdout, shown(['debug', 'info', 'info']));
+  await read(a, 0);
+  await read(b, 0);
+  await until(() => a.errors.includes('"level":"debug"'));
+  t.notMatch(b.errors, '"level":"debug"');
+  t.match(
+    coordinator.errors,
+    new RegExp(`"operation":"putLogLevel","about":{"level":"debug","worker":"${idOfA}"}`),
+  );
+  await cli(['conf', 'log', '--level', 'info', '--target', 'worker']);
+  t.equal((await cli(['conf', 'log', '--target', 'coordinator'])).stdout, 'coordinator info\n');
+  t.equal((await cli(['conf', 'log'])).stdout, shown(['info', 'info', 'info']));
+  const wrong = await cli(['conf', 'log', '--level', 'loud']);
+  t.match(wrong.stderr, /"loud" is no level; give one of debug, info/);
+  t.match((await cli(['conf', 'log', '--target', 'nobody'])).stderr, /no worker is called "nobody"/);
+});
+
 t.test('a worker that is killed takes no read with it, and comes back as itself', async (t) => {
   const ports = await c.ports();
   const victims: number[] = [];

@@ -29,15 +29,16 @@ t.teardown(async () => {
 });
 
 function start(role: Role, name: string, ports: readonly string[] = []): Member {
-  const more = [...ports, '-Dalluxio.log.level=info'];
-  const member = new Member({ role, workDir: join(root, name), common, ports: more });
+  const member = new Member({ role, workDir: join(root, name), common, ports });
   members.push(member);
   return member;
 }
 
 const coordinators = [start('coordinator', 'coordinator-0'), start('coordinator', 'coordinator-1')];
-const workers = [start('worker', 'worker-0'), start('worker', 'worker-1'), start('worker', 'worker-2')];
 await Promise.all(coordinators.map((coordinator) => coordinator.url('at')));
+const coordinatorPort = new URL((await coordinators[0]?.url('at')) ?? '').port;
+const toCoordinator = [`-Dalluxio.coordinator.web.port=${coordinatorPort}`];
+const workers = [0, 1, 2].map((index) => start('worker', `worker-${index}`, toCoordinator));
 await Promise.all(workers.map((worker) => worker.url('S3')));
 const [firstCoordinator] = coordinators;
 if (!firstCoordinator) throw new Error('a coordinator');
@@ -127,6 +128,61 @@ async function checkReadable(t: Test, set: string): Promise<void> {
   t.same(wrong, [], 'all of it is there, and right');
 }
 
+t.test(
+  'a worker takes loads as clients of Alluxio submit them, and the command line follows them',
+  async (t) => {
+    const [worker] = workers;
+    const [coordinator] = coordinators;
+    if (!worker || !coordinator) throw new Error('a worker and a coordinator');
+    const path = `file://${dataDir}/rest`;
+    const call = async (query: string): Promise<unknown> => {
+      const response = await fetch(`${await worker.url('REST')}/v1/load?path=${path}&${query}`);
+      t.equal(response.headers.get('content-type'), 'text/plain');
+      return JSON.parse(await response.text()) as unknown;
+    };
+    t.match(await call('opType=progress'), {
+      jobState: 'FAILED',
+      message: `Load for path '${path}' cannot be found.`,
+      respProperties: {},
+    });
+    t.match(await call('opType=submit&partialListing=true&verify=true&bandwidth=1000000'), {
+      success: true,
+      path,
+      message: new RegExp(`^Load '${path}' is successfully submitted. JobId: .*\n$`),
+    });
+    t.match(await call('opType=SUBMIT'), {
+      success: true,
+      message: `Load already running for path '${path}' \n`,
+    });
+    t.match(await call('opType=stop'), {
+      success: true,
+      message: `Load '${path}' is successfully stopped.\n`,
+    });
+    await until(
+      async () => ((await call('opType=progress')) as { readonly jobState: string }).jobState === 'STOPPED',
+    );
+    t.match(await call('opType=stop'), { success: false, message: /^Cannot find load job for path/ });
+    const waited = await runCommand(coordinator, common, [
+      'job',
+      'load',
+      '--path',
+      '/data/rest',
+      '--submit',
+      '--wait',
+    ]);
+    t.match(waited.stdout, /Job State: SUCCEEDED\n\tInodes Scanned: 400\n/);
+    t.match(await call('opType=progress'), {
+      jobState: 'SUCCEEDED',
+      respProperties: { 'Job State': 'SUCCEEDED', 'Files Failed': '0', 'Inodes Scanned': '400' },
+    });
+    const list = await runCommand(coordinator, common, ['job', 'list', '--job-state', 'STOPPED']);
+    t.match(
+      list.stdout,
+      new RegExp(`^JobId\tType\tState\tSubmitted\tDone\tPath\n[-0-9a-f]+\tLOAD\tSTOPPED\t.*\t${path}\n$`),
+    );
+  },
+);
+
 t.test('a coordinator that dies leaves its job to another, within ten seconds', async (t) => {
   const before = await fetchedBytes();
   const id = await submit(firstCoordinator, 'left');
@@ -187,60 +243,5 @@ t.test(
     const reload = await submit(submitAt, 'lost');
     t.match(await endOf(submitAt, reload), { state: 'SUCCEEDED' });
     await checkReadable(t, 'lost');
-  },
-);
-
-t.test(
-  'a worker takes loads as clients of Alluxio submit them, and the command line follows them',
-  async (t) => {
-    const [worker] = workers;
-    const [coordinator] = coordinators;
-    if (!worker || !coordinator) throw new Error('a worker and a coordinator');
-    const path = `file://${dataDir}/rest`;
-    const call = async (query: string): Promise<unknown> => {
-      const response = await fetch(`${await worker.url('REST')}/v1/load?path=${path}&${query}`);
-      t.equal(response.headers.get('content-type'), 'text/plain');
-      return JSON.parse(await response.text()) as unknown;
-    };
-    t.match(await call('opType=progress'), {
-      jobState: 'FAILED',
-      message: `Load for path '${path}' cannot be found.`,
-      respProperties: {},
-    });
-    t.match(await call('opType=submit&partialListing=true&verify=true&bandwidth=1000000'), {
-      success: true,
-      path,
-      message: new RegExp(`^Load '${path}' is successfully submitted. JobId: .*\n$`),
-    });
-    t.match(await call('opType=SUBMIT'), {
-      success: true,
-      message: `Load already running for path '${path}' \n`,
-    });
-    t.match(await call('opType=stop'), {
-      success: true,
-      message: `Load '${path}' is successfully stopped.\n`,
-    });
-    await until(
-      async () => ((await call('opType=progress')) as { readonly jobState: string }).jobState === 'STOPPED',
-    );
-    t.match(await call('opType=stop'), { success: false, message: /^Cannot find load job for path/ });
-    const waited = await runCommand(coordinator, common, [
-      'job',
-      'load',
-      '--path',
-      '/data/rest',
-      '--submit',
-      '--wait',
-    ]);
-    t.match(waited.stdout, /Job State: SUCCEEDED\n\tInodes Scanned: 400\n/);
-    t.match(await call('opType=progress'), {
-      jobState: 'SUCCEEDED',
-      respProperties: { 'Job State': 'SUCCEEDED', 'Files Failed': '0', 'Inodes Scanned': '400' },
-    });
-    const list = await runCommand(coordinator, common, ['job', 'list', '--job-state', 'STOPPED']);
-    t.match(
-      list.stdout,
-      new RegExp(`^JobId\tType\tState\tSubmitted\tDone\tPath\n[-0-9a-f]+\tLOAD\tSTOPPED\t.*\t${path}\n$`),
-    );
   },
 );

@@ -1,8 +1,7 @@
 /** A whole standalone process' worth of alluxio-ts within the test, on free ports and a directory of its own. */
 
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
-import type { Logger } from '@alluxio-ts/common/logger';
-import { silentLogger } from '@alluxio-ts/common/logger';
+import { type ProcessLogger, silentLogger } from '@alluxio-ts/common/logger';
 import { loadOptions } from '@alluxio-ts/common/options';
 import { type Standalone, startStandalone } from '../../packages/cli/src/standalone.ts';
 import type { StandaloneMount } from '../../packages/cli/src/standalone-arguments.ts';
@@ -21,7 +20,7 @@ export interface TestStandaloneOptions {
   readonly mounts?: readonly StandaloneMount[];
   /** `name=value`. */
   readonly definitions?: readonly string[];
-  readonly logger?: Logger;
+  readonly logger?: ProcessLogger;
 }
 
 export async function startTestStandalone(given: TestStandaloneOptions): Promise<TestStandalone> {

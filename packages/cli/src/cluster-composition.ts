@@ -104,6 +104,7 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
         forget: (id) => forgetWorker(store, clusterName, id),
       },
       jobs: jobPartsOf(parts, storages, box, loadWorkers),
+      workerLogs: fleet,
       metrics,
       version,
       clock,

@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
 import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import { AlluxioError } from '@alluxio-ts/common/errors';
+import { changeLogLevel } from '@alluxio-ts/common/logger';
 import { Metrics } from '@alluxio-ts/common/metrics';
 import { unsealMount } from '@alluxio-ts/common/protocol/mount-secrets';
 import { decodeMount, type Mount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
@@ -125,6 +126,14 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
             'StateConflict',
             `${id} is not a lost worker: standalone has one, and it runs`,
           );
+        },
+      },
+      // One process, one log.
+      workerLogs: {
+        logLevel: async () => logger.level,
+        setLogLevel: async (_, level) => {
+          changeLogLevel(logger, level);
+          return level;
         },
       },
       metrics,

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { type DirectoryLock, lockDirectory } from '@alluxio-ts/common/directory-lock';
 import { AlluxioError, hasErrorCode, toAlluxioError } from '@alluxio-ts/common/errors';
-import type { Logger } from '@alluxio-ts/common/logger';
+import type { Logger, ProcessLogger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { Options } from '@alluxio-ts/common/options';
 import { unsealMount } from '@alluxio-ts/common/protocol/mount-secrets';
@@ -40,7 +40,7 @@ export interface ProcessParts {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly random: Random;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
 }
 
 /** How to open under storages: here, and again in the threads that fetch pages. */

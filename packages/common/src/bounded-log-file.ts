@@ -1,5 +1,5 @@
 /**
- * A file of lines that never holds more than its bound: the line that would not fit begins a new one, and the old one stays beside it as `.1`. Whoever
+ * A file of lines that never holds more than its bound (or one line that is longer): what would not fit begins a new one, and the old one stays beside it as `.1`. Whoever
  * writes never waits and never fails: the disk's errors are told once an outage, and its lines are lost. The file is opened for each line, so that it may be moved away.
  */
 

@@ -74,6 +74,13 @@ const catalogue = {
     meaning:
       'There is no such job, or it ended so long ago that it is forgotten. `alluxio job list` shows them.',
   },
+  ConfNotFound: {
+    http: 404,
+    s3Code: 'InvalidRequest',
+    source: 'client',
+    retry: 'never',
+    meaning: 'There is no configuration entity of this key. `GET /api/v1/conf` shows them.',
+  },
   MethodNotAllowed: {
     http: 405,
     s3Code: 'MethodNotAllowed',

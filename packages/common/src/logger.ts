@@ -1,6 +1,7 @@
 /** One JSON line an event: `event` is constant text, everything that varies is a field. Secrets are never fields. */
 
 import { pino } from 'pino';
+import { type LogLevel, logLevels } from './log-level.ts';
 
 /** The part of pino that modules use. */
 export interface Logger {
@@ -10,16 +11,21 @@ export interface Logger {
   error(fields: Readonly<Record<string, unknown>>, event: string): void;
 }
 
+/** The one logger of a process, whose level may be changed while it runs. */
+export interface ProcessLogger extends Logger {
+  level: LogLevel;
+}
+
 export interface LoggerOptions {
   /** `coordinator`, `worker`, `standalone`. */
   readonly process: string;
-  readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  readonly level: LogLevel;
   /** Where lines go; standard error unless said otherwise. */
   readonly destination?: { write(line: string): void };
 }
 
-export function createLogger(options: LoggerOptions): Logger {
-  return pino(
+export function createLogger(options: LoggerOptions): ProcessLogger {
+  const logger = pino(
     {
       level: options.level,
       base: { process: options.process },
@@ -30,9 +36,20 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     options.destination ?? pino.destination({ fd: 2, sync: false }),
   );
+  // There are no levels of our own, so pino's are these.
+  return logger as Logger as ProcessLogger;
 }
 
-export const silentLogger: Logger = {
+/** From now on, until the process ends. The change itself is logged wherever one of the two levels has it. */
+export function changeLogLevel(logger: ProcessLogger, level: LogLevel): void {
+  const before = logger.level;
+  if (logLevels.indexOf(level) < logLevels.indexOf(before)) logger.level = level;
+  logger.info({ before, level }, 'log-level-changed');
+  logger.level = level;
+}
+
+export const silentLogger: ProcessLogger = {
+  level: 'silent',
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,

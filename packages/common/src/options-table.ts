@@ -3,6 +3,8 @@
  * docs/options.md. Names are Alluxio's wherever it has one.
  */
 
+import { logLevels } from './log-level.ts';
+
 export const optionTypes = [
   'string',
   /** A file or directory; `~` stands for the home directory, a relative path counts from the working directory. */
@@ -117,9 +119,9 @@ export const optionsTable = [
   {
     name: 'alluxio.log.level',
     type: 'enum',
-    values: ['debug', 'info', 'warn', 'error', 'silent'],
+    values: logLevels,
     default: 'info',
-    help: 'The least serious events that are logged. On a terminal, standalone starts from `warn` unless this is set.',
+    help: 'The least serious events that are logged. On a terminal, standalone starts from `warn` unless this is set. `alluxio conf log` changes it in a running process.',
     readBy: ['coordinator', 'worker'],
   },
   {

@@ -3,7 +3,7 @@
 import { BoundedLogFile } from '@alluxio-ts/common/bounded-log-file';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
-import type { Logger } from '@alluxio-ts/common/logger';
+import type { ProcessLogger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
@@ -12,11 +12,13 @@ import { JobControl } from './control/jobs/job-control.ts';
 import { JobScheduler, type JobSchedulerOptions } from './control/jobs/job-scheduler.ts';
 import { JobStore } from './control/jobs/job-store.ts';
 import type { LoadWorkers } from './control/jobs/load-workers.ts';
+import { ConfControl } from './control/conf-control.ts';
 import { MountControl, type MountProbe } from './control/mount-control.ts';
 import { RuleControl } from './control/rule-control.ts';
 import type { CacheControl } from './http/cache-handlers.ts';
 import type { AdminAccess } from './http/caller-check.ts';
 import { createCoordinatorServer } from './http/coordinator-server.ts';
+import type { WorkerLogs } from './http/log-handlers.ts';
 import type { WorkerDirectory } from './http/worker-directory.ts';
 
 export interface CoordinatorOptions {
@@ -37,12 +39,14 @@ export interface CoordinatorOptions {
   readonly workers: WorkerDirectory;
   /** What jobs need; without it none are run. */
   readonly jobs?: JobParts;
+  /** Undefined where no worker can be reached. */
+  readonly workerLogs?: WorkerLogs;
   /** Of the process, for `/metrics`. */
   readonly metrics: Metrics;
   readonly version: string;
   readonly clock: Clock;
   readonly random: Random;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
 }
 
 export interface JobParts extends Pick<JobSchedulerOptions, 'openUfs' | 'unseal' | 'failuresDir'> {
@@ -74,6 +78,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ...(auditFile ? { auditFile } : {}),
     mounts,
     rules: new RuleControl(options),
+    conf: new ConfControl(options),
     checkReady: async () => {
       await store.get(mountsGuardKeyOf(clusterName), { signal: AbortSignal.timeout(readyDeadlineMs) });
     },

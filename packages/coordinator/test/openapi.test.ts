@@ -29,6 +29,7 @@ const cannotFail: readonly CoordinatorOperationId[] = ['getHealth', 'getMetrics'
 function callsOf(directory: string): readonly Expected[] {
   const mount = { path: '/data', ufsUri: directory, options: { region: 'r', secretKey: 'hush' } };
   const rule = { pattern: 's3://b/.*', data: 'skipCache' };
+  const entity = { key: 'VirtualPathMappingEntity', conf: '{"mappingRules":{"rules":[]}}' };
   return [
     { id: 'addMount', sent: { body: mount } },
     { id: 'addMount', sent: { body: mount }, status: 409 },
@@ -61,9 +62,20 @@ function callsOf(directory: string): readonly Expected[] {
     { id: 'listRules' },
     { id: 'removeRule', sent: { query: { pattern: rule.pattern } } },
     { id: 'removeRule', sent: { query: { pattern: rule.pattern } }, status: 404 },
+    { id: 'putConf', sent: { body: entity } },
+    { id: 'putConf', sent: { body: { ...entity, key: 'Other' } }, status: 400 },
+    { id: 'listConf' },
+    { id: 'removeConf', sent: { query: { key: entity.key } } },
+    { id: 'removeConf', sent: { query: { key: entity.key } }, status: 404 },
     { id: 'listWorkers' },
     { id: 'removeWorker', sent: { query: { id: 'worker-b' } } },
     { id: 'removeWorker', sent: { query: { id: 'worker-a' } }, status: 409 },
+    { id: 'getLogLevel' },
+    { id: 'getLogLevel', sent: { query: { worker: 'one' } } },
+    { id: 'getLogLevel', sent: { query: { worker: 'nobody' } }, status: 400 },
+    { id: 'putLogLevel', sent: { body: { level: 'debug' } } },
+    { id: 'putLogLevel', sent: { query: { all: 'true' }, body: { level: 'warn' } } },
+    { id: 'putLogLevel', sent: { body: { level: 'loud' } }, status: 400 },
     { id: 'getInfo' },
     { id: 'getHealth' },
     { id: 'getMetrics' },
@@ -74,13 +86,14 @@ function callsOf(directory: string): readonly Expected[] {
 
 /** Once the state store is gone. */
 const callsWithoutStore: readonly Expected[] = (
-  ['listMounts', 'listRules', 'listWorkers', 'getInfo', 'getReady'] as const
+  ['listMounts', 'listRules', 'listConf', 'listWorkers', 'getInfo', 'getReady'] as const
 ).map((id) => ({ id, status: 503 }));
 
 async function start(t: Test) {
   const freed = { fileCount: 1, pageCount: 2, freedBytes: 3 };
   const started = await startCoordinatorForTest(t, {
     cache: cacheWith({ free: async () => freed, freeAll: async () => freed }),
+    workerLogs: { logLevel: async () => 'info', setLogLevel: async (_, level) => level },
     workers: [workerAt('worker-a', 'one', { usedBytes: 1 }), workerAt('worker-b', 'two')],
   });
   const document: unknown = await (await fetch(`${started.url}/api/v1/openapi.json`)).json();

@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
-import type { Logger } from '@alluxio-ts/common/logger';
+import type { ProcessLogger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
@@ -82,7 +82,7 @@ export interface WorkerOptions {
 export interface WorkerParts {
   readonly clock: Clock;
   readonly random: Random;
-  readonly logger: Logger;
+  readonly logger: ProcessLogger;
   readonly metrics: Metrics;
   readonly store: KvStore;
   /** The worker's from now on: it closes it. */

@@ -1,7 +1,16 @@
 /** Calls the coordinator's REST API. Its failures come back as the AlluxioErrors that they were on the other side. */
 
 import type { Clock } from '../clock.ts';
-import type { ClusterInfo, FreeResult, MountView, WorkerView } from '../protocol/coordinator-api.ts';
+import type { ConfEntity } from '../protocol/conf-entities.ts';
+import type { LogLevel } from '../log-level.ts';
+import type {
+  ClusterInfo,
+  FreeResult,
+  LogLevelQuery,
+  LogLevels,
+  MountView,
+  WorkerView,
+} from '../protocol/coordinator-api.ts';
 import {
   type CoordinatorOperationId,
   type CoordinatorOperations,
@@ -23,6 +32,7 @@ export interface CoordinatorClientOptions {
 }
 
 type NewMount = GivenBodyOf<CoordinatorOperations['addMount']>;
+type NewConfEntity = GivenBodyOf<CoordinatorOperations['putConf']>;
 
 type NewJob = GivenBodyOf<CoordinatorOperations['submitJob']>;
 type JobsQuery = GivenQueryOf<CoordinatorOperations['listJobs']>;
@@ -84,6 +94,20 @@ export class CoordinatorClient {
     return this.#call('removeRule', { query: { pattern }, ...call });
   }
 
+  /** The configuration entities in the order of their keys. */
+  async listConf(call: ClientCallOptions = {}): Promise<readonly ConfEntity[]> {
+    return (await this.#call('listConf', call)).entities;
+  }
+
+  /** Adds the entity, or replaces the one of the same key. */
+  putConf(entity: NewConfEntity, call: ClientCallOptions = {}): Promise<ConfEntity> {
+    return this.#call('putConf', { body: entity, ...call });
+  }
+
+  removeConf(key: string, call: ClientCallOptions = {}): Promise<ConfEntity> {
+    return this.#call('removeConf', { query: { key }, ...call });
+  }
+
   /** Drops what is cached below a path, on every worker. */
   freeCache(path: string, call: ClientCallOptions = {}): Promise<FreeResult> {
     return this.#call('freeCache', { query: { path }, ...call });
@@ -125,6 +149,16 @@ export class CoordinatorClient {
 
   info(call: ClientCallOptions = {}): Promise<ClusterInfo> {
     return this.#call('getInfo', call);
+  }
+
+  /** Of the coordinator unless the query names workers. */
+  logLevels(query: LogLevelQuery, call: ClientCallOptions = {}): Promise<LogLevels> {
+    return this.#call('getLogLevel', { query, ...call });
+  }
+
+  /** Until the processes start again. */
+  setLogLevel(level: LogLevel, query: LogLevelQuery, call: ClientCallOptions = {}): Promise<LogLevels> {
+    return this.#call('putLogLevel', { query, body: { level }, ...call });
   }
 
   /** As Prometheus scrapes it. */

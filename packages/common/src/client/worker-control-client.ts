@@ -1,9 +1,11 @@
 /** What the coordinator, or another worker, asks of a worker of its cluster, known to it by the peer mark. */
 
 import type { Clock } from '../clock.ts';
+import type { LogLevel } from '../log-level.ts';
 import {
   type FreeResult,
   freeResultSchema,
+  logLevelSchema,
   workerStatsSchema,
   type WorkerStats,
 } from '../protocol/coordinator-api.ts';
@@ -83,6 +85,16 @@ export class WorkerControlClient {
       { ...call, method: 'GET', pathAndQuery: controlTargets.stats },
       workerStatsSchema,
     );
+  }
+
+  async logLevel(call: ClientCallOptions = {}): Promise<LogLevel> {
+    const pathAndQuery = controlTargets.logLevel;
+    return (await this.#remote.callJson({ ...call, method: 'GET', pathAndQuery }, logLevelSchema)).level;
+  }
+
+  async setLogLevel(level: LogLevel, call: ClientCallOptions = {}): Promise<LogLevel> {
+    const pathAndQuery = `${controlTargets.logLevel}?level=${level}`;
+    return (await this.#remote.callJson({ ...call, method: 'POST', pathAndQuery }, logLevelSchema)).level;
   }
 
   close(): Promise<void> {

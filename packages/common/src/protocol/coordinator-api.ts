@@ -1,6 +1,8 @@
 /** What the coordinator's REST API speaks of, for the table of its operations (`coordinator-operations.ts`). Ours: Alluxio's own paths for mounts are not public. */
 
 import { z } from 'zod';
+import { logLevels } from '../log-level.ts';
+import type { Unchanging } from './operation.ts';
 import { ruleSchema } from './rules.ts';
 import { workerNetAddressSchema } from './worker-address.ts';
 
@@ -50,12 +52,13 @@ export const pathQuerySchema = z.strictObject({
     .meta({ examples: ['/s3'] }),
 });
 
+const oneWorkerSchema = z.strictObject({
+  worker: z.string().min(1).describe('By id, host, or host and port'),
+});
+const allWorkersSchema = z.strictObject({ all: z.literal('true').describe('All workers') });
+
 /** What of the cache is freed: below a path, or everything of one worker, or of all. Exactly one. */
-export const freeQuerySchema = z.union([
-  pathQuerySchema,
-  z.strictObject({ worker: z.string().min(1).describe('By id, host, or host and port') }),
-  z.strictObject({ all: z.literal('true').describe('Everything of all workers') }),
-]);
+export const freeQuerySchema = z.union([pathQuerySchema, oneWorkerSchema, allWorkersSchema]);
 
 export const freeResultSchema = z.object({
   fileCount: z.int().describe("How many files' metadata was dropped"),
@@ -109,3 +112,20 @@ export const clusterInfoSchema = z.object({
 export type ClusterInfo = z.infer<typeof clusterInfoSchema>;
 
 export const healthSchema = z.object({ status: z.literal('ok') });
+
+/** Whose log: that of the coordinator, of one worker, or of all that are online. */
+export const logLevelQuerySchema = z.union([oneWorkerSchema, allWorkersSchema, z.strictObject({})]);
+
+export type LogLevelQuery = Readonly<z.infer<typeof logLevelQuerySchema>>;
+
+export const logLevelSchema = z.strictObject({
+  level: z.enum(logLevels).describe('The least serious events that are logged'),
+});
+
+/** Of the coordinator, or of the workers that were asked. */
+export const logLevelsSchema = z.union([
+  logLevelSchema,
+  z.object({ workers: z.array(z.object({ id: z.string(), level: z.enum(logLevels) })) }),
+]);
+
+export type LogLevels = Unchanging<z.infer<typeof logLevelsSchema>>;

@@ -2,11 +2,20 @@
 
 import { z } from 'zod';
 import {
+  confEntitySchema,
+  confEntityViewSchema,
+  confKeyQuerySchema,
+  confListSchema,
+} from './conf-entities.ts';
+import {
   addMountBodySchema,
   clusterInfoSchema,
   freeQuerySchema,
   freeResultSchema,
   healthSchema,
+  logLevelQuerySchema,
+  logLevelSchema,
+  logLevelsSchema,
   mountListSchema,
   mountViewSchema,
   pathQuerySchema,
@@ -37,18 +46,21 @@ const rules = { path: '/api/v1/rules', tag: 'rules' } as const;
 const jobs = { path: '/api/v1/jobs', tag: 'jobs' } as const;
 /** As Alluxio has it. */
 const load = { path: '/api/v1/load', tag: 'load', errorBody: loadErrors } as const;
+const conf = { path: '/api/v1/conf', tag: 'conf' } as const;
+const logLevel = { path: '/api/v1/log-level', tag: 'process' } as const;
 const workers = { path: '/api/v1/workers', tag: 'workers' } as const;
 
 /** The headings of the table. */
 export const coordinatorTags = {
   mounts: 'Paths of the namespace and the under storages that they stand for',
   rules: 'Which files are kept in the cache, and for how long they are taken as unchanged',
+  conf: 'What clients of the cluster are configured with, by key',
   cache: 'What is cached',
   jobs: 'Loads of files into the cache ahead of their readers, and frees',
   load: 'The same loads in the form of Alluxio',
   workers: 'The processes that cache',
   cluster: 'All of it together',
-  process: 'The coordinator itself',
+  process: 'The coordinator as a process',
 } as const;
 
 export const coordinatorOperations = {
@@ -108,6 +120,34 @@ export const coordinatorOperations = {
     query: rulePatternQuerySchema,
     status: 200,
     answer: ruleSchema,
+  },
+  listConf: {
+    ...conf,
+    method: 'GET',
+    summary: 'The configuration entities in the order of their keys',
+    changes: false,
+    status: 200,
+    answer: confListSchema,
+  },
+  putConf: {
+    ...conf,
+    method: 'PUT',
+    summary: 'Adds a configuration entity, or replaces the one of the same key',
+    changes: true,
+    about: ['key'],
+    body: confEntitySchema,
+    status: 200,
+    answer: confEntityViewSchema,
+  },
+  removeConf: {
+    ...conf,
+    method: 'DELETE',
+    summary: 'Removes a configuration entity',
+    changes: true,
+    about: ['key'],
+    query: confKeyQuerySchema,
+    status: 200,
+    answer: confEntityViewSchema,
   },
   freeCache: {
     method: 'DELETE',
@@ -209,6 +249,26 @@ export const coordinatorOperations = {
     changes: false,
     status: 200,
     answer: clusterInfoSchema,
+  },
+  getLogLevel: {
+    ...logLevel,
+    method: 'GET',
+    summary: 'How much the coordinator logs, or one worker, or all that are online',
+    changes: false,
+    query: logLevelQuerySchema,
+    status: 200,
+    answer: logLevelsSchema,
+  },
+  putLogLevel: {
+    ...logLevel,
+    method: 'PUT',
+    summary: 'Changes how much is logged, until the process starts again',
+    changes: true,
+    about: ['level', 'worker', 'all'],
+    query: logLevelQuerySchema,
+    body: logLevelSchema,
+    status: 200,
+    answer: logLevelsSchema,
   },
   getOpenApi: {
     method: 'GET',

@@ -43,7 +43,10 @@ export interface FurtherAnswer {
   readonly answer: z.ZodType;
 }
 
-/** A shape of errors that is not ours: somebody else's clients read it. The status stays that of the catalogue. */
+/**
+ * A shape of errors that is not ours: somebody else's clients read it. The status stays that of the catalogue. Our client knows the failure again where the
+ * fields of `errorBodySchema` stand beside the others.
+ */
 export interface ErrorShape {
   readonly schema: z.ZodType;
   readonly of: (failure: ErrorBody) => unknown;

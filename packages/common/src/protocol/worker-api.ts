@@ -51,6 +51,8 @@ export const controlTargets = {
   cachedBytes: '/internal/peer/control/cached-bytes',
   /** POST of a batch of files: loads them (`load-batch.ts`). Ends with the connection. */
   load: '/internal/peer/control/load',
+  /** GET; POST `?level=` changes it. */
+  logLevel: '/internal/peer/control/log-level',
   /** GET */
   stats: '/internal/peer/control/stats',
 } as const;

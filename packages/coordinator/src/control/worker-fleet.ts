@@ -3,6 +3,7 @@
 import { WorkerControlClient } from '@alluxio-ts/common/client/worker-control-client';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
+import type { LogLevel } from '@alluxio-ts/common/log-level';
 import type { FreeResult, WorkerStats, WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 
@@ -68,13 +69,29 @@ export class WorkerFleet {
     return total;
   }
 
-  /** Fails with FileNotFound for an id that is not registered, with Unreachable for one that does not answer. */
+  /** Fails with InvalidArgument for an id that is not registered, with Unreachable for one that does not answer. */
   async freeAll(workerId: string, call: FleetCall): Promise<FreeResult> {
+    return this.#askById(workerId, call, (client) => client.freeAll(call));
+  }
+
+  /** Fails as `freeAll` does. */
+  logLevel(workerId: string, call: FleetCall): Promise<LogLevel> {
+    return this.#askById(workerId, call, (client) => client.logLevel(call));
+  }
+
+  /** Until that worker starts again. Fails as `freeAll` does. */
+  setLogLevel(workerId: string, level: LogLevel, call: FleetCall): Promise<LogLevel> {
+    return this.#askById(workerId, call, (client) => client.setLogLevel(level, call));
+  }
+
+  async #askById<T>(
+    workerId: string,
+    call: FleetCall,
+    run: (client: WorkerControlClient) => Promise<T>,
+  ): Promise<T> {
     const member = (await this.#options.members(call)).find(({ id }) => id === workerId);
-    if (!member) {
-      throw new AlluxioError('InvalidArgument', `no worker ${workerId}; "alluxio info nodes" lists them`);
-    }
-    return this.#ask(member, (client) => client.freeAll(call));
+    if (member) return this.#ask(member, run);
+    throw new AlluxioError('InvalidArgument', `no worker ${workerId}; "alluxio info nodes" lists them`);
   }
 
   async #statsOf(member: FleetMember): Promise<WorkerStats | undefined> {

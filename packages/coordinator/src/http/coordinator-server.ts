@@ -7,9 +7,11 @@ import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import { addAuditLog, type AuditLogOptions } from './audit-log.ts';
 import { cacheHandlers, type CacheHandlersOptions } from './cache-handlers.ts';
 import { type CallerCheckOptions, createCallerCheck } from './caller-check.ts';
+import { confHandlers, type ConfHandlersOptions } from './conf-handlers.ts';
 import type { CoordinatorHandlers } from './coordinator-handlers.ts';
 import { infoHandlers, type InfoHandlersOptions } from './info-handlers.ts';
 import { jobHandlers, type JobHandlersOptions } from './job-handlers.ts';
+import { logHandlers, type LogHandlersOptions } from './log-handlers.ts';
 import { mountHandlers, type MountHandlersOptions } from './mount-handlers.ts';
 import { addFailures, addOperations } from './operation-routes.ts';
 import { ruleHandlers, type RuleHandlersOptions } from './rule-handlers.ts';
@@ -18,8 +20,10 @@ export type CoordinatorServerOptions = CallerCheckOptions &
   AuditLogOptions &
   MountHandlersOptions &
   RuleHandlersOptions &
+  ConfHandlersOptions &
   CacheHandlersOptions &
   JobHandlersOptions &
+  LogHandlersOptions &
   InfoHandlersOptions & { readonly random: Random };
 
 /** A mount with all its options stays below this by its own bounds; whatever is larger is none. */
@@ -46,8 +50,10 @@ function handlersOf(server: FastifyInstance, options: CoordinatorServerOptions):
   return {
     ...mountHandlers(options),
     ...ruleHandlers(options),
+    ...confHandlers(options),
     ...cacheHandlers(options),
     ...jobHandlers(options),
+    ...logHandlers(options),
     ...infoHandlers(options, () => {
       const address = server.server.address();
       return typeof address === 'object' && address ? address.port : 0;

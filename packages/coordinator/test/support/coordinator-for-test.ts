@@ -13,6 +13,7 @@ import type { Test } from 'tap';
 import { startCoordinator } from '../../src/coordinator.ts';
 import type { CacheControl } from '../../src/http/cache-handlers.ts';
 import type { AdminAccess } from '../../src/http/caller-check.ts';
+import type { WorkerLogs } from '../../src/http/log-handlers.ts';
 import { localProbe } from './local-probe.ts';
 
 export const token = 'a-token-of-sufficient-length';
@@ -22,6 +23,7 @@ export interface Given {
   readonly cache?: CacheControl;
   /** None unless given. */
   readonly workers?: readonly WorkerView[];
+  readonly workerLogs?: WorkerLogs;
   readonly port?: number;
   readonly auditFile?: string;
   readonly auditSizeMaxBytes?: number;
@@ -79,6 +81,7 @@ export async function startCoordinatorForTest(t: Test, given: Given = {}) {
           localAllowedRoots: ['/'],
         }).open(uri, options, { check: false }),
     },
+    ...(given.workerLogs ? { workerLogs: given.workerLogs } : {}),
     metrics,
     version: '1.2.3',
     clock: systemClock,

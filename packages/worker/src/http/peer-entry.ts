@@ -6,8 +6,12 @@
 import { textBody } from '@alluxio-ts/common/body';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
-import type { Logger } from '@alluxio-ts/common/logger';
-import type { FreeResult, WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
+import { changeLogLevel, type ProcessLogger } from '@alluxio-ts/common/logger';
+import {
+  type FreeResult,
+  logLevelSchema,
+  type WorkerStats,
+} from '@alluxio-ts/common/protocol/coordinator-api';
 import { isPeerMark, peerMarkHeader, peerRefusedHeader } from '@alluxio-ts/common/protocol/peer-mark';
 import { parseJson } from '@alluxio-ts/common/parse-json';
 import {
@@ -29,7 +33,8 @@ import { createSurface } from './surface.ts';
 export interface PeerEntryOptions {
   readonly secret: string;
   readonly clock: Clock;
-  readonly logger: Logger;
+  /** Its level is what peers may change. */
+  readonly logger: ProcessLogger;
   readonly surfaces: Readonly<Record<PeerApi, RequestHandler>>;
   readonly control: PeerControl;
 }
@@ -72,10 +77,13 @@ async function answerPeer(request: TransportRequest, options: PeerEntryOptions):
   }
   const read = parsePeerTarget(request.target);
   if (read) return options.surfaces[read.api]({ ...request, target: read.target, isRelayed: true });
-  return answerControl(request, options.control);
+  return answerControl(request, options);
 }
 
-async function answerControl(request: TransportRequest, control: PeerControl): Promise<TransportResponse> {
+async function answerControl(
+  request: TransportRequest,
+  { control, logger }: PeerEntryOptions,
+): Promise<TransportResponse> {
   const url = new URL(request.target, 'http://worker');
   const call = `${request.method} ${url.pathname}`;
   switch (call) {
@@ -89,6 +97,14 @@ async function answerControl(request: TransportRequest, control: PeerControl): P
     }
     case `POST ${controlTargets.load}`:
       return jsonResponse(await control.load(await bodyOf(request, loadBatchSchema), request));
+    case `GET ${controlTargets.logLevel}`:
+      return jsonResponse({ level: logger.level });
+    case `POST ${controlTargets.logLevel}`: {
+      const wanted = logLevelSchema.safeParse({ level: url.searchParams.get('level') });
+      if (!wanted.success) throw new AlluxioError('InvalidArgument', 'the query names no level of the log');
+      changeLogLevel(logger, wanted.data.level);
+      return jsonResponse(wanted.data);
+    }
     case `GET ${controlTargets.stats}`:
       return jsonResponse(control.stats());
     default:

@@ -23,7 +23,7 @@ Commands:
                         namespace (/s3/dir/a) or of the under storage (s3://bucket/dir/a).
   process               Runs the processes of a cluster.
   cache                 Empties caches. What is in the under storage stays as it is.
-  conf                  Shows the configuration.
+  conf                  Shows the configuration, and how much the processes log.
   info                  Shows facts about this installation and its cluster.
   help [command]        display help for command
 
@@ -104,18 +104,19 @@ Examples:
 exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio conf --help 1`] = `
 Usage: alluxio conf [options] [command]
 
-Shows the configuration.
+Shows the configuration, and how much the processes log.
 
 Options:
   -h, --help            display help for command
 
 Commands:
   get [options] [name]  Prints the value of an option, or all of them; secrets as xxx.
+  log [options]         Prints how much the processes log, or changes it until they start again.
   help [command]        display help for command
 
 Examples:
   alluxio conf get
-  alluxio conf get alluxio.worker.page.store.page.size --source
+  alluxio conf log --level debug
 
 
 `
@@ -135,6 +136,28 @@ Options:
 Examples:
   alluxio conf get
   alluxio conf get alluxio.worker.page.store.page.size --source
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio conf log --help 1`] = `
+Usage: alluxio conf log [options]
+
+Prints how much the processes log, or changes it until they start again.
+
+Options:
+  --level <level>    what they log from now on: debug, info, warn, error, silent
+  --target <target>  coordinator, worker (all that are online), or the id of a worker
+  --name <logger>    accepted and without effect: a process has one logger
+  -h, --help         display help for command
+
+Without --target it is of the coordinator and all workers that are online. A change needs the admin token and
+lasts until the process starts again; alluxio.log.level says what it starts with. There is one logger a
+process, so --name chooses nothing.
+
+Examples:
+  alluxio conf log
+  alluxio conf log --level debug --target worker-25a2f9ac-87b1-445f-880f-8688567ee153
 
 
 `
