@@ -3,6 +3,8 @@
  * progress and a summary; the exit code is 1 when anything failed. The directory of a failed run is kept, and its name said.
  */
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -43,6 +45,7 @@ const scenarios: Readonly<Record<string, (context: SoakContext) => Promise<strin
   'full-disk': (context) => readThroughFullDisk(context.dir),
   cluster,
   partitions,
+  million,
 };
 
 const killCount = 120;
@@ -54,6 +57,10 @@ const workerKillCount = 100;
 const answerKillCount = 20;
 const splitOverwriteCount = 500;
 const partitionRoundCount = 5;
+const loadedFileCount = 1_000_000;
+const loadedFileBytes = 1000;
+/** Of which a worker's and a coordinator's own needs are more than half. */
+const loadHeapMaxMiB = 512;
 
 /** kill -9 at random moments while a process fills and evicts. */
 async function kill({ dir, report, scaled, seed }: SoakContext): Promise<string> {
@@ -70,6 +77,43 @@ async function kill({ dir, report, scaled, seed }: SoakContext): Promise<string>
   }
   if (right === 0 || evictedCount === 0) throw new Error('nothing was found again, or nothing evicted');
   return `${count} kills, ${right} pages found again, ${evictedCount} evicted meanwhile, 0 torn or wrong`;
+}
+
+/** One job over very many small files, in a process whose heap is bounded; takes 4 KiB of disk for each. */
+async function million({ dir, report, scaled }: SoakContext): Promise<string> {
+  const count = scaled(loadedFileCount);
+  const program = new URL('million-files.ts', import.meta.url).pathname;
+  const child = spawn(
+    process.execPath,
+    [`--max-old-space-size=${loadHeapMaxMiB}`, program, dir, String(count), String(loadedFileBytes)],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let output = '';
+  let errors = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text;
+    report(text.trim());
+  });
+  const [exitCode] = (await once(child, 'close')) as [number | null];
+  if (exitCode !== 0) throw new Error(`it ended with ${exitCode}: ${errors.slice(-2000)}`);
+  const result = JSON.parse(output) as MillionResult;
+  const isWhole = result.state === 'SUCCEEDED' && result.shown.processedFiles === count;
+  if (!isWhole || result.readCount !== count || result.wrong.length > 0) throw new Error(output);
+  const { cpuSeconds, heapMaxMiB, rssMaxMiB, seconds, stateMaxBytes } = result;
+  return `${count} files in ${seconds} s (${cpuSeconds} CPU-s), ${rssMaxMiB} MiB at most, ${heapMaxMiB} MiB of heap, ${stateMaxBytes} bytes of state`;
+}
+
+interface MillionResult {
+  readonly state: string;
+  readonly shown: { readonly processedFiles: number };
+  readonly readCount: number;
+  readonly wrong: readonly string[];
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly rssMaxMiB: number;
+  readonly heapMaxMiB: number;
+  readonly stateMaxBytes: number;
 }
 
 /** Flips, cuts, swaps and more, in turn while the store is closed and while it runs. */
