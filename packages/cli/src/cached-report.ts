@@ -1,9 +1,9 @@
 /** `fs check-cached`: how much of the files below a path is cached, in the form of Alluxio's summary, then file by file. */
 
-import type { WorkerClient } from '@alluxio-ts/common/client/worker-client';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
 import { formatSize } from '@alluxio-ts/common/units';
 import { printable } from './file-format.ts';
+import type { OnlineWorkers } from './online-workers.ts';
 
 export interface CheckOptions {
   /** One file in so many is looked at. */
@@ -14,7 +14,7 @@ export interface CheckOptions {
 
 /** The lines; at most `limit` files are in memory. */
 export async function checkCached(
-  worker: WorkerClient,
+  worker: OnlineWorkers,
   path: string,
   options: CheckOptions,
 ): Promise<readonly string[]> {

@@ -2,7 +2,7 @@
 
 import { formatOptionSource } from '@alluxio-ts/common/options';
 import type { Command } from 'commander';
-import { optionsOf, type ProgramOptions } from './context.ts';
+import { optionsOf, type ProgramOptions, tell } from './context.ts';
 
 export function addConfCommands(program: Command, context: ProgramOptions): void {
   program
@@ -16,7 +16,7 @@ export function addConfCommands(program: Command, context: ProgramOptions): void
     .addHelpText('after', confHelp)
     .action((name: string | undefined, flags: { readonly source?: true }) => {
       const options = optionsOf(context);
-      for (const notice of options.notices) context.stderr.write(`alluxio: ${notice}\n`);
+      for (const notice of options.notices) tell(context, notice);
       if (name !== undefined) {
         const { maskedText, source } = options.entryOf(name);
         context.stdout.write(`${flags.source ? formatOptionSource(source) : maskedText}\n`);

@@ -2,11 +2,16 @@
 
 import { loadToken } from '@alluxio-ts/common/admin-token';
 import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
-import { WorkerClient } from '@alluxio-ts/common/client/worker-client';
+import { systemClock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
-import { optionsOf, type ProgramOptions } from './context.ts';
+import { optionsOf, type ProgramOptions, tell } from './context.ts';
+import { OnlineWorkers } from './online-workers.ts';
 
+/** A coordinator that is there says so at once; with the start of the command a person waits less than two seconds to hear that it is not. */
+const coordinatorDeadlineMs = 1000;
+
+/** Fails with Unreachable soon when nobody is there, however long the calls of the command may take. */
 export async function withCoordinator<T>(
   context: ProgramOptions,
   run: (client: CoordinatorClient) => Promise<T>,
@@ -19,6 +24,7 @@ export async function withCoordinator<T>(
     ...(token === undefined ? {} : { token }),
   });
   try {
+    await client.health({ deadlineMs: coordinatorDeadlineMs });
     return await run(client);
   } finally {
     await client.close();
@@ -26,8 +32,8 @@ export async function withCoordinator<T>(
 }
 
 export interface WorkerConnection {
-  readonly worker: WorkerClient;
-  /** What the coordinator says of it. */
+  readonly worker: OnlineWorkers;
+  /** What the coordinator says of one of them. */
   readonly view: WorkerView;
   readonly coordinator: CoordinatorClient;
 }
@@ -39,15 +45,21 @@ export async function withWorker<T>(
 ): Promise<T> {
   return withCoordinator(context, async (coordinator) => {
     const workers = await coordinator.listWorkers();
-    const view = workers.find(({ status }) => status === 'ONLINE');
+    const online = workers.filter(({ status }) => status === 'ONLINE');
+    // Those that have just answered the coordinator first.
+    online.sort((one, other) => Number(one.stats === undefined) - Number(other.stats === undefined));
+    const [view] = online;
     if (!view) {
       throw new AlluxioError(
         'Unreachable',
         `the coordinator knows no worker that is online (${workers.length} offline); start one, "alluxio info nodes" shows them`,
       );
     }
-    const { Host, HttpServerPort } = view.address;
-    const worker = new WorkerClient({ host: Host, port: HttpServerPort });
+    const worker = new OnlineWorkers({
+      addresses: online.map(({ address }) => address),
+      clock: systemClock,
+      notice: (text) => tell(context, text),
+    });
     try {
       return await run({ worker, view, coordinator });
     } finally {

@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ReadFileOptions, WorkerClient } from '@alluxio-ts/common/client/worker-client';
+import type { ReadFileOptions } from '@alluxio-ts/common/client/worker-client';
 import { systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
@@ -14,6 +14,7 @@ import { ExitStatus, type ProgramOptions } from './context.ts';
 import { describeFile, formatStat, printable } from './file-format.ts';
 import { LineBatch } from './line-batch.ts';
 import { copyToLocal } from './local-copy.ts';
+import type { OnlineWorkers } from './online-workers.ts';
 import { onPath, unlessMissing } from './path-failures.ts';
 
 /** The page size of a worker that has not told its own: Alluxio's. */
@@ -57,13 +58,12 @@ function writeFile(context: ProgramOptions, path: string, options: ReadFileOptio
   return withWorker(context, ({ worker }) =>
     onPath(path, async () => {
       const file = await statFile(worker, path);
-      const { body } = await worker.read(file, options);
-      for await (const chunk of body) await context.writeOut(chunk);
+      for await (const chunk of worker.read(file, options)) await context.writeOut(chunk);
     }),
   );
 }
 
-async function statFile(worker: WorkerClient, path: string): Promise<FileInfo> {
+async function statFile(worker: OnlineWorkers, path: string): Promise<FileInfo> {
   const found = await worker.stat(path);
   if (found.mType === 'file') return found;
   throw new AlluxioError(

@@ -1,6 +1,5 @@
 /** `fs ls`: a directory as it comes, page by page; whole and bounded where an order is asked for. */
 
-import type { WorkerClient } from '@alluxio-ts/common/client/worker-client';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
 import { withWorker } from './connections.ts';
@@ -8,6 +7,7 @@ import type { ProgramOptions } from './context.ts';
 import { formatLine, type TimestampName } from './file-format.ts';
 import { walk } from './file-walk.ts';
 import { LineBatch } from './line-batch.ts';
+import type { OnlineWorkers } from './online-workers.ts';
 import { onPath } from './path-failures.ts';
 
 export interface ListFlags {
@@ -52,7 +52,7 @@ export async function listPath(context: ProgramOptions, path: string, flags: Lis
 }
 
 function entriesOf(
-  worker: WorkerClient,
+  worker: OnlineWorkers,
   found: FileInfo,
   flags: ListFlags,
 ): AsyncIterable<FileInfo> | Iterable<FileInfo> {

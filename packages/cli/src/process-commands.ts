@@ -5,7 +5,7 @@ import { type AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import { createLogger, type Logger } from '@alluxio-ts/common/logger';
 import type { Command } from 'commander';
 import { withCoordinator } from './connections.ts';
-import { optionsOf, type ProgramOptions } from './context.ts';
+import { optionsOf, type ProgramOptions, tell } from './context.ts';
 import type { ProcessParts } from './worker-composition.ts';
 
 /** Answers in flight get this long after the first signal; a second signal ends at once. */
@@ -94,7 +94,7 @@ function processParts(
   process: 'coordinator' | 'worker',
 ): { readonly parts: ProcessParts; readonly logger: Logger } {
   const options = optionsOf(context);
-  for (const notice of options.notices) context.stderr.write(`alluxio: ${notice}\n`);
+  for (const notice of options.notices) tell(context, notice);
   const logger = createLogger({
     process,
     level: options.get('alluxio.log.level'),

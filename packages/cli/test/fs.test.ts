@@ -7,10 +7,12 @@ import { WorkerClient } from '@alluxio-ts/common/client/worker-client';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { createLogger } from '@alluxio-ts/common/logger';
 import { loadOptions } from '@alluxio-ts/common/options';
+import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { MIB } from '@alluxio-ts/common/units';
 import t from 'tap';
 import { copyToLocal } from '../src/local-copy.ts';
 import { main } from '../src/main.ts';
+import { OnlineWorkers } from '../src/online-workers.ts';
 import { startStandalone } from '../src/standalone.ts';
 
 const workDir = t.testdir({ out: {} });
@@ -252,7 +254,12 @@ await t.test('cp brings files and whole directories to the disk, never in part',
 });
 
 await t.test('a copy whose answer breaks off, or that is stopped, is not there', async (t) => {
-  const server = createServer((_, response) => {
+  const server = createServer((request, response) => {
+    if (request.url?.startsWith('/v1/node?')) {
+      const self = { host: '127.0.0.1', httpServerPort: port, webPort: 0, s3Port: 0 };
+      response.end(JSON.stringify(workerNetAddress(self)));
+      return;
+    }
     response.writeHead(200, { 'content-length': '100' });
     response.write('only the beginning', () => sent.resolve());
     breakOff.promise.then(() => response.destroy());
@@ -263,7 +270,11 @@ await t.test('a copy whose answer breaks off, or that is stopped, is not there',
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address ? address.port : 0;
-  const worker = new WorkerClient({ host: '127.0.0.1', port });
+  const worker = new OnlineWorkers({
+    addresses: [{ Host: '127.0.0.1', HttpServerPort: port }],
+    clock: systemClock,
+    notice: (text) => t.fail(text),
+  });
   t.teardown(async () => {
     await worker.close();
     server.closeAllConnections();

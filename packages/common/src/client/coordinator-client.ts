@@ -22,7 +22,7 @@ import {
   workersPath,
 } from '../protocol/coordinator-api.ts';
 import { type Rule, ruleSchema } from '../protocol/rules.ts';
-import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
+import { type ClientCallOptions, type RemoteCall, RemoteProcess } from './remote-process.ts';
 
 export interface CoordinatorClientOptions {
   readonly host: string;
@@ -135,7 +135,8 @@ export class CoordinatorClient {
     return (await this.#remote.callText({ method: 'GET', pathAndQuery: metricsPath, ...call })).text;
   }
 
-  async health(call: ClientCallOptions = {}): Promise<void> {
+  /** Fails with Unreachable when the coordinator does not say in time that it is there. */
+  async health(call: Pick<RemoteCall, 'signal' | 'deadlineMs'> = {}): Promise<void> {
     await this.#remote.callJson({ method: 'GET', pathAndQuery: healthPath, ...call }, healthSchema);
   }
 

@@ -32,6 +32,8 @@ export interface ClientCallOptions {
 export type RemoteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 export interface RemoteCall extends ClientCallOptions {
+  /** The whole answer must be there by then, or the process counts as away. */
+  readonly deadlineMs?: number;
   readonly method: RemoteMethod;
   readonly pathAndQuery: string;
   /** Sent as JSON. */
@@ -96,6 +98,8 @@ export class RemoteProcess {
   /** Resolves when a successful answer has begun. */
   async stream(call: RemoteCall): Promise<RemoteStream> {
     const { token, headersOf } = this.#options;
+    const deadline = call.deadlineMs === undefined ? undefined : AbortSignal.timeout(call.deadlineMs);
+    const signals = [call.signal, deadline].filter((each) => each !== undefined);
     try {
       const response = await request(`http://${this.address}${call.pathAndQuery}`, {
         method: call.method,
@@ -106,7 +110,7 @@ export class RemoteProcess {
           ...headersOf?.(call),
         },
         ...(call.body === undefined ? {} : { body: call.body }),
-        ...(call.signal ? { signal: call.signal } : {}),
+        ...(signals.length > 0 ? { signal: AbortSignal.any(signals) } : {}),
       });
       const body = this.#guarded(response.body, call);
       if (response.statusCode >= 400) {
@@ -115,7 +119,7 @@ export class RemoteProcess {
       return { headers: firstOfEach(response.headers), body };
     } catch (thrown) {
       if (thrown instanceof AlluxioError || call.signal?.aborted) throw thrown;
-      throw this.#unreachable(thrown);
+      throw this.#unreachable(deadline?.aborted ? undefined : thrown, call);
     }
   }
 
@@ -163,11 +167,13 @@ export class RemoteProcess {
     return new AlluxioError(code, text, { context: { requestId } });
   }
 
-  #unreachable(thrown: unknown): AlluxioError {
+  /** `thrown` is undefined when it was the deadline. */
+  #unreachable(thrown: unknown, { deadlineMs }: RemoteCall): AlluxioError {
     const { name, unreachableHint } = this.#options;
+    const reason = thrown === undefined ? `nothing within ${deadlineMs} ms` : reasonOf(thrown);
     return new AlluxioError(
       'Unreachable',
-      `no ${name} answers at ${this.address} (${reasonOf(thrown)}); ${unreachableHint}`,
+      `no ${name} answers at ${this.address} (${reason}); ${unreachableHint}`,
       { cause: thrown },
     );
   }
