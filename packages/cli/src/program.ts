@@ -47,7 +47,8 @@ const generalHelp = `
 Anywhere on the line:
   -Dname=value        sets an option; "alluxio conf get --source" lists them all
 
-Exit code: 0, or 1 for any failure, whose reason is one line on standard error.
+Exit code: 0, or 1 for any failure, whose reason is one line on standard error; with --json an object of code
+and message.
 
 Examples:
   alluxio mount add --path /s3 --ufs-uri s3://bucket/dir --option alluxio.underfs.s3.region=us-east-1

@@ -11,9 +11,9 @@ import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { MIB } from '@alluxio-ts/common/units';
 import t from 'tap';
 import { copyToLocal } from '../src/local-copy.ts';
-import { main } from '../src/main.ts';
 import { OnlineWorkers } from '../src/online-workers.ts';
 import { startStandalone } from '../src/standalone.ts';
+import { type CommandOutcome, runCommand } from './support/run-command.ts';
 
 const workDir = t.testdir({ out: {} });
 const dataDir = join(workDir, 'data');
@@ -65,22 +65,13 @@ const standalone = await startStandalone({
 });
 t.teardown(() => standalone.close({ deadlineMs: 0 }));
 
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs the command as a shell would: words between spaces. */
-function alluxio(line: string): Promise<Outcome> {
+function alluxio(line: string): Promise<CommandOutcome> {
   return run(...line.split(' '));
 }
 
-async function run(...argv: readonly string[]): Promise<Outcome> {
-  const stdout: Buffer[] = [];
-  const stderr: string[] = [];
-  const code = await main({
-    argv,
+function run(...argv: readonly string[]): Promise<CommandOutcome> {
+  return runCommand(argv, {
     environment: {
       ...environment,
       ALLUXIO_COORDINATOR_HOSTNAME: '127.0.0.1',
@@ -88,15 +79,7 @@ async function run(...argv: readonly string[]): Promise<Outcome> {
     },
     homeDir: workDir,
     workingDir: join(workDir, 'out'),
-    stdout: { write: (text) => stdout.push(Buffer.from(text)) },
-    stderr: { write: (text) => stderr.push(text) },
-    writeOut: async (chunk) => {
-      stdout.push(Buffer.from(chunk));
-    },
-    isTerminal: false,
-    stopSignal: () => new Promise(() => undefined),
   });
-  return { code, stdout: Buffer.concat(stdout).toString('latin1'), stderr: stderr.join('') };
 }
 
 /** What a command prints that must succeed. */

@@ -30,7 +30,8 @@ Commands:
 Anywhere on the line:
   -Dname=value        sets an option; "alluxio conf get --source" lists them all
 
-Exit code: 0, or 1 for any failure, whose reason is one line on standard error.
+Exit code: 0, or 1 for any failure, whose reason is one line on standard error; with --json an object of code
+and message.
 
 Examples:
   alluxio mount add --path /s3 --ufs-uri s3://bucket/dir --option alluxio.underfs.s3.region=us-east-1
@@ -50,13 +51,13 @@ Usage: alluxio cache [options] [command]
 Empties caches. What is in the under storage stays as it is.
 
 Options:
-  -h, --help      display help for command
+  -h, --help        display help for command
 
 Commands:
-  free [options]  Drops what is cached below a path, or everything that one worker has cached.
-  format          Drops everything that any worker has cached: all pages and all that is known of
-                  files.
-  help [command]  display help for command
+  free [options]    Drops what is cached below a path, or everything that one worker has cached.
+  format [options]  Drops everything that any worker has cached: all pages and all that is known of
+                    files.
+  help [command]    display help for command
 
 Examples:
   alluxio cache free --path /s3/dir
@@ -71,6 +72,7 @@ Usage: alluxio cache format [options]
 Drops everything that any worker has cached: all pages and all that is known of files.
 
 Options:
+  --json      as JSON
   -h, --help  display help for command
 
 Asks nothing and needs the admin token (alluxio.security.admin.token.file).
@@ -89,6 +91,7 @@ Drops what is cached below a path, or everything that one worker has cached.
 Options:
   --path <path>      a path of the namespace or of the under storage, on every worker
   --worker <worker>  the id, the host, or host:port of a worker
+  --json             as JSON
   -h, --help         display help for command
 
 Needs the admin token (alluxio.security.admin.token.file).
@@ -107,11 +110,11 @@ Usage: alluxio conf [options] [command]
 Shows the configuration.
 
 Options:
-  -h, --help            display help for command
+  -h, --help              display help for command
 
 Commands:
-  get [options] [name]  Prints the value of an option, or all of them; secrets as xxx.
-  help [command]        display help for command
+  get [options] [option]  Prints the value of an option, or all of them; secrets as xxx.
+  help [command]          display help for command
 
 Examples:
   alluxio conf get
@@ -121,15 +124,16 @@ Examples:
 `
 
 exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio conf get --help 1`] = `
-Usage: alluxio conf get [options] [name]
+Usage: alluxio conf get [options] [option]
 
 Prints the value of an option, or all of them; secrets as xxx.
 
 Arguments:
-  name        the option
+  option      its name
 
 Options:
   --source    print where a value comes from
+  --json      as JSON
   -h, --help  display help for command
 
 Examples:
@@ -159,7 +163,7 @@ Commands:
                                   Writing to the namespace is not offered.
   test [options] <path>           Tells by the exit code whether a path is what the flags say: 0
                                   when all of them hold, else 1.
-  location <path>                 Shows which worker owns a file, as host:port of its REST API.
+  location [options] <path>       Shows which worker owns a file, as host:port of its REST API.
   check-cached [options] <path>   Shows how much of the files below a path is cached.
   help [command]                  display help for command
 
@@ -200,6 +204,7 @@ Arguments:
 Options:
   --sample <n>  look at one file in n (default: 1)
   --limit <n>   look at so many files at most (default: 1000)
+  --json        as JSON
   -h, --help    display help for command
 
 Examples:
@@ -223,6 +228,7 @@ Options:
   -R, --recursive  a directory with everything below
   -p, --preserve   keep the times of the files
   --thread <n>     files copied at once (default: 4)
+  --json           as JSON
   -h, --help       display help for command
 
 Examples:
@@ -261,6 +267,7 @@ Arguments:
   path        the file
 
 Options:
+  --json      as JSON
   -h, --help  display help for command
 
 Examples:
@@ -286,12 +293,14 @@ Options:
                         "lastAccessTime", "lastModificationTime", "name", "path", "size")
   --timestamp <which>   the time to show (choices: "createdTime", "lastAccessTime",
                         "lastModifiedTime", default: "lastModifiedTime")
+  --json                as JSON
   --help                display help for command
 
 Examples:
   alluxio fs ls /s3/dir
   alluxio fs ls -R -h s3://bucket/dir
   alluxio fs ls --sort size -r /s3/dir
+  alluxio fs ls --json /s3/dir | jq -r '.[].path'
 
 
 `
@@ -308,6 +317,7 @@ Options:
   --path <path>          the same
   -f, --format <format>  what to print, made of %N name, %z size, %u owner, %g group, %i file id, %y
                          time, %Y time in ms, %b pages
+  --json                 as JSON
   -h, --help             display help for command
 
 Examples:
@@ -350,6 +360,7 @@ Options:
   -f          it is a file
   -s          it is a directory, or a file that is not empty
   -z          it is an empty file
+  --json      as JSON
   -h, --help  display help for command
 
 Examples:
@@ -367,8 +378,8 @@ Options:
   -h, --help               display help for command
 
 Commands:
-  version                  Prints the version of this command.
-  nodes                    Shows the workers and whether they are there.
+  version [options]        Prints the version of this command.
+  nodes [options]          Shows the workers and whether they are there.
   report [options] [kind]  Shows the state of the cluster: a summary, its metrics, or its under
                            storages.
   help [command]           display help for command
@@ -387,9 +398,10 @@ Usage: alluxio info nodes [options]
 Shows the workers and whether they are there.
 
 Options:
+  --json      as JSON
   -h, --help  display help for command
 
-The address is that of the worker's REST API; tabs part the columns.
+The address is that of the worker's REST API; tabs part the columns, unless a terminal is written to.
 
 Examples:
   alluxio info nodes
@@ -407,6 +419,7 @@ Arguments:
 
 Options:
   --format <format>  for programs (choices: "json", "yaml")
+  --json             as JSON
   -h, --help         display help for command
 
 Examples:
@@ -424,6 +437,7 @@ Usage: alluxio info version [options]
 Prints the version of this command.
 
 Options:
+  --json      as JSON
   -h, --help  display help for command
 
 Examples:
@@ -464,6 +478,7 @@ Options:
   --ufs-uri <uri>        what is mounted: s3://bucket/dir, file:///dir or /dir
   --option <name=value>  an option of the under storage; may be repeated (default: [])
   --no-check             mount without asking the under storage first
+  --json                 as JSON
   -h, --help             display help for command
 
 A value may be @file (the text of that file) or env:NAME (that environment variable), which keeps secrets
@@ -500,6 +515,7 @@ Removes a mount. What is in the under storage stays as it is.
 
 Options:
   --path <path>  the path as it was mounted
+  --json         as JSON
   -h, --help     display help for command
 
 Examples:
@@ -536,6 +552,7 @@ Takes a lost worker off the list of members. What it cached is cached anew by ot
 
 Options:
   -n, --name <workerId>  its id, as "alluxio info nodes" shows it
+  --json                 as JSON
   -h, --help             display help for command
 
 Examples:
@@ -628,6 +645,7 @@ Options:
   --pattern <regex>    a regular expression that matches the whole UFS path of a file
   --data <policy>      what holds for its bytes: immutable, skipCache or maxAge=<duration>
   --metadata <policy>  what holds for what is known of it: the same words
+  --json               as JSON
   -h, --help           display help for command
 
 Where several rules match, skipCache goes before maxAge before immutable, and of several ages the shortest
@@ -664,6 +682,7 @@ Removes a rule.
 
 Options:
   --pattern <regex>  the pattern as it was added
+  --json             as JSON
   -h, --help         display help for command
 
 Examples:
