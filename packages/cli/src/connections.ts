@@ -2,6 +2,7 @@
 
 import { loadToken } from '@alluxio-ts/common/admin-token';
 import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
+import type { ClientCallOptions } from '@alluxio-ts/common/client/remote-process';
 import { systemClock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
@@ -11,10 +12,11 @@ import { OnlineWorkers } from './online-workers.ts';
 /** A coordinator that is there says so at once; with the start of the command a person waits less than two seconds to hear that it is not. */
 const coordinatorDeadlineMs = 1000;
 
-/** Fails with Unreachable soon when nobody is there, however long the calls of the command may take. */
+/** Fails with Unreachable soon when nobody is there, however long the calls of the command may take; a caller with a signal has its own bound. */
 export async function withCoordinator<T>(
   context: ProgramOptions,
   run: (client: CoordinatorClient) => Promise<T>,
+  call: ClientCallOptions = {},
 ): Promise<T> {
   const options = optionsOf(context);
   const token = await loadToken(options.get('alluxio.security.admin.token.file'));
@@ -24,7 +26,7 @@ export async function withCoordinator<T>(
     ...(token === undefined ? {} : { token }),
   });
   try {
-    await client.health({ deadlineMs: coordinatorDeadlineMs });
+    if (!call.signal) await client.health({ deadlineMs: coordinatorDeadlineMs });
     return await run(client);
   } finally {
     await client.close();
@@ -42,9 +44,10 @@ export interface WorkerConnection {
 export async function withWorker<T>(
   context: ProgramOptions,
   run: (connection: WorkerConnection) => Promise<T>,
+  call: ClientCallOptions = {},
 ): Promise<T> {
-  return withCoordinator(context, async (coordinator) => {
-    const workers = await coordinator.listWorkers();
+  const runOnWorkers = async (coordinator: CoordinatorClient): Promise<T> => {
+    const workers = await coordinator.listWorkers(call);
     const online = workers.filter(({ status }) => status === 'ONLINE');
     // Those that have just answered the coordinator first.
     online.sort((one, other) => Number(one.stats === undefined) - Number(other.stats === undefined));
@@ -65,5 +68,6 @@ export async function withWorker<T>(
     } finally {
       await worker.close();
     }
-  });
+  };
+  return withCoordinator(context, runOnWorkers, call);
 }

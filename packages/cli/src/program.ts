@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { addCacheCommands } from './cache-commands.ts';
+import { addCompletionCommands } from './completion-commands.ts';
 import { addConfCommands } from './conf-commands.ts';
 import type { ProgramOptions } from './context.ts';
 import { addFsCommands } from './fs-commands.ts';
@@ -40,6 +41,7 @@ export function createProgram(context: ProgramOptions): Command {
   addCacheCommands(program, context);
   addConfCommands(program, context);
   addInfoCommands(program, context);
+  addCompletionCommands(program, context);
   return program;
 }
 

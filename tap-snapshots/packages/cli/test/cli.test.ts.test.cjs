@@ -5,6 +5,24 @@
  * Make sure to inspect the output below.  Do not ignore changes!
  */
 'use strict'
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio __complete --help 1`] = `
+Usage: alluxio __complete [options] <shell> [words...]
+
+Prints candidates for the last word of a line; for the scripts of "alluxio completion".
+
+Arguments:
+  shell       which one (choices: "bash", "zsh", "fish")
+  words       the line; of bash what parts words, and the line itself
+
+Options:
+  -h, --help  display help for command
+
+Examples:
+  alluxio __complete zsh -- fs st
+
+
+`
+
 exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio --help 1`] = `
 Usage: alluxio [options] [command]
 
@@ -25,6 +43,7 @@ Commands:
   cache                 Empties caches. What is in the under storage stays as it is.
   conf                  Shows the configuration.
   info                  Shows facts about this installation and its cluster.
+  completion <shell>    Prints a script that completes commands, flags and paths for a shell.
   help [command]        display help for command
 
 Anywhere on the line:
@@ -100,6 +119,27 @@ Examples:
   alluxio cache free --path /s3/dir
   alluxio cache free --path s3://bucket/dir/file.csv
   alluxio cache free --worker cache-1
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio completion --help 1`] = `
+Usage: alluxio completion [options] <shell>
+
+Prints a script that completes commands, flags and paths for a shell.
+
+Arguments:
+  shell       which one (choices: "bash", "zsh", "fish")
+
+Options:
+  -h, --help  display help for command
+
+A path is completed by the running cluster, if it answers within half a second.
+
+Examples:
+  alluxio completion bash >> ~/.bashrc
+  source <(alluxio completion zsh)
+  alluxio completion fish > ~/.config/fish/completions/alluxio.fish
 
 
 `
