@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import { AlluxioError, type ErrorCode, errnoOf, errorCodes } from '../errors.ts';
 import { errorBodySchema } from '../protocol/coordinator-api.ts';
 import { parseJson } from '../parse-json.ts';
+import { abortableConnector } from './abortable-connector.ts';
 
 export interface RemoteProcessOptions {
   /** For errors: `coordinator`, `worker`. */
@@ -54,8 +55,9 @@ const answerTimeoutMs = 60_000;
 
 export class RemoteProcess {
   readonly #options: RemoteProcessOptions;
+  readonly #closed = new AbortController();
   readonly #agent = new Agent({
-    connect: { timeout: connectTimeoutMs },
+    connect: abortableConnector(connectTimeoutMs, this.#closed.signal),
     headersTimeout: answerTimeoutMs,
     bodyTimeout: answerTimeoutMs,
   });
@@ -71,6 +73,7 @@ export class RemoteProcess {
 
   async close(): Promise<void> {
     // Whoever closes waits for nothing more: an answer that was never read must not hold the process.
+    this.#closed.abort(new Error('the client is closed'));
     await this.#agent.destroy();
   }
 
@@ -99,9 +102,9 @@ export class RemoteProcess {
   async stream(call: RemoteCall): Promise<RemoteStream> {
     const { token, headersOf } = this.#options;
     const deadline = call.deadlineMs === undefined ? undefined : AbortSignal.timeout(call.deadlineMs);
-    const signals = [call.signal, deadline].filter((each) => each !== undefined);
+    const signal = AbortSignal.any([call.signal, deadline].filter((each) => each !== undefined));
     try {
-      const response = await request(`http://${this.address}${call.pathAndQuery}`, {
+      const answered = request(`http://${this.address}${call.pathAndQuery}`, {
         method: call.method,
         dispatcher: this.#agent,
         headers: {
@@ -110,8 +113,9 @@ export class RemoteProcess {
           ...headersOf?.(call),
         },
         ...(call.body === undefined ? {} : { body: call.body }),
-        ...(signals.length > 0 ? { signal: AbortSignal.any(signals) } : {}),
+        signal,
       });
+      const response = await unlessAborted(answered, signal);
       const body = this.#guarded(response.body, call);
       if (response.statusCode >= 400) {
         throw this.#remoteError(response.statusCode, parseJson(await this.#textOf(body)));
@@ -184,6 +188,21 @@ export class RemoteProcess {
       'Unreachable',
       `what listens at ${this.address} ${fault} ${name} does; ${foreignHint}`,
     );
+  }
+}
+
+/** Rejects with the signal's reason at once: undici heeds a signal only when it has a connection. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const giveUp = (): void => reject(signal.reason);
+  signal.addEventListener('abort', giveUp);
+  if (signal.aborted) giveUp();
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', giveUp);
+    // What it fails with after that is nobody's matter.
+    work.catch(() => undefined);
   }
 }
 
