@@ -116,15 +116,24 @@ export interface CommandOutput {
   readonly stderr: string;
 }
 
+/** What Node is given to run a command against this coordinator. */
+export async function commandLine(
+  coordinator: Member,
+  common: readonly string[],
+  args: readonly string[],
+): Promise<readonly string[]> {
+  const { hostname, port } = new URL(await coordinator.url('at'));
+  const where = [`-Dalluxio.coordinator.hostname=${hostname}`, `-Dalluxio.coordinator.web.port=${port}`];
+  return [alluxio, ...args, ...common, ...where];
+}
+
 /** Runs a command against this coordinator; a command that fails gives its output too. */
 export async function runCommand(
   coordinator: Member,
   common: readonly string[],
   args: readonly string[],
 ): Promise<CommandOutput> {
-  const { hostname, port } = new URL(await coordinator.url('at'));
-  const where = [`-Dalluxio.coordinator.hostname=${hostname}`, `-Dalluxio.coordinator.web.port=${port}`];
-  const line = [alluxio, ...args, ...common, ...where];
+  const line = await commandLine(coordinator, common, args);
   return execute(process.execPath, line, { env: cleanEnvironment() }).catch(
     (thrown: CommandOutput) => thrown,
   );

@@ -4,10 +4,11 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { FreeResult } from '@alluxio-ts/common/protocol/coordinator-api';
 import { formatSize } from '@alluxio-ts/common/units';
 import type { Command } from 'commander';
+import { type JsonFlag, jsonOption, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
 import type { ProgramOptions } from './context.ts';
 
-interface FreeFlags {
+interface FreeFlags extends JsonFlag {
   readonly path?: string;
   readonly worker?: string;
 }
@@ -22,13 +23,15 @@ export function addCacheCommands(program: Command, context: ProgramOptions): voi
     .description('Drops what is cached below a path, or everything that one worker has cached.')
     .option('--path <path>', 'a path of the namespace or of the under storage, on every worker')
     .option('--worker <worker>', 'the id, the host, or host:port of a worker')
+    .addOption(jsonOption())
     .addHelpText('after', freeHelp)
     .action((flags: FreeFlags) => free(context, flags));
   cache
     .command('format')
     .description('Drops everything that any worker has cached: all pages and all that is known of files.')
+    .addOption(jsonOption())
     .addHelpText('after', formatHelp)
-    .action(() => format(context));
+    .action((flags: JsonFlag) => format(context, flags));
 }
 
 async function free(context: ProgramOptions, flags: FreeFlags): Promise<void> {
@@ -39,12 +42,15 @@ async function free(context: ProgramOptions, flags: FreeFlags): Promise<void> {
   const freed = await withCoordinator(context, (client) =>
     path === undefined ? client.freeWorker(worker ?? '') : client.freeCache(path),
   );
-  context.stdout.write(`Freed ${path ?? `worker ${worker}`}: ${formatFreed(freed)}\n`);
+  await print(context, flags, {
+    data: freed,
+    text: `Freed ${path ?? `worker ${worker}`}: ${formatFreed(freed)}\n`,
+  });
 }
 
-async function format(context: ProgramOptions): Promise<void> {
+async function format(context: ProgramOptions, flags: JsonFlag): Promise<void> {
   const freed = await withCoordinator(context, (client) => client.formatCache());
-  context.stdout.write(`Formatted the cache: ${formatFreed(freed)}\n`);
+  await print(context, flags, { data: freed, text: `Formatted the cache: ${formatFreed(freed)}\n` });
 }
 
 function formatFreed({ fileCount, pageCount, freedBytes }: FreeResult): string {

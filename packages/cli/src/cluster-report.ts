@@ -3,11 +3,43 @@
 import type { ClusterInfo, MountView } from '@alluxio-ts/common/protocol/coordinator-api';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { formatSize } from '@alluxio-ts/common/units';
+import type { Answer } from './answer.ts';
 import { formatTime } from './file-format.ts';
 import type { Structured } from './structured-text.ts';
 
 /** `host` is where the command reached the coordinator. */
-export function summaryText(info: ClusterInfo, host: string): string {
+export function summaryAnswer(info: ClusterInfo, host: string): Answer {
+  return { data: summaryData(info, host), text: summaryText(info, host) };
+}
+
+export function ufsAnswer(mounts: readonly MountView[]): Answer {
+  const schemeOf = ({ ufsUri }: MountView): string => parseMountUri(ufsUri).scheme;
+  const lines = mounts.map((mount) => `    ${mount.ufsUri} on ${mount.path}/ (${schemeOf(mount)})`);
+  return {
+    data: mounts.map((mount) => ({ ...mount, scheme: schemeOf(mount) })),
+    text: ['Alluxio under storage system information:', ...lines, ''].join('\n'),
+    table: {
+      header: ['Path', 'UFS URI', 'Scheme'],
+      rows: mounts.map((mount) => [mount.path, mount.ufsUri, schemeOf(mount)]),
+    },
+  };
+}
+
+/** The lines of Prometheus' text that hold a value of ours: `name{labels} value`. */
+export function metricsAnswer(text: string): Answer {
+  const lines = text.split('\n').filter((line) => line.startsWith('alluxio_'));
+  const values = lines.map((line): readonly [string, number] => {
+    const space = line.lastIndexOf(' ');
+    return [line.slice(0, space), Number(line.slice(space + 1))];
+  });
+  return {
+    data: Object.fromEntries(values),
+    text: `${lines.join('\n')}\n`,
+    table: { header: ['Metric', 'Value'], rows: values },
+  };
+}
+
+function summaryText(info: ClusterInfo, host: string): string {
   const freeBytes = Math.max(0, info.capacityBytes - info.usedBytes);
   const rows: readonly (readonly [string, string | number])[] = [
     ['Coordinator Address', `${host}:${info.webPort}`],
@@ -27,7 +59,7 @@ export function summaryText(info: ClusterInfo, host: string): string {
 }
 
 /** Alluxio's fields, those of a journal and of RPC at rest since there is neither here, then ours. */
-export function summaryData(info: ClusterInfo, host: string): Structured {
+function summaryData(info: ClusterInfo, host: string): Structured {
   const freeBytes = Math.max(0, info.capacityBytes - info.usedBytes);
   return {
     version: info.version,
@@ -54,36 +86,6 @@ export function summaryData(info: ClusterInfo, host: string): Structured {
     mounts: info.mountCount,
     hitRatio: hitRatioOf(info) ?? null,
   };
-}
-
-export function ufsText(mounts: readonly MountView[]): string {
-  const lines = mounts.map(
-    ({ path, ufsUri }) => `    ${ufsUri} on ${path}/ (${parseMountUri(ufsUri).scheme})`,
-  );
-  return ['Alluxio under storage system information:', ...lines, ''].join('\n');
-}
-
-export function ufsData(mounts: readonly MountView[]): Structured {
-  return mounts.map(({ path, ufsUri, options }) => ({
-    path,
-    ufsUri,
-    scheme: parseMountUri(ufsUri).scheme,
-    options,
-  }));
-}
-
-/** The lines of Prometheus' text that hold a value of ours: `name{labels} value`. */
-export function metricsLines(text: string): readonly string[] {
-  return text.split('\n').filter((line) => line.startsWith('alluxio_'));
-}
-
-export function metricsData(text: string): Structured {
-  return Object.fromEntries(
-    metricsLines(text).map((line) => {
-      const space = line.lastIndexOf(' ');
-      return [line.slice(0, space), Number(line.slice(space + 1))];
-    }),
-  );
 }
 
 /** `0d 00h02m54s`. */

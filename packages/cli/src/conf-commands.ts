@@ -2,11 +2,12 @@
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { type LogLevel, logLevels } from '@alluxio-ts/common/log-level';
-import { formatOptionSource } from '@alluxio-ts/common/options';
+import { formatOptionSource, type OptionEntry } from '@alluxio-ts/common/options';
 import type { LogLevelQuery } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Command } from 'commander';
+import { type JsonFlag, jsonOption, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
-import { optionsOf, type ProgramOptions } from './context.ts';
+import { optionsOf, type ProgramOptions, tell } from './context.ts';
 
 export function addConfCommands(program: Command, context: ProgramOptions): void {
   const conf = program
@@ -16,50 +17,73 @@ export function addConfCommands(program: Command, context: ProgramOptions): void
   conf
     .command('get')
     .description('Prints the value of an option, or all of them; secrets as xxx.')
-    .argument('[name]', 'the option')
+    .argument('[option]', 'its name')
     .option('--source', 'print where a value comes from')
+    .addOption(jsonOption())
     .addHelpText('after', getHelp)
-    .action((name: string | undefined, flags: { readonly source?: true }) => get(context, name, flags));
+    .action((name: string | undefined, flags: GetFlags) => get(context, name, flags));
   conf
     .command('log')
     .description('Prints how much the processes log, or changes it until they start again.')
     .option('--level <level>', `what they log from now on: ${logLevels.join(', ')}`)
     .option('--target <target>', 'coordinator, worker (all that are online), or the id of a worker')
     .option('--name <logger>', 'accepted and without effect: a process has one logger')
+    .addOption(jsonOption())
     .addHelpText('after', logHelp)
     .action((flags: LogFlags) => log(context, flags));
 }
 
-function get(context: ProgramOptions, name: string | undefined, flags: { readonly source?: true }): void {
-  const options = optionsOf(context);
-  for (const notice of options.notices) context.stderr.write(`alluxio: ${notice}\n`);
-  if (name !== undefined) {
-    const { maskedText, source } = options.entryOf(name);
-    context.stdout.write(`${flags.source ? formatOptionSource(source) : maskedText}\n`);
-    return;
-  }
-  for (const entry of options.entries) {
-    const source = flags.source ? ` (${formatOptionSource(entry.source)})` : '';
-    context.stdout.write(`${entry.name}=${entry.maskedText}${source}\n`);
-  }
+interface GetFlags extends JsonFlag {
+  readonly source?: true;
 }
 
-interface LogFlags {
+async function get(context: ProgramOptions, name: string | undefined, flags: GetFlags): Promise<void> {
+  const options = optionsOf(context);
+  for (const notice of options.notices) tell(context, notice);
+  if (name !== undefined) {
+    const entry = entryData(options.entryOf(name));
+    await print(context, flags, { data: entry, text: `${flags.source ? entry.source : entry.value}\n` });
+    return;
+  }
+  const entries = options.entries.map(entryData);
+  await print(context, flags, {
+    data: { options: entries },
+    text: entries
+      .map((entry) => `${entry.name}=${entry.value}${flags.source ? ` (${entry.source})` : ''}\n`)
+      .join(''),
+    table: {
+      header: ['Option', 'Value', ...(flags.source ? ['Source'] : [])],
+      rows: entries.map((entry) => [entry.name, entry.value, ...(flags.source ? [entry.source] : [])]),
+    },
+  });
+}
+
+/** Secrets as xxx. */
+function entryData({ name, maskedText, source }: OptionEntry) {
+  return { name, value: maskedText, source: formatOptionSource(source) };
+}
+
+interface LogFlags extends JsonFlag {
   readonly level?: string;
   readonly target?: string;
   readonly name?: string;
 }
 
-/** Each process is told of as soon as it is known: one that fails does not hide the others. */
-async function log(context: ProgramOptions, { level, target }: LogFlags): Promise<void> {
+async function log(context: ProgramOptions, { level, target, ...flags }: LogFlags): Promise<void> {
   const wanted = level === undefined ? undefined : logLevelOf(level);
+  const known: { readonly id: string; readonly level: string }[] = [];
   await withCoordinator(context, async (client) => {
     for (const query of queriesOf(target)) {
       const answer = wanted === undefined ? client.logLevels(query) : client.setLogLevel(wanted, query);
       const levels = await answer;
-      const known = 'workers' in levels ? levels.workers : [{ id: 'coordinator', level: levels.level }];
-      for (const each of known) context.stdout.write(`${each.id} ${each.level}\n`);
+      if ('workers' in levels) known.push(...levels.workers);
+      else known.push({ id: 'coordinator', level: levels.level });
     }
+  });
+  await print(context, flags, {
+    data: { levels: known },
+    text: known.map((each) => `${each.id} ${each.level}\n`).join(''),
+    table: { header: ['Process', 'Level'], rows: known.map((each) => [each.id, each.level]) },
   });
 }
 

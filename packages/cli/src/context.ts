@@ -14,6 +14,8 @@ export interface MainOptions {
   readonly workingDir: string;
   readonly stdout: Output;
   readonly stderr: Output;
+  /** The width of the terminal that standard output is; absent where it is none. */
+  readonly outColumns?: number;
   /** Whether a person reads stderr. */
   readonly isTerminal: boolean;
   /** The same standard output for what may be long: resolves when it was taken, so that a slow reader holds back the command. */
@@ -24,6 +26,17 @@ export interface MainOptions {
 
 export interface ProgramOptions extends MainOptions {
   readonly definitions: readonly string[];
+}
+
+/** Whether a program reads the output: `--json`, before a `--`. */
+export function wantsJson({ argv }: Pick<MainOptions, 'argv'>): boolean {
+  const end = argv.indexOf('--');
+  return argv.slice(0, end < 0 ? argv.length : end).includes('--json');
+}
+
+/** A line on standard error beside the answer. */
+export function tell(context: MainOptions, notice: string): void {
+  context.stderr.write(wantsJson(context) ? `${JSON.stringify({ notice })}\n` : `alluxio: ${notice}\n`);
 }
 
 /** Ends a command whose answer is its exit code; nothing is printed. */

@@ -4,6 +4,9 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import { fileIdOf, pageCountOf } from '@alluxio-ts/common/page';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
 import { formatSize } from '@alluxio-ts/common/units';
+import { printable } from './printable.ts';
+import type { Structured } from './structured-text.ts';
+import { fitted, widthOf } from './table.ts';
 
 export const timestampNames = ['createdTime', 'lastAccessTime', 'lastModifiedTime'] as const;
 export type TimestampName = (typeof timestampNames)[number];
@@ -30,6 +33,40 @@ export function formatLine(file: FileInfo, options: LineOptions): string {
     (isDirectory ? 'DIR' : 'FILE').padStart(5),
     ` ${printable(file.mPath)}`,
   ].join('');
+}
+
+/** The same for a person at a terminal: one column under the other, the path cut so that the line does not wrap. */
+export function formatRow(file: FileInfo, options: LineOptions, columns: number): string {
+  const size = options.isHumanReadable ? formatSize(file.mLength) : String(file.mLength);
+  const owners = file.mOwner === '' ? '' : ` ${file.mOwner.padEnd(14)} ${file.mGroup.padEnd(14)}`;
+  const kind = file.mType === 'directory' ? ' DIR' : 'FILE';
+  const time = formatTime(timeOf(file, options.timestamp));
+  const start = `${formatMode(file)}${owners} ${size.padStart(12)} ${time} ${kind} `;
+  return start + fitted(printable(file.mPath), Math.max(1, columns - widthOf(start)));
+}
+
+/** The fields of a file as `--json` gives them; a directory has no size and no time, and what is cached is there where it was asked for. */
+export function fileData(file: FileInfo): { readonly [name: string]: Structured } {
+  const isFile = file.mType === 'file';
+  return {
+    path: file.mPath,
+    name: file.mName,
+    kind: file.mType,
+    ufsPath: file.mUfsPath,
+    sizeBytes: isFile ? file.mLength : null,
+    modified: isFile ? new Date(Math.round(file.mLastModificationTimeMs)).toISOString() : null,
+    mode: formatMode(file),
+    owner: file.mOwner,
+    group: file.mGroup,
+    ...(file.mInAlluxioBytes === undefined ? {} : cachedData(file)),
+  };
+}
+
+export function cachedData({ mInAlluxioBytes, mInAlluxioPercentage }: FileInfo): {
+  readonly cachedBytes: number;
+  readonly cachedPercent: number;
+} {
+  return { cachedBytes: mInAlluxioBytes ?? 0, cachedPercent: mInAlluxioPercentage };
 }
 
 function timeOf(file: FileInfo, name: TimestampName): number {
@@ -60,14 +97,6 @@ export function formatMode({ mType, mMode }: FileInfo): string {
   return `${mType === 'directory' ? 'd' : '-'}${bits.join('')}`;
 }
 
-/** A name that would end the line, or speak to the terminal, is shown with escapes. */
-export function printable(path: string): string {
-  return path.replaceAll(
-    /[\p{Cc}\u2028\u2029]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
-
 const notApplicable = 'NA';
 
 /** What each letter behind a percent sign stands for. */
@@ -96,6 +125,17 @@ export function formatStat(format: string, file: FileInfo, pageSizeBytes: number
       `the format has "%${letter}"; it may have ${known.join(' ')}, and %% for a percent sign`,
     );
   });
+}
+
+/** What `fs stat --json` gives. */
+export function describedData(file: FileInfo, pageSizeBytes: number): Structured {
+  if (file.mType === 'directory') return fileData(file);
+  return {
+    ...fileData(file),
+    fileId: fileIdOf(file.mUfsPath),
+    pageCount: pageCountOf(file.mLength, pageSizeBytes),
+    pageSizeBytes,
+  };
 }
 
 /** What `fs stat` prints without a format. */

@@ -1,14 +1,14 @@
 /** Walks what lies below a directory, in pages, with one page in memory however much there is. */
 
-import type { WorkerClient } from '@alluxio-ts/common/client/worker-client';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
+import type { OnlineWorkers } from './online-workers.ts';
 
 /**
  * Every file below, each directory before what it holds. The listing is flat and in the byte order of names, so what a directory holds comes
  * together, and the directories are told from the names: no request for each of them.
  */
 export async function* walk(
-  worker: WorkerClient,
+  worker: OnlineWorkers,
   root: FileInfo,
   options: { readonly wantsCached: boolean },
 ): AsyncGenerator<FileInfo> {

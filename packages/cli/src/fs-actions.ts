@@ -2,27 +2,35 @@
 
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ReadFileOptions, WorkerClient } from '@alluxio-ts/common/client/worker-client';
+import type { ReadFileOptions } from '@alluxio-ts/common/client/worker-client';
 import { systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
+import { hostAndPortOf } from '@alluxio-ts/common/protocol/worker-address';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
 import { formatSize } from '@alluxio-ts/common/units';
 import { absolutePath } from '@alluxio-ts/common/value-reference';
-import { checkCached, type CheckOptions } from './cached-report.ts';
+import { checkCached, type CheckOptions, reportData, reportText } from './cached-report.ts';
 import { type WorkerConnection, withWorker } from './connections.ts';
 import { ExitStatus, type ProgramOptions } from './context.ts';
-import { describeFile, formatStat, printable } from './file-format.ts';
+import { type JsonFlag, print } from './answer.ts';
+import { describedData, describeFile, formatStat } from './file-format.ts';
+import { printable } from './printable.ts';
 import { LineBatch } from './line-batch.ts';
 import { copyToLocal } from './local-copy.ts';
+import type { OnlineWorkers } from './online-workers.ts';
 import { onPath, unlessMissing } from './path-failures.ts';
 
 /** The page size of a worker that has not told its own: Alluxio's. */
 const pageSizeUnknownBytes = 4 * 1024 * 1024;
 
+export interface StatFlags extends JsonFlag {
+  readonly format?: string;
+}
+
 export async function showStat(
   context: ProgramOptions,
   path: string | undefined,
-  format: string | undefined,
+  flags: StatFlags,
 ): Promise<void> {
   if (path === undefined)
     throw new AlluxioError('InvalidArgument', 'give the path, as in "alluxio fs stat /s3/a"');
@@ -30,11 +38,14 @@ export async function showStat(
     onPath(path, async () => {
       const file = await worker.stat(path);
       const pageSizeBytes = view.stats?.pageSizeBytes ?? pageSizeUnknownBytes;
-      context.stdout.write(
-        format === undefined
-          ? describeFile(file, pageSizeBytes)
-          : `${formatStat(format, file, pageSizeBytes)}\n`,
-      );
+      const { format } = flags;
+      await print(context, flags, {
+        data: describedData(file, pageSizeBytes),
+        text:
+          format === undefined
+            ? describeFile(file, pageSizeBytes)
+            : `${formatStat(format, file, pageSizeBytes)}\n`,
+      });
     }),
   );
 }
@@ -57,13 +68,12 @@ function writeFile(context: ProgramOptions, path: string, options: ReadFileOptio
   return withWorker(context, ({ worker }) =>
     onPath(path, async () => {
       const file = await statFile(worker, path);
-      const { body } = await worker.read(file, options);
-      for await (const chunk of body) await context.writeOut(chunk);
+      for await (const chunk of worker.read(file, options)) await context.writeOut(chunk);
     }),
   );
 }
 
-async function statFile(worker: WorkerClient, path: string): Promise<FileInfo> {
+async function statFile(worker: OnlineWorkers, path: string): Promise<FileInfo> {
   const found = await worker.stat(path);
   if (found.mType === 'file') return found;
   throw new AlluxioError(
@@ -72,11 +82,12 @@ async function statFile(worker: WorkerClient, path: string): Promise<FileInfo> {
   );
 }
 
-export async function location(context: ProgramOptions, path: string): Promise<void> {
+export async function location(context: ProgramOptions, path: string, flags: JsonFlag): Promise<void> {
   await withWorker(context, ({ worker }) =>
     onPath(path, async () => {
-      const owner = await worker.ownerOf(await statFile(worker, path));
-      context.stdout.write(`${owner.Host}:${owner.HttpServerPort}\n`);
+      const file = await statFile(worker, path);
+      const address = hostAndPortOf(await worker.ownerOf(file));
+      await print(context, flags, { data: { path: file.mPath, address }, text: `${address}\n` });
     }),
   );
 }
@@ -84,18 +95,20 @@ export async function location(context: ProgramOptions, path: string): Promise<v
 export async function checkCachedShares(
   context: ProgramOptions,
   path: string,
-  options: CheckOptions,
+  flags: CheckOptions & JsonFlag,
 ): Promise<void> {
   await withWorker(context, ({ worker }) =>
     onPath(path, async () => {
-      const lines = new LineBatch(context);
-      for (const line of await checkCached(worker, path, options)) await lines.add(line);
-      await lines.flush();
+      const report = await checkCached(worker, path, flags);
+      await print(context, flags, {
+        data: reportData(report),
+        text: reportText(report, context.outColumns),
+      });
     }),
   );
 }
 
-export interface TestFlags {
+export interface TestFlags extends JsonFlag {
   readonly d?: true;
   readonly e?: true;
   readonly f?: true;
@@ -104,13 +117,16 @@ export interface TestFlags {
 }
 
 export async function test(context: ProgramOptions, path: string, flags: TestFlags): Promise<void> {
-  if (Object.keys(flags).length === 0) {
+  const { json, ...asked } = flags;
+  if (Object.keys(asked).length === 0) {
     throw new AlluxioError('InvalidArgument', 'say what to test: one or more of -d -e -f -s -z');
   }
   const file = await withWorker(context, ({ worker }) =>
     onPath(path, () => unlessMissing(() => worker.stat(path))),
   );
-  if (!file || !holds(file, flags)) throw new ExitStatus(1);
+  const isSo = file !== undefined && holds(file, flags);
+  if (json) await print(context, flags, { data: { path, holds: isSo }, text: '' });
+  if (!isSo) throw new ExitStatus(1);
 }
 
 function holds(file: FileInfo, flags: TestFlags): boolean {
@@ -121,7 +137,7 @@ function holds(file: FileInfo, flags: TestFlags): boolean {
   return !flags.z || (isFile && file.mLength === 0);
 }
 
-export interface CopyFlags {
+export interface CopyFlags extends JsonFlag {
   readonly recursive?: true;
   readonly preserve?: true;
   readonly thread: number;
@@ -147,12 +163,16 @@ export async function copy(
       threads: flags.thread,
       random: systemRandom,
       signal: stopped.signal,
-      onCopied: (file, local) => lines.add(`Copied ${printable(file.mPath)} to ${printable(local)}`),
+      onCopied: async (file, local) => {
+        if (!flags.json) await lines.add(`Copied ${printable(file.mPath)} to ${printable(local)}`);
+      },
     });
-    if (source.mType === 'directory') {
-      await lines.add(`Copied ${copied.fileCount} files, ${formatSize(copied.bytes)}`);
-    }
+    const { fileCount, bytes } = copied;
     await lines.flush();
+    await print(context, flags, {
+      data: { source: source.mPath, target, fileCount, bytes },
+      text: source.mType === 'directory' ? `Copied ${fileCount} files, ${formatSize(bytes)}\n` : '',
+    });
   });
 }
 

@@ -1,9 +1,19 @@
 /** `alluxio fs`: looks at files and reads them, through the cache. */
 
 import { InvalidArgumentError, type Command, Option } from 'commander';
+import { type JsonFlag, jsonOption } from './answer.ts';
 import type { ProgramOptions } from './context.ts';
 import { timestampNames } from './file-format.ts';
-import { cat, checkCachedShares, copy, headOrTail, location, showStat, test } from './fs-actions.ts';
+import {
+  cat,
+  checkCachedShares,
+  copy,
+  headOrTail,
+  location,
+  showStat,
+  type StatFlags,
+  test,
+} from './fs-actions.ts';
 import { listPath, sortNames } from './fs-listing.ts';
 import { parseSize } from '@alluxio-ts/common/units';
 
@@ -29,12 +39,13 @@ export function addFsCommands(program: Command, context: ProgramOptions): void {
       '-f, --format <format>',
       'what to print, made of %N name, %z size, %u owner, %g group, %i file id, %y time, %Y time in ms, %b pages',
     )
+    .addOption(jsonOption())
     .addHelpText(
       'after',
       examples('fs stat /s3/dir/a.csv', 'fs stat -f "%N %z %u %g %i %y %Y %b" /s3/dir/a.csv'),
     )
-    .action((path: string | undefined, flags: { readonly path?: string; readonly format?: string }) =>
-      showStat(context, path ?? flags.path, flags.format),
+    .action((path: string | undefined, flags: StatFlags & { readonly path?: string }) =>
+      showStat(context, path ?? flags.path, flags),
     );
   fs.command('cat')
     .description('Writes a file to standard output.')
@@ -56,18 +67,20 @@ export function addFsCommands(program: Command, context: ProgramOptions): void {
   fs.command('location')
     .description('Shows which worker owns a file, as host:port of its REST API.')
     .argument('<path>', 'the file')
+    .addOption(jsonOption())
     .addHelpText('after', examples('fs location /s3/dir/a.csv'))
-    .action((path: string) => location(context, path));
+    .action((path: string, flags: JsonFlag) => location(context, path, flags));
   fs.command('check-cached')
     .description('Shows how much of the files below a path is cached.')
     .argument('<path>', 'the file or directory')
     .option('--sample <n>', 'look at one file in n', wholeNumber(1, Number.MAX_SAFE_INTEGER), 1)
     .option('--limit <n>', 'look at so many files at most', wholeNumber(1, checkLimitMax), checkLimitDefault)
+    .addOption(jsonOption())
     .addHelpText(
       'after',
       examples('fs check-cached /s3/dir', 'fs check-cached --sample 10 --limit 100 s3://bucket/dir'),
     )
-    .action((path: string, flags: { readonly sample: number; readonly limit: number }) =>
+    .action((path: string, flags: Parameters<typeof checkCachedShares>[2]) =>
       checkCachedShares(context, path, flags),
     );
 }
@@ -88,9 +101,15 @@ function addLs(fs: Command, context: ProgramOptions): void {
         .choices(timestampNames)
         .default('lastModifiedTime'),
     )
+    .addOption(jsonOption())
     .addHelpText(
       'after',
-      examples('fs ls /s3/dir', 'fs ls -R -h s3://bucket/dir', 'fs ls --sort size -r /s3/dir'),
+      examples(
+        'fs ls /s3/dir',
+        'fs ls -R -h s3://bucket/dir',
+        'fs ls --sort size -r /s3/dir',
+        "fs ls --json /s3/dir | jq -r '.[].path'",
+      ),
     )
     .action((path: string, flags: Parameters<typeof listPath>[2]) => listPath(context, path, flags));
 }
@@ -105,6 +124,7 @@ function addCp(fs: Command, context: ProgramOptions): void {
     .option('-R, --recursive', 'a directory with everything below')
     .option('-p, --preserve', 'keep the times of the files')
     .option('--thread <n>', 'files copied at once', wholeNumber(1, threadsMax), threadsDefault)
+    .addOption(jsonOption())
     .addHelpText(
       'after',
       examples(
@@ -129,6 +149,7 @@ function addTest(fs: Command, context: ProgramOptions): void {
     .option('-f', 'it is a file')
     .option('-s', 'it is a directory, or a file that is not empty')
     .option('-z', 'it is an empty file')
+    .addOption(jsonOption())
     .addHelpText('after', examples('fs test -e /s3/dir/_SUCCESS && echo done'))
     .action((path: string, flags: Parameters<typeof test>[2]) => test(context, path, flags));
 }

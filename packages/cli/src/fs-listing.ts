@@ -1,16 +1,18 @@
 /** `fs ls`: a directory as it comes, page by page; whole and bounded where an order is asked for. */
 
-import type { WorkerClient } from '@alluxio-ts/common/client/worker-client';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
 import { withWorker } from './connections.ts';
 import type { ProgramOptions } from './context.ts';
-import { formatLine, type TimestampName } from './file-format.ts';
+import type { JsonFlag } from './answer.ts';
+import { fileData, formatLine, formatRow, type TimestampName } from './file-format.ts';
 import { walk } from './file-walk.ts';
+import { JsonList } from './json-list.ts';
 import { LineBatch } from './line-batch.ts';
+import type { OnlineWorkers } from './online-workers.ts';
 import { onPath } from './path-failures.ts';
 
-export interface ListFlags {
+export interface ListFlags extends JsonFlag {
   readonly d?: true;
   readonly humanReadable?: true;
   readonly recursive?: true;
@@ -41,18 +43,38 @@ export async function listPath(context: ProgramOptions, path: string, flags: Lis
   await withWorker(context, ({ worker }) =>
     onPath(path, async () => {
       const found = await worker.stat(path);
-      const lines = new LineBatch(context);
-      const lineOptions = { isHumanReadable: flags.humanReadable === true, timestamp: flags.timestamp };
+      const listing = listingOf(context, flags);
       for await (const file of ordered(path, entriesOf(worker, found, flags), flags)) {
-        await lines.add(formatLine(file, lineOptions));
+        await listing.add(file);
       }
-      await lines.flush();
+      await listing.end();
     }),
   );
 }
 
+/** Takes the files in their order, with little of them in memory. */
+interface Listing {
+  add(file: FileInfo): Promise<void>;
+  end(): Promise<void>;
+}
+
+function listingOf(context: ProgramOptions, flags: ListFlags): Listing {
+  if (flags.json) {
+    const list = new JsonList(context);
+    return { add: (file) => list.add(fileData(file)), end: () => list.end() };
+  }
+  const lines = new LineBatch(context);
+  const { outColumns } = context;
+  const options = { isHumanReadable: flags.humanReadable === true, timestamp: flags.timestamp };
+  return {
+    add: (file) =>
+      lines.add(outColumns === undefined ? formatLine(file, options) : formatRow(file, options, outColumns)),
+    end: () => lines.flush(),
+  };
+}
+
 function entriesOf(
-  worker: WorkerClient,
+  worker: OnlineWorkers,
   found: FileInfo,
   flags: ListFlags,
 ): AsyncIterable<FileInfo> | Iterable<FileInfo> {

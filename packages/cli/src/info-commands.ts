@@ -1,7 +1,9 @@
 /** `alluxio info`: facts about this installation and its cluster. */
 
+import { hostAndPortOf } from '@alluxio-ts/common/protocol/worker-address';
 import { type Command, Argument, Option } from 'commander';
-import { metricsData, metricsLines, summaryData, summaryText, ufsData, ufsText } from './cluster-report.ts';
+import { type Answer, type JsonFlag, jsonOption, print } from './answer.ts';
+import { metricsAnswer, summaryAnswer, ufsAnswer } from './cluster-report.ts';
 import { withCoordinator } from './connections.ts';
 import { optionsOf, type ProgramOptions } from './context.ts';
 import { formatStructured, type StructuredFormat, structuredFormats } from './structured-text.ts';
@@ -18,61 +20,65 @@ export function addInfoCommands(program: Command, context: ProgramOptions): void
   info
     .command('version')
     .description('Prints the version of this command.')
+    .addOption(jsonOption())
     .addHelpText('after', versionHelp)
-    .action(() => {
-      context.stdout.write(`${version}\n`);
-    });
+    .action((flags: JsonFlag) => print(context, flags, { data: { version }, text: `${version}\n` }));
   info
     .command('nodes')
     .description('Shows the workers and whether they are there.')
+    .addOption(jsonOption())
     .addHelpText('after', nodesHelp)
-    .action(() => nodes(context));
+    .action((flags: JsonFlag) => nodes(context, flags));
   info
     .command('report')
     .description('Shows the state of the cluster: a summary, its metrics, or its under storages.')
     .addArgument(new Argument('[kind]', 'of what').choices(reportKinds).default('summary'))
     .addOption(new Option('--format <format>', 'for programs').choices(structuredFormats))
+    .addOption(jsonOption())
     .addHelpText('after', reportHelp)
-    .action((kind: ReportKind, flags: { readonly format?: StructuredFormat }) =>
-      report(context, kind, flags.format),
-    );
+    .action((kind: ReportKind, flags: ReportFlags) => report(context, kind, flags));
 }
 
-async function nodes(context: ProgramOptions): Promise<void> {
+async function nodes(context: ProgramOptions, flags: JsonFlag): Promise<void> {
   const workers = await withCoordinator(context, (client) => client.listWorkers());
-  const rows = workers.map(
-    ({ id, address, status }) => `${id}\t${address.Host}:${address.HttpServerPort}\t${status}`,
-  );
-  context.stdout.write(['WorkerId\tAddress\tStatus', ...rows, ''].join('\n'));
+  const header = ['WorkerId', 'Address', 'Status'];
+  const rows = workers.map(({ id, address, status }) => [id, hostAndPortOf(address), status]);
+  await print(context, flags, {
+    data: {
+      workers: workers.map(({ id, address, status, stats }) => ({
+        id,
+        address: hostAndPortOf(address),
+        status,
+        ...stats,
+      })),
+    },
+    text: [header, ...rows].map((row) => `${row.join('\t')}\n`).join(''),
+    table: { header, rows },
+  });
 }
 
-async function report(
-  context: ProgramOptions,
-  kind: ReportKind,
-  format: StructuredFormat | undefined,
-): Promise<void> {
-  const text = await withCoordinator(context, async (client) => {
+interface ReportFlags extends JsonFlag {
+  readonly format?: StructuredFormat;
+}
+
+async function report(context: ProgramOptions, kind: ReportKind, flags: ReportFlags): Promise<void> {
+  const answer = await withCoordinator(context, async (client): Promise<Answer> => {
     switch (kind) {
-      case 'summary': {
-        const info = await client.info();
-        const host = optionsOf(context).get('alluxio.coordinator.hostname');
-        return format ? formatStructured(summaryData(info, host), format) : summaryText(info, host);
-      }
-      case 'metrics': {
-        const metrics = await client.metricsText();
-        return format
-          ? formatStructured(metricsData(metrics), format)
-          : `${metricsLines(metrics).join('\n')}\n`;
-      }
-      case 'ufs': {
-        const mounts = await client.listMounts();
-        return format ? formatStructured(ufsData(mounts), format) : ufsText(mounts);
-      }
+      case 'summary':
+        return summaryAnswer(await client.info(), optionsOf(context).get('alluxio.coordinator.hostname'));
+      case 'metrics':
+        return metricsAnswer(await client.metricsText());
+      case 'ufs':
+        return ufsAnswer(await client.listMounts());
       default:
         return kind satisfies never;
     }
   });
-  context.stdout.write(text);
+  if (flags.format === 'yaml' && !flags.json) {
+    await context.writeOut(formatStructured(answer.data, 'yaml'));
+  } else {
+    await print(context, flags.format === 'json' ? { json: true } : flags, answer);
+  }
 }
 
 const infoHelp = `
@@ -88,7 +94,7 @@ Examples:
 `;
 
 const nodesHelp = `
-The address is that of the worker's REST API; tabs part the columns.
+The address is that of the worker's REST API; tabs part the columns, unless a terminal is written to.
 
 Examples:
   alluxio info nodes

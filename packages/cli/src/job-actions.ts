@@ -6,12 +6,14 @@ import { jobMessages, jobProgressData, jobProgressText } from '@alluxio-ts/commo
 import { isEnded, type Job, type JobKind, type JobState, subjectOf } from '@alluxio-ts/common/protocol/jobs';
 import { formatSize } from '@alluxio-ts/common/units';
 import { withCoordinator } from './connections.ts';
-import { ExitStatus, type ProgramOptions } from './context.ts';
+import { type JsonFlag, print } from './answer.ts';
+import { ExitStatus, type ProgramOptions, tell } from './context.ts';
 import { formatTime } from './file-format.ts';
 import { waitForJob } from './job-wait.ts';
+import { printable } from './printable.ts';
 import { formatStructured } from './structured-text.ts';
 
-export interface LoadFlags {
+export interface LoadFlags extends JsonFlag {
   readonly path?: string;
   readonly indexFile?: string;
   readonly submit?: true;
@@ -30,7 +32,6 @@ export interface LoadFlags {
   readonly verify?: true;
   readonly verbose?: true;
   readonly format: 'TEXT' | 'JSON';
-  readonly json?: true;
 }
 
 export async function load(context: ProgramOptions, flags: LoadFlags): Promise<void> {
@@ -70,7 +71,7 @@ async function submit(
   const waits = flags.wait || flags.dryRun;
   if (!waits) {
     const message = isNew ? jobMessages.submitted(path, job.id) : jobMessages.running(path);
-    context.stdout.write(flags.json ? jsonOf({ id: job.id, isNew, state: job.state }) : `${message}\n`);
+    await print(context, flags, { data: { id: job.id, isNew, state: job.state }, text: `${message}\n` });
     return;
   }
   const ended = await waitForJob(context, client, job.id);
@@ -84,7 +85,7 @@ async function submit(
 function endAs(context: ProgramOptions, { failure, state }: Job, path: string): void {
   if (state === 'SUCCEEDED') return;
   const reason = failure ? `: ${failure.message}` : '';
-  context.stderr.write(`alluxio: the load of ${path} ended as ${state}${reason}\n`);
+  tell(context, `the load of ${path} ended as ${state}${reason}`);
   throw new ExitStatus(1);
 }
 
@@ -108,6 +109,7 @@ async function submitted(client: CoordinatorClient, flags: LoadFlags, path: stri
     });
   } catch (thrown) {
     const { code, message } = toAlluxioError(thrown);
+    if (code === 'Unreachable') throw thrown;
     throw new AlluxioError(code, jobMessages.notSubmitted(path, message), { cause: thrown });
   }
 }
@@ -135,7 +137,7 @@ async function stop(
   if (!job || isEnded(job)) throw new AlluxioError('JobNotFound', jobMessages.nothingToStop(path));
   await client.stopJob(job.id);
   if (flags.wait) await waitForJob(context, client, job.id);
-  context.stdout.write(flags.json ? jsonOf({ id: job.id }) : `${jobMessages.stopped(path)}\n`);
+  await print(context, flags, { data: { id: job.id }, text: `${jobMessages.stopped(path)}\n` });
 }
 
 async function found(client: CoordinatorClient, flags: LoadFlags, path: string): Promise<Job | undefined> {
@@ -169,11 +171,10 @@ function dryRunText({ failure, missingRoomBytes = 0, shown, state }: Job, path: 
   ].join('\n');
 }
 
-export interface FreeFlags {
+export interface FreeFlags extends JsonFlag {
   readonly path: string;
   readonly submit?: true;
   readonly wait?: true;
-  readonly json?: true;
 }
 
 export async function free(context: ProgramOptions, flags: FreeFlags): Promise<void> {
@@ -185,7 +186,7 @@ export async function free(context: ProgramOptions, flags: FreeFlags): Promise<v
     const { job } = await client.submitJob({ kind: 'FREE', paths: [path] });
     if (!flags.wait) {
       const text = `Free '${path}' is successfully submitted. JobId: ${job.id}\n`;
-      context.stdout.write(flags.json ? jsonOf({ id: job.id, state: job.state }) : text);
+      await print(context, flags, { data: { id: job.id, state: job.state }, text });
       return;
     }
     const ended = await waitForJob(context, client, job.id);
@@ -199,7 +200,7 @@ export async function free(context: ProgramOptions, flags: FreeFlags): Promise<v
       freedBytes,
     };
     if (ended.state === 'SUCCEEDED') {
-      context.stdout.write(flags.json ? jsonOf(data) : text);
+      await print(context, flags, { data, text });
       return;
     }
     throw new AlluxioError(
@@ -209,29 +210,30 @@ export async function free(context: ProgramOptions, flags: FreeFlags): Promise<v
   });
 }
 
-export interface ListFlags {
+export interface ListFlags extends JsonFlag {
   readonly jobType: JobKind | 'ALL';
   readonly jobState: JobState | 'ALL';
-  readonly json?: true;
 }
 
-export async function list(context: ProgramOptions, { jobState, jobType, json }: ListFlags): Promise<void> {
+export async function list(context: ProgramOptions, flags: ListFlags): Promise<void> {
+  const { jobState, jobType } = flags;
   const jobs = await withCoordinator(context, (client) =>
     client.listJobs({
       ...(jobType === 'ALL' ? {} : { kind: jobType }),
       ...(jobState === 'ALL' ? {} : { state: jobState }),
     }),
   );
-  if (json) {
-    context.stdout.write(formatStructured(jobs.map(rowOf), 'json'));
-    return;
-  }
-  const rows = jobs.map((job) => {
-    const { failedFiles, fileCount, id, kind, loadedBytes, path, state, submitted } = rowOf(job);
-    const failed = failedFiles === 0 ? '' : `, ${failedFiles} failed`;
-    return `${id}\t${kind}\t${state}\t${submitted}\t${fileCount} files, ${formatSize(loadedBytes)}${failed}\t${path}`;
+  const header = ['JobId', 'Type', 'State', 'Submitted', 'Done', 'Path'];
+  const rows = jobs.map(rowOf).map((job) => {
+    const failed = job.failedFiles === 0 ? '' : `, ${job.failedFiles} failed`;
+    const done = `${job.fileCount} files, ${formatSize(job.loadedBytes)}${failed}`;
+    return [job.id, job.kind, job.state, job.submitted, done, printable(job.path)];
   });
-  context.stdout.write(['JobId\tType\tState\tSubmitted\tDone\tPath', ...rows, ''].join('\n'));
+  await print(context, flags, {
+    data: { jobs: jobs.map(rowOf) },
+    text: [header, ...rows].map((row) => `${row.join('\t')}\n`).join(''),
+    table: { header, rows },
+  });
 }
 
 function rowOf(job: Job) {

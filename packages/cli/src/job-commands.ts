@@ -3,6 +3,7 @@
 import { jobKinds, jobStates } from '@alluxio-ts/common/protocol/jobs';
 import { parseSize } from '@alluxio-ts/common/units';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { jsonOption } from './answer.ts';
 import type { ProgramOptions } from './context.ts';
 import { free, type FreeFlags, list, type ListFlags, load, type LoadFlags } from './job-actions.ts';
 
@@ -18,7 +19,7 @@ export function addJobCommands(program: Command, context: ProgramOptions): void 
     .requiredOption('--path <path>', 'a path of the namespace or of the under storage')
     .option('--submit', 'submit the job')
     .option('--wait', 'wait until it has ended')
-    .option('--json', 'as JSON')
+    .addOption(jsonOption())
     .addHelpText('after', freeHelp)
     .action((flags: FreeFlags) => free(context, flags));
   job
@@ -28,7 +29,7 @@ export function addJobCommands(program: Command, context: ProgramOptions): void 
     .addOption(
       new Option('--job-state <state>', 'in which state').choices(['ALL', ...jobStates]).default('ALL'),
     )
-    .option('--json', 'as JSON')
+    .addOption(jsonOption())
     .addHelpText('after', listHelp)
     .action((flags: ListFlags) => list(context, flags));
 }
@@ -40,7 +41,7 @@ function addLoad(job: Command, context: ProgramOptions): void {
       'Fetches everything below a path that is not cached yet, and keeps it on the workers that own it.',
     )
     .option('--path <path>', 'a file or directory of the namespace or of the under storage')
-    .option('--index-file <path>', 'load the files that this one names, one on each line')
+    .option('--index-file <file>', 'load the files that this one names, one on each line')
     .option('--submit', 'submit the job')
     .option('--progress', 'show how far it is')
     .option('--stop', 'have it end; what is loaded stays')
@@ -57,7 +58,7 @@ function addLoad(job: Command, context: ProgramOptions): void {
     .option('--verify', 'list again at the end, and read everything back from the cache')
     .option('--verbose', 'with --progress: the stage and the last failures')
     .addOption(new Option('--format <format>', 'of the progress').choices(['TEXT', 'JSON']).default('TEXT'))
-    .option('--json', 'as JSON')
+    .addOption(jsonOption())
     .addHelpText('after', loadHelp)
     .action((flags: LoadFlags) => load(context, flags));
 }

@@ -2,10 +2,10 @@
 
 import { mkdir, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { WorkerClient } from '@alluxio-ts/common/client/worker-client';
 import type { Random } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
+import type { OnlineWorkers } from './online-workers.ts';
 import { onPath } from './path-failures.ts';
 
 export interface CopyOptions {
@@ -27,7 +27,7 @@ export interface Copied {
 
 /** `target` is a directory to copy into, or the name of the copy, as with `cp`. Stops at the first failure, and takes away what is not whole. */
 export async function copyToLocal(
-  worker: WorkerClient,
+  worker: OnlineWorkers,
   source: FileInfo,
   target: string,
   options: CopyOptions,
@@ -46,7 +46,7 @@ export async function copyToLocal(
 
 /** So many at a time take the next file of one listing. */
 async function copyBelow(
-  worker: WorkerClient,
+  worker: OnlineWorkers,
   source: FileInfo,
   place: string,
   options: CopyOptions,
@@ -85,7 +85,7 @@ async function copyBelow(
 }
 
 async function copyFile(
-  worker: WorkerClient,
+  worker: OnlineWorkers,
   file: FileInfo,
   target: string,
   options: CopyOptions,
@@ -112,15 +112,14 @@ async function copyFile(
 }
 
 async function fetchTo(
-  worker: WorkerClient,
+  worker: OnlineWorkers,
   file: FileInfo,
   part: string,
   signal: AbortSignal,
 ): Promise<void> {
   const handle = await open(part, 'wx');
   try {
-    const { body } = await worker.read(file, { signal });
-    for await (const chunk of body) await handle.writeFile(chunk);
+    for await (const chunk of worker.read(file, { signal })) await handle.writeFile(chunk);
   } finally {
     await handle.close();
   }

@@ -1,10 +1,10 @@
 /** The command `alluxio`: reads the command line, runs one command, says what went wrong in one line. */
 
 import { homedir } from 'node:os';
-import { errnoOf, toAlluxioError } from '@alluxio-ts/common/errors';
+import { AlluxioError, errnoOf, toAlluxioError } from '@alluxio-ts/common/errors';
 import { CommanderError } from 'commander';
 import { extractDefinitions } from './definitions.ts';
-import { ExitStatus, type MainOptions, type Output } from './context.ts';
+import { ExitStatus, type MainOptions, wantsJson } from './context.ts';
 import { createProgram } from './program.ts';
 
 /** The exit code: 0, or 1 for any failure, as Alluxio's command has it. */
@@ -14,13 +14,22 @@ export async function main(options: MainOptions): Promise<number> {
     await createProgram({ ...options, definitions }).parseAsync(rest, { from: 'user' });
     return 0;
   } catch (thrown) {
-    if (thrown instanceof CommanderError) return endOf(thrown, options.stderr);
+    if (thrown instanceof CommanderError) return endOf(thrown, options);
     if (thrown instanceof ExitStatus) return thrown.exitCode;
     // The reader of our output has seen enough.
     if (errnoOf(thrown) === 'EPIPE') return 0;
-    options.stderr.write(`alluxio: ${oneLine(toAlluxioError(thrown).message)}\n`);
+    writeFailure(options, toAlluxioError(thrown));
     return 1;
   }
+}
+
+/** In one line, as an object where the output is for a program. */
+function writeFailure(options: MainOptions, error: AlluxioError): void {
+  const { code } = error;
+  const message = oneLine(error.message);
+  options.stderr.write(
+    wantsJson(options) ? `${JSON.stringify({ code, message })}\n` : `alluxio: ${message}\n`,
+  );
 }
 
 /** `main` with what it takes from the process, whose exit code it sets: output that is still on its way gets out. */
@@ -36,6 +45,7 @@ export async function runProcess(process: NodeJS.Process): Promise<void> {
     workingDir: process.cwd(),
     stdout: process.stdout,
     stderr: process.stderr,
+    ...(process.stdout.isTTY ? { outColumns: process.stdout.columns } : {}),
     isTerminal: process.stderr.isTTY,
     writeOut: (chunk) => writeTaken(process.stdout, chunk),
     stopSignal: () => firstStopSignal(process),
@@ -49,11 +59,12 @@ function writeTaken(stream: NodeJS.WriteStream, chunk: string | Uint8Array): Pro
 }
 
 /** Help that was asked for is a success; help for a command that lacks its verb has been printed already. */
-function endOf(error: CommanderError, stderr: Output): number {
+function endOf(error: CommanderError, options: MainOptions): number {
   if (error.exitCode === 0) return 0;
   if (error.code !== 'commander.help') {
     const message = oneLine(error.message).replace(/^error: /, '');
-    stderr.write(`alluxio: ${message}; "alluxio --help" shows the commands\n`);
+    const text = `${message}; "alluxio --help" shows the commands`;
+    writeFailure(options, new AlluxioError('InvalidArgument', text));
   }
   return 1;
 }

@@ -2,12 +2,12 @@
 
 import type { MountView } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Command } from 'commander';
+import { type JsonFlag, jsonOption, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
 import type { ProgramOptions } from './context.ts';
 import { referencesHelp, valueReader } from './option-references.ts';
-import { formatStructured } from './structured-text.ts';
 
-interface AddFlags {
+interface AddFlags extends JsonFlag {
   readonly path: string;
   readonly ufsUri: string;
   readonly option: readonly (readonly [string, string])[];
@@ -35,20 +35,22 @@ export function addMountCommands(program: Command, context: ProgramOptions): voi
       [],
     )
     .option('--no-check', 'mount without asking the under storage first')
+    .addOption(jsonOption())
     .addHelpText('after', addHelp)
     .action((flags: AddFlags) => add(context, flags));
   mount
     .command('list')
     .description('Shows all mounts; secrets as xxx.')
-    .option('--json', 'as JSON')
+    .addOption(jsonOption())
     .addHelpText('after', listHelp)
-    .action((flags: { readonly json?: true }) => list(context, flags));
+    .action((flags: JsonFlag) => list(context, flags));
   mount
     .command('remove')
     .description('Removes a mount. What is in the under storage stays as it is.')
     .requiredOption('--path <path>', 'the path as it was mounted')
+    .addOption(jsonOption())
     .addHelpText('after', removeHelp)
-    .action((flags: { readonly path: string }) => remove(context, flags.path));
+    .action((flags: RemoveFlags) => remove(context, flags));
 }
 
 async function add(context: ProgramOptions, flags: AddFlags): Promise<void> {
@@ -61,29 +63,45 @@ async function add(context: ProgramOptions, flags: AddFlags): Promise<void> {
     }),
   );
   const count = Object.keys(added.options).length;
-  context.stdout.write(
-    `Mounted ufsPath=${added.ufsUri} to alluxioPath=${added.path} with ${count} options\n`,
-  );
+  await print(context, flags, {
+    data: added,
+    text: `Mounted ufsPath=${added.ufsUri} to alluxioPath=${added.path} with ${count} options\n`,
+  });
 }
 
-async function list(context: ProgramOptions, flags: { readonly json?: true }): Promise<void> {
+async function list(context: ProgramOptions, flags: JsonFlag): Promise<void> {
   const mounts = await withCoordinator(context, (client) => client.listMounts());
-  context.stdout.write(
-    flags.json
-      ? formatStructured({ mounts }, 'json')
-      : ['Listing all mount points', ...mounts.map(formatMount), ''].join('\n'),
-  );
+  await print(context, flags, {
+    data: { mounts },
+    text: ['Listing all mount points', ...mounts.map(formatMount), ''].join('\n'),
+    table: {
+      header: ['Path', 'UFS URI', 'Options'],
+      rows: mounts.map((mount) => [mount.path, mount.ufsUri, formatOptions(mount)]),
+    },
+  });
 }
 
-async function remove(context: ProgramOptions, path: string): Promise<void> {
-  const removed = await withCoordinator(context, (client) => client.removeMount(path));
-  context.stdout.write(`Unmounted alluxioPath=${removed.path} from ufsPath=${removed.ufsUri}\n`);
+interface RemoveFlags extends JsonFlag {
+  readonly path: string;
+}
+
+async function remove(context: ProgramOptions, flags: RemoveFlags): Promise<void> {
+  const removed = await withCoordinator(context, (client) => client.removeMount(flags.path));
+  await print(context, flags, {
+    data: removed,
+    text: `Unmounted alluxioPath=${removed.path} from ufsPath=${removed.ufsUri}\n`,
+  });
 }
 
 /** The form that Alluxio prints: `s3://bucket/dir on /s3/ properties={name=value, name=value}`. */
-function formatMount({ path, ufsUri, options }: MountView): string {
-  const properties = Object.entries(options).map(([name, value]) => `${name}=${value}`);
-  return `${ufsUri} on ${path}/ properties={${properties.join(', ')}}`;
+function formatMount(mount: MountView): string {
+  return `${mount.ufsUri} on ${mount.path}/ properties={${formatOptions(mount)}}`;
+}
+
+function formatOptions({ options }: MountView): string {
+  return Object.entries(options)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(', ');
 }
 
 const mountHelp = `

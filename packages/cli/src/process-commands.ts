@@ -4,8 +4,9 @@ import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { type AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import { createLogger, type Logger } from '@alluxio-ts/common/logger';
 import type { Command } from 'commander';
+import { type JsonFlag, jsonOption, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
-import { optionsOf, type ProgramOptions } from './context.ts';
+import { optionsOf, type ProgramOptions, tell } from './context.ts';
 import type { ProcessParts } from './worker-composition.ts';
 
 /** Answers in flight get this long after the first signal; a second signal ends at once. */
@@ -20,13 +21,14 @@ export function addProcessCommands(program: Command, context: ProgramOptions): v
     .command('remove-worker')
     .description('Takes a lost worker off the list of members. What it cached is cached anew by others.')
     .requiredOption('-n, --name <workerId>', 'its id, as "alluxio info nodes" shows it')
+    .addOption(jsonOption())
     .addHelpText(
       'after',
       '\nExamples:\n  alluxio process remove-worker -n worker-25a2f9ac-87b1-445f-880f-8688567ee153\n',
     )
-    .action(async (flags: { readonly name: string }) => {
+    .action(async (flags: JsonFlag & { readonly name: string }) => {
       await withCoordinator(context, (client) => client.removeWorker(flags.name));
-      await context.writeOut(`Removed ${flags.name}\n`);
+      await print(context, flags, { data: { id: flags.name }, text: `Removed ${flags.name}\n` });
     });
   const start = group
     .command('start')
@@ -94,7 +96,7 @@ function processParts(
   process: 'coordinator' | 'worker',
 ): { readonly parts: ProcessParts; readonly logger: Logger } {
   const options = optionsOf(context);
-  for (const notice of options.notices) context.stderr.write(`alluxio: ${notice}\n`);
+  for (const notice of options.notices) tell(context, notice);
   const logger = createLogger({
     process,
     level: options.get('alluxio.log.level'),

@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { addCacheCommands } from './cache-commands.ts';
+import { addCompletionCommands } from './completion-commands.ts';
 import { addConfCommands } from './conf-commands.ts';
 import type { ProgramOptions } from './context.ts';
 import { addFsCommands } from './fs-commands.ts';
@@ -42,6 +43,7 @@ export function createProgram(context: ProgramOptions): Command {
   addCacheCommands(program, context);
   addConfCommands(program, context);
   addInfoCommands(program, context);
+  addCompletionCommands(program, context);
   return program;
 }
 
@@ -49,7 +51,8 @@ const generalHelp = `
 Anywhere on the line:
   -Dname=value        sets an option; "alluxio conf get --source" lists them all
 
-Exit code: 0, or 1 for any failure, whose reason is one line on standard error.
+Exit code: 0, or 1 for any failure, whose reason is one line on standard error; with --json an object of code
+and message.
 
 Examples:
   alluxio mount add --path /s3 --ufs-uri s3://bucket/dir --option alluxio.underfs.s3.region=us-east-1

@@ -2,11 +2,11 @@
 
 import type { Rule } from '@alluxio-ts/common/protocol/rules';
 import type { Command } from 'commander';
+import { type JsonFlag, jsonOption, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
 import type { ProgramOptions } from './context.ts';
-import { formatStructured } from './structured-text.ts';
 
-interface AddFlags {
+interface AddFlags extends JsonFlag {
   readonly pattern: string;
   readonly data?: string;
   readonly metadata?: string;
@@ -23,44 +23,54 @@ export function addRuleCommands(program: Command, context: ProgramOptions): void
     .requiredOption('--pattern <regex>', 'a regular expression that matches the whole UFS path of a file')
     .option('--data <policy>', 'what holds for its bytes: immutable, skipCache or maxAge=<duration>')
     .option('--metadata <policy>', 'what holds for what is known of it: the same words')
+    .addOption(jsonOption())
     .addHelpText('after', addHelp)
     .action((flags: AddFlags) => add(context, flags));
   rule
     .command('list')
     .description('Shows all rules of the cluster.')
-    .option('--json', 'as JSON')
+    .addOption(jsonOption())
     .addHelpText('after', '\nExamples:\n  alluxio rule list\n  alluxio rule list --json\n')
-    .action((flags: { readonly json?: true }) => list(context, flags));
+    .action((flags: JsonFlag) => list(context, flags));
   rule
     .command('remove')
     .description('Removes a rule.')
     .requiredOption('--pattern <regex>', 'the pattern as it was added')
+    .addOption(jsonOption())
     .addHelpText('after', "\nExamples:\n  alluxio rule remove --pattern 's3://bucket/tmp/.*'\n")
-    .action((flags: { readonly pattern: string }) => remove(context, flags.pattern));
+    .action((flags: RemoveFlags) => remove(context, flags));
 }
 
-async function add(context: ProgramOptions, { pattern, data, metadata }: AddFlags): Promise<void> {
+async function add(context: ProgramOptions, flags: AddFlags): Promise<void> {
+  const { pattern, data, metadata } = flags;
   const rule = {
     pattern,
     ...(data === undefined ? {} : { data }),
     ...(metadata === undefined ? {} : { metadata }),
   };
   const added = await withCoordinator(context, (client) => client.putRule(rule));
-  context.stdout.write(`Added rule ${formatRule(added)}\n`);
+  await print(context, flags, { data: structured(added), text: `Added rule ${formatRule(added)}\n` });
 }
 
-async function list(context: ProgramOptions, flags: { readonly json?: true }): Promise<void> {
+async function list(context: ProgramOptions, flags: JsonFlag): Promise<void> {
   const rules = await withCoordinator(context, (client) => client.listRules());
-  context.stdout.write(
-    flags.json
-      ? formatStructured({ rules: rules.map(structured) }, 'json')
-      : ['Listing all cache rules', ...rules.map(formatRule), ''].join('\n'),
-  );
+  await print(context, flags, {
+    data: { rules: rules.map(structured) },
+    text: ['Listing all cache rules', ...rules.map(formatRule), ''].join('\n'),
+    table: {
+      header: ['Pattern', 'Data', 'Metadata'],
+      rows: rules.map(({ pattern, data = '', metadata = '' }) => [pattern, data, metadata]),
+    },
+  });
 }
 
-async function remove(context: ProgramOptions, pattern: string): Promise<void> {
-  const removed = await withCoordinator(context, (client) => client.removeRule(pattern));
-  context.stdout.write(`Removed rule ${formatRule(removed)}\n`);
+interface RemoveFlags extends JsonFlag {
+  readonly pattern: string;
+}
+
+async function remove(context: ProgramOptions, flags: RemoveFlags): Promise<void> {
+  const removed = await withCoordinator(context, (client) => client.removeRule(flags.pattern));
+  await print(context, flags, { data: structured(removed), text: `Removed rule ${formatRule(removed)}\n` });
 }
 
 /** `s3://bucket/tmp/.* data=skipCache metadata=maxAge=10s` */

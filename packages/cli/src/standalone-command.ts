@@ -3,7 +3,7 @@
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { createLogger, type LoggerOptions } from '@alluxio-ts/common/logger';
 import type { Options } from '@alluxio-ts/common/options';
-import { optionsOf, type ProgramOptions } from './context.ts';
+import { optionsOf, type ProgramOptions, tell } from './context.ts';
 import { samplePath, type Standalone, startStandalone } from './standalone.ts';
 import type { StandaloneArguments } from './standalone-arguments.ts';
 
@@ -12,7 +12,7 @@ const drainDeadlineMs = 30_000;
 
 export async function runStandalone(context: ProgramOptions, standalone: StandaloneArguments): Promise<void> {
   const options = optionsOf(context);
-  for (const notice of options.notices) context.stderr.write(`alluxio: ${notice}\n`);
+  for (const notice of options.notices) tell(context, notice);
   const logger = createLogger({
     process: 'standalone',
     level: logLevelOf(options, context),

@@ -13,34 +13,12 @@ import { startCoordinator } from '@alluxio-ts/coordinator/coordinator';
 import { Command } from 'commander';
 import t, { type Test } from 'tap';
 import { extractDefinitions, parseNameValue } from '../src/definitions.ts';
-import { main } from '../src/main.ts';
 import { createProgram } from '../src/program.ts';
 import { addStandaloneCommand, type StandaloneArguments } from '../src/standalone-arguments.ts';
+import { runCommand } from './support/run-command.ts';
 
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(argv: readonly string[], environment: Record<string, string> = {}): Promise<Outcome> {
-  const stdout: string[] = [];
-  const stderr: string[] = [];
-  const code = await main({
-    argv,
-    environment,
-    homeDir: '/none',
-    workingDir: '/none',
-    stdout: { write: (text) => stdout.push(text) },
-    stderr: { write: (text) => stderr.push(text) },
-    writeOut: async (chunk) => {
-      stdout.push(chunk.toString());
-    },
-    isTerminal: false,
-    stopSignal: async () => 'SIGTERM',
-  });
-  return { code, stdout: stdout.join(''), stderr: stderr.join('') };
-}
+const run = (argv: readonly string[], environment: Record<string, string> = {}) =>
+  runCommand(argv, { environment });
 
 async function startWithToken(t: Test) {
   const workDir = t.testdir({ data: {} });

@@ -7,11 +7,13 @@ import { WorkerClient } from '@alluxio-ts/common/client/worker-client';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { createLogger } from '@alluxio-ts/common/logger';
 import { loadOptions } from '@alluxio-ts/common/options';
+import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { MIB } from '@alluxio-ts/common/units';
 import t from 'tap';
 import { copyToLocal } from '../src/local-copy.ts';
-import { main } from '../src/main.ts';
+import { OnlineWorkers } from '../src/online-workers.ts';
 import { startStandalone } from '../src/standalone.ts';
+import { type CommandOutcome, runCommand } from './support/run-command.ts';
 
 const workDir = t.testdir({ out: {} });
 const dataDir = join(workDir, 'data');
@@ -63,22 +65,13 @@ const standalone = await startStandalone({
 });
 t.teardown(() => standalone.close({ deadlineMs: 0 }));
 
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs the command as a shell would: words between spaces. */
-function alluxio(line: string): Promise<Outcome> {
+function alluxio(line: string): Promise<CommandOutcome> {
   return run(...line.split(' '));
 }
 
-async function run(...argv: readonly string[]): Promise<Outcome> {
-  const stdout: Buffer[] = [];
-  const stderr: string[] = [];
-  const code = await main({
-    argv,
+function run(...argv: readonly string[]): Promise<CommandOutcome> {
+  return runCommand(argv, {
     environment: {
       ...environment,
       ALLUXIO_COORDINATOR_HOSTNAME: '127.0.0.1',
@@ -86,15 +79,7 @@ async function run(...argv: readonly string[]): Promise<Outcome> {
     },
     homeDir: workDir,
     workingDir: join(workDir, 'out'),
-    stdout: { write: (text) => stdout.push(Buffer.from(text)) },
-    stderr: { write: (text) => stderr.push(text) },
-    writeOut: async (chunk) => {
-      stdout.push(Buffer.from(chunk));
-    },
-    isTerminal: false,
-    stopSignal: () => new Promise(() => undefined),
   });
-  return { code, stdout: Buffer.concat(stdout).toString('latin1'), stderr: stderr.join('') };
 }
 
 /** What a command prints that must succeed. */
@@ -252,7 +237,12 @@ await t.test('cp brings files and whole directories to the disk, never in part',
 });
 
 await t.test('a copy whose answer breaks off, or that is stopped, is not there', async (t) => {
-  const server = createServer((_, response) => {
+  const server = createServer((request, response) => {
+    if (request.url?.startsWith('/v1/node?')) {
+      const self = { host: '127.0.0.1', httpServerPort: port, webPort: 0, s3Port: 0 };
+      response.end(JSON.stringify(workerNetAddress(self)));
+      return;
+    }
     response.writeHead(200, { 'content-length': '100' });
     response.write('only the beginning', () => sent.resolve());
     breakOff.promise.then(() => response.destroy());
@@ -263,7 +253,11 @@ await t.test('a copy whose answer breaks off, or that is stopped, is not there',
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address ? address.port : 0;
-  const worker = new WorkerClient({ host: '127.0.0.1', port });
+  const worker = new OnlineWorkers({
+    addresses: [{ Host: '127.0.0.1', HttpServerPort: port }],
+    clock: systemClock,
+    notice: (text) => t.fail(text),
+  });
   t.teardown(async () => {
     await worker.close();
     server.closeAllConnections();

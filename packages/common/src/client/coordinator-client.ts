@@ -20,7 +20,7 @@ import type { AnswerOf, GivenBodyOf, GivenQueryOf, Operation } from '../protocol
 import type { Job } from '../protocol/jobs.ts';
 import { makePeerMark, peerMarkHeader } from '../protocol/peer-mark.ts';
 import type { Rule } from '../protocol/rules.ts';
-import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
+import { type ClientCallOptions, type RemoteCall, RemoteProcess } from './remote-process.ts';
 
 export interface CoordinatorClientOptions {
   readonly host: string;
@@ -167,8 +167,10 @@ export class CoordinatorClient {
     return (await this.#remote.callText({ method, pathAndQuery: path, ...call })).text;
   }
 
-  async health(call: ClientCallOptions = {}): Promise<void> {
-    await this.#call('getHealth', call);
+  /** Fails with Unreachable when the coordinator does not say in time that it is there. */
+  async health(call: Pick<RemoteCall, 'signal' | 'deadlineMs'> = {}): Promise<void> {
+    const { answer, method, path } = coordinatorOperations.getHealth;
+    await this.#remote.callJson({ method, pathAndQuery: path, ...call }, answer);
   }
 
   async close(): Promise<void> {

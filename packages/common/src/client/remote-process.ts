@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import { AlluxioError, type ErrorCode, errnoOf, errorCodes } from '../errors.ts';
 import { errorBodySchema } from '../protocol/error-body.ts';
 import { parseJson } from '../parse-json.ts';
+import { abortableConnector } from './abortable-connector.ts';
 
 export interface RemoteProcessOptions {
   /** For errors: `coordinator`, `worker`. */
@@ -23,8 +24,6 @@ export interface RemoteProcessOptions {
   readonly foreignHint: string;
   /** What is read into memory of one answer at most. */
   readonly answerMaxBytes: number;
-  /** How long an answer, or the next piece of its body, may take; a minute unless given. */
-  readonly answerTimeoutMs?: number;
 }
 
 export interface ClientCallOptions {
@@ -34,6 +33,8 @@ export interface ClientCallOptions {
 export type RemoteMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 export interface RemoteCall extends ClientCallOptions {
+  /** The whole answer must be there by then, or the process counts as away. */
+  readonly deadlineMs?: number;
   readonly method: RemoteMethod;
   readonly pathAndQuery: string;
   /** Sent as JSON. */
@@ -50,20 +51,19 @@ export interface RemoteStream {
 /** A process that is there accepts at once. */
 const connectTimeoutMs = 2000;
 /** The under storage may have to be asked, with its own deadline and retries; a body may pause so long too. */
-const answerTimeoutDefaultMs = 60_000;
+const answerTimeoutMs = 60_000;
 
 export class RemoteProcess {
   readonly #options: RemoteProcessOptions;
-  readonly #agent: Agent;
+  readonly #closed = new AbortController();
+  readonly #agent = new Agent({
+    connect: abortableConnector(connectTimeoutMs, this.#closed.signal),
+    headersTimeout: answerTimeoutMs,
+    bodyTimeout: answerTimeoutMs,
+  });
 
   constructor(options: RemoteProcessOptions) {
-    const { answerTimeoutMs = answerTimeoutDefaultMs } = options;
     this.#options = options;
-    this.#agent = new Agent({
-      connect: { timeout: connectTimeoutMs },
-      headersTimeout: answerTimeoutMs,
-      bodyTimeout: answerTimeoutMs,
-    });
   }
 
   get address(): string {
@@ -73,6 +73,7 @@ export class RemoteProcess {
 
   async close(): Promise<void> {
     // Whoever closes waits for nothing more: an answer that was never read must not hold the process.
+    this.#closed.abort(new Error('the client is closed'));
     await this.#agent.destroy();
   }
 
@@ -100,8 +101,10 @@ export class RemoteProcess {
   /** Resolves when a successful answer has begun. */
   async stream(call: RemoteCall): Promise<RemoteStream> {
     const { token, headersOf } = this.#options;
+    const deadline = call.deadlineMs === undefined ? undefined : AbortSignal.timeout(call.deadlineMs);
+    const signal = AbortSignal.any([call.signal, deadline].filter((each) => each !== undefined));
     try {
-      const response = await request(`http://${this.address}${call.pathAndQuery}`, {
+      const answered = request(`http://${this.address}${call.pathAndQuery}`, {
         method: call.method,
         dispatcher: this.#agent,
         headers: {
@@ -110,8 +113,9 @@ export class RemoteProcess {
           ...headersOf?.(call),
         },
         ...(call.body === undefined ? {} : { body: call.body }),
-        ...(call.signal ? { signal: call.signal } : {}),
+        signal,
       });
+      const response = await unlessAborted(answered, signal);
       const body = this.#guarded(response.body, call);
       if (response.statusCode >= 400) {
         throw this.#remoteError(response.statusCode, parseJson(await this.#textOf(body)));
@@ -119,7 +123,7 @@ export class RemoteProcess {
       return { headers: firstOfEach(response.headers), body };
     } catch (thrown) {
       if (thrown instanceof AlluxioError || call.signal?.aborted) throw thrown;
-      throw this.#unreachable(thrown);
+      throw this.#unreachable(deadline?.aborted ? undefined : thrown, call);
     }
   }
 
@@ -167,11 +171,13 @@ export class RemoteProcess {
     return new AlluxioError(code, text, { context: { requestId } });
   }
 
-  #unreachable(thrown: unknown): AlluxioError {
+  /** `thrown` is undefined when it was the deadline. */
+  #unreachable(thrown: unknown, { deadlineMs }: RemoteCall): AlluxioError {
     const { name, unreachableHint } = this.#options;
+    const reason = thrown === undefined ? `nothing within ${deadlineMs} ms` : reasonOf(thrown);
     return new AlluxioError(
       'Unreachable',
-      `no ${name} answers at ${this.address} (${reasonOf(thrown)}); ${unreachableHint}`,
+      `no ${name} answers at ${this.address} (${reason}); ${unreachableHint}`,
       { cause: thrown },
     );
   }
@@ -182,6 +188,21 @@ export class RemoteProcess {
       'Unreachable',
       `what listens at ${this.address} ${fault} ${name} does; ${foreignHint}`,
     );
+  }
+}
+
+/** Rejects with the signal's reason at once: undici heeds a signal only when it has a connection. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const giveUp = (): void => reject(signal.reason);
+  signal.addEventListener('abort', giveUp);
+  if (signal.aborted) giveUp();
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', giveUp);
+    // What it fails with after that is nobody's matter.
+    work.catch(() => undefined);
   }
 }
 

@@ -19,9 +19,25 @@ export interface ListFilesOptions extends ClientCallOptions {
   readonly wantsCached?: boolean;
 }
 
+export interface ListPageOptions extends ListFilesOptions {
+  /** Only what comes after this name, relative to the directory. */
+  readonly startAfter?: string;
+}
+
+export interface FilePage {
+  readonly files: readonly FileInfo[];
+  /** Where the next page begins; undefined when this is the last. */
+  readonly nextStartAfter: string | undefined;
+}
+
+/** Bytes of a file: the first or last so many, or all from an offset on. */
+export type FilePart =
+  | { readonly kind: 'head' | 'tail'; readonly lengthBytes: number }
+  | { readonly kind: 'range'; readonly offsetBytes: number; readonly lengthBytes?: number };
+
 export interface ReadFileOptions extends ClientCallOptions {
   /** Which bytes; the whole file without it. */
-  readonly part?: { readonly kind: 'head' | 'tail'; readonly lengthBytes: number };
+  readonly part?: FilePart;
 }
 
 /** Entries of one page of a listing: what is in memory of a directory at a time. */
@@ -43,6 +59,11 @@ export class WorkerClient {
     });
   }
 
+  /** `host:port`, as it stands in a URL. */
+  get address(): string {
+    return this.#remote.address;
+  }
+
   /** Fails with FileNotFound when the path, of Alluxio's namespace or of the under storage, is neither a file nor a directory. */
   async stat(path: string, call: ClientCallOptions = {}): Promise<FileInfo> {
     const [found] = await this.#remote.callJson(
@@ -53,41 +74,38 @@ export class WorkerClient {
     throw new AlluxioError('Internal', `the worker at ${this.#remote.address} gave no entry for ${path}`);
   }
 
-  /** What lies in a directory, in the byte order of names; a file gives itself. */
-  async *list(path: string, options: ListFilesOptions = {}): AsyncGenerator<FileInfo> {
-    const { isRecursive, wantsCached, ...call } = options;
-    let startAfter: string | undefined;
-    do {
-      const query = {
-        path,
-        limit: String(pageEntries),
-        ...(isRecursive ? { recursive: 'true' } : {}),
-        ...(wantsCached ? { cached: 'true' } : {}),
-        ...(startAfter === undefined ? {} : { startAfter }),
-      };
-      const { value, headers } = await this.#remote.callJsonWithHeaders(
-        { method: 'GET', pathAndQuery: withQuery('/v1/files', query), ...call },
-        fileObjectsSchema,
-      );
-      yield* value;
-      const next = headers.get(nextStartAfterHeader);
-      const before = startAfter;
-      startAfter = next === undefined ? undefined : decodeURIComponent(next);
-      if (startAfter !== undefined && startAfter === before) {
-        throw new AlluxioError('Internal', `the listing of ${path} does not go on after "${before}"`);
-      }
-    } while (startAfter !== undefined);
+  /** What lies in a directory, in the byte order of names; a file gives itself. Fails with Internal for a page that does not go on. */
+  async listPage(path: string, options: ListPageOptions = {}): Promise<FilePage> {
+    const { isRecursive, wantsCached, startAfter, ...call } = options;
+    const query = {
+      path,
+      limit: String(pageEntries),
+      ...(isRecursive ? { recursive: 'true' } : {}),
+      ...(wantsCached ? { cached: 'true' } : {}),
+      ...(startAfter === undefined ? {} : { startAfter }),
+    };
+    const { value, headers } = await this.#remote.callJsonWithHeaders(
+      { method: 'GET', pathAndQuery: withQuery('/v1/files', query), ...call },
+      fileObjectsSchema,
+    );
+    const next = headers.get(nextStartAfterHeader);
+    const nextStartAfter = next === undefined ? undefined : decodeURIComponent(next);
+    if (nextStartAfter !== undefined && nextStartAfter === startAfter) {
+      throw new AlluxioError('Internal', `the listing of ${path} does not go on after "${startAfter}"`);
+    }
+    return { files: value, nextStartAfter };
   }
 
   /** Resolves when the first bytes are at hand; the rest is fetched as it is taken. */
-  read(file: FileInfo, options: ReadFileOptions = {}): Promise<RemoteStream> {
-    const { part, ...call } = options;
+  read(file: FileInfo, { part, ...call }: ReadFileOptions = {}): Promise<RemoteStream> {
     const id = fileIdOf(file.mUfsPath);
-    const ufsFullPath = file.mUfsPath;
-    const pathAndQuery = part
-      ? withQuery(`/v1/${part.kind}/${id}`, { ufsFullPath, numOfBytes: String(part.lengthBytes) })
-      : withQuery(`/v1/range/${id}`, { ufsFullPath, offset: '0' });
-    return this.#remote.stream({ method: 'GET', pathAndQuery, ...call });
+    const kind = part?.kind ?? 'range';
+    const query = { ufsFullPath: file.mUfsPath, ...queryOf(part) };
+    return this.#remote.stream({
+      method: 'GET',
+      pathAndQuery: withQuery(`/v1/${kind}/${id}`, query),
+      ...call,
+    });
   }
 
   /** The worker that owns a file. */
@@ -101,6 +119,15 @@ export class WorkerClient {
   async close(): Promise<void> {
     await this.#remote.close();
   }
+}
+
+function queryOf(part: FilePart | undefined): Readonly<Record<string, string>> {
+  if (part === undefined) return { offset: '0' };
+  if (part.kind !== 'range') return { numOfBytes: String(part.lengthBytes) };
+  return {
+    offset: String(part.offsetBytes),
+    ...(part.lengthBytes === undefined ? {} : { length: String(part.lengthBytes) }),
+  };
 }
 
 /** Encoded throughout, so that no value holds a slash: then the worker reads `+` as a space, which none is here. */

@@ -40,6 +40,9 @@ export function workerNetAddress(ports: {
 }
 
 /** Where its REST API is; by it the workers of a cluster are told apart. */
-export function hostAndPortOf({ Host, HttpServerPort }: WorkerNetAddress): string {
+export function hostAndPortOf({
+  Host,
+  HttpServerPort,
+}: Pick<WorkerNetAddress, 'Host' | 'HttpServerPort'>): string {
   return `${Host}:${HttpServerPort}`;
 }

@@ -12,7 +12,7 @@ import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/
 import { Agent, type Dispatcher } from 'undici';
 import type { FileName } from '../cache/mount-table.ts';
 import type { Placement } from '../cache/placement.ts';
-import { SilenceWatch } from './silence-watch.ts';
+import { SilenceWatch } from '@alluxio-ts/common/client/silence-watch';
 import {
   makePeerMark,
   peerMarkAgeMaxMs,

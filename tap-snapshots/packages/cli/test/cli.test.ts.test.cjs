@@ -5,6 +5,24 @@
  * Make sure to inspect the output below.  Do not ignore changes!
  */
 'use strict'
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio __complete --help 1`] = `
+Usage: alluxio __complete [options] <shell> [words...]
+
+Prints candidates for the last word of a line; for the scripts of "alluxio completion".
+
+Arguments:
+  shell       which one (choices: "bash", "zsh", "fish")
+  words       the line; of bash what parts words, and the line itself
+
+Options:
+  -h, --help  display help for command
+
+Examples:
+  alluxio __complete zsh -- fs st
+
+
+`
+
 exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio --help 1`] = `
 Usage: alluxio [options] [command]
 
@@ -21,16 +39,19 @@ Commands:
                         unchanged.
   fs                    Looks at files and reads them through the cache. A path is one of the
                         namespace (/s3/dir/a) or of the under storage (s3://bucket/dir/a).
+  job                   Loads files into the cache ahead of their readers, and frees them.
   process               Runs the processes of a cluster.
   cache                 Empties caches. What is in the under storage stays as it is.
   conf                  Shows the configuration, and how much the processes log.
   info                  Shows facts about this installation and its cluster.
+  completion <shell>    Prints a script that completes commands, flags and paths for a shell.
   help [command]        display help for command
 
 Anywhere on the line:
   -Dname=value        sets an option; "alluxio conf get --source" lists them all
 
-Exit code: 0, or 1 for any failure, whose reason is one line on standard error.
+Exit code: 0, or 1 for any failure, whose reason is one line on standard error; with --json an object of code
+and message.
 
 Examples:
   alluxio mount add --path /s3 --ufs-uri s3://bucket/dir --option alluxio.underfs.s3.region=us-east-1
@@ -50,13 +71,13 @@ Usage: alluxio cache [options] [command]
 Empties caches. What is in the under storage stays as it is.
 
 Options:
-  -h, --help      display help for command
+  -h, --help        display help for command
 
 Commands:
-  free [options]  Drops what is cached below a path, or everything that one worker has cached.
-  format          Drops everything that any worker has cached: all pages and all that is known of
-                  files.
-  help [command]  display help for command
+  free [options]    Drops what is cached below a path, or everything that one worker has cached.
+  format [options]  Drops everything that any worker has cached: all pages and all that is known of
+                    files.
+  help [command]    display help for command
 
 Examples:
   alluxio cache free --path /s3/dir
@@ -71,6 +92,7 @@ Usage: alluxio cache format [options]
 Drops everything that any worker has cached: all pages and all that is known of files.
 
 Options:
+  --json      as JSON
   -h, --help  display help for command
 
 Asks nothing and needs the admin token (alluxio.security.admin.token.file).
@@ -89,6 +111,7 @@ Drops what is cached below a path, or everything that one worker has cached.
 Options:
   --path <path>      a path of the namespace or of the under storage, on every worker
   --worker <worker>  the id, the host, or host:port of a worker
+  --json             as JSON
   -h, --help         display help for command
 
 Needs the admin token (alluxio.security.admin.token.file).
@@ -101,18 +124,39 @@ Examples:
 
 `
 
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio completion --help 1`] = `
+Usage: alluxio completion [options] <shell>
+
+Prints a script that completes commands, flags and paths for a shell.
+
+Arguments:
+  shell       which one (choices: "bash", "zsh", "fish")
+
+Options:
+  -h, --help  display help for command
+
+A path is completed by the running cluster, if it answers within half a second.
+
+Examples:
+  alluxio completion bash >> ~/.bashrc
+  source <(alluxio completion zsh)
+  alluxio completion fish > ~/.config/fish/completions/alluxio.fish
+
+
+`
+
 exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio conf --help 1`] = `
 Usage: alluxio conf [options] [command]
 
 Shows the configuration, and how much the processes log.
 
 Options:
-  -h, --help            display help for command
+  -h, --help              display help for command
 
 Commands:
-  get [options] [name]  Prints the value of an option, or all of them; secrets as xxx.
-  log [options]         Prints how much the processes log, or changes it until they start again.
-  help [command]        display help for command
+  get [options] [option]  Prints the value of an option, or all of them; secrets as xxx.
+  log [options]           Prints how much the processes log, or changes it until they start again.
+  help [command]          display help for command
 
 Examples:
   alluxio conf get
@@ -122,15 +166,16 @@ Examples:
 `
 
 exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio conf get --help 1`] = `
-Usage: alluxio conf get [options] [name]
+Usage: alluxio conf get [options] [option]
 
 Prints the value of an option, or all of them; secrets as xxx.
 
 Arguments:
-  name        the option
+  option      its name
 
 Options:
   --source    print where a value comes from
+  --json      as JSON
   -h, --help  display help for command
 
 Examples:
@@ -149,6 +194,7 @@ Options:
   --level <level>    what they log from now on: debug, info, warn, error, silent
   --target <target>  coordinator, worker (all that are online), or the id of a worker
   --name <logger>    accepted and without effect: a process has one logger
+  --json             as JSON
   -h, --help         display help for command
 
 Without --target it is of the coordinator and all workers that are online. A change needs the admin token and
@@ -182,7 +228,7 @@ Commands:
                                   Writing to the namespace is not offered.
   test [options] <path>           Tells by the exit code whether a path is what the flags say: 0
                                   when all of them hold, else 1.
-  location <path>                 Shows which worker owns a file, as host:port of its REST API.
+  location [options] <path>       Shows which worker owns a file, as host:port of its REST API.
   check-cached [options] <path>   Shows how much of the files below a path is cached.
   help [command]                  display help for command
 
@@ -223,6 +269,7 @@ Arguments:
 Options:
   --sample <n>  look at one file in n (default: 1)
   --limit <n>   look at so many files at most (default: 1000)
+  --json        as JSON
   -h, --help    display help for command
 
 Examples:
@@ -246,6 +293,7 @@ Options:
   -R, --recursive  a directory with everything below
   -p, --preserve   keep the times of the files
   --thread <n>     files copied at once (default: 4)
+  --json           as JSON
   -h, --help       display help for command
 
 Examples:
@@ -284,6 +332,7 @@ Arguments:
   path        the file
 
 Options:
+  --json      as JSON
   -h, --help  display help for command
 
 Examples:
@@ -309,12 +358,14 @@ Options:
                         "lastAccessTime", "lastModificationTime", "name", "path", "size")
   --timestamp <which>   the time to show (choices: "createdTime", "lastAccessTime",
                         "lastModifiedTime", default: "lastModifiedTime")
+  --json                as JSON
   --help                display help for command
 
 Examples:
   alluxio fs ls /s3/dir
   alluxio fs ls -R -h s3://bucket/dir
   alluxio fs ls --sort size -r /s3/dir
+  alluxio fs ls --json /s3/dir | jq -r '.[].path'
 
 
 `
@@ -331,6 +382,7 @@ Options:
   --path <path>          the same
   -f, --format <format>  what to print, made of %N name, %z size, %u owner, %g group, %i file id, %y
                          time, %Y time in ms, %b pages
+  --json                 as JSON
   -h, --help             display help for command
 
 Examples:
@@ -373,6 +425,7 @@ Options:
   -f          it is a file
   -s          it is a directory, or a file that is not empty
   -z          it is an empty file
+  --json      as JSON
   -h, --help  display help for command
 
 Examples:
@@ -390,8 +443,8 @@ Options:
   -h, --help               display help for command
 
 Commands:
-  version                  Prints the version of this command.
-  nodes                    Shows the workers and whether they are there.
+  version [options]        Prints the version of this command.
+  nodes [options]          Shows the workers and whether they are there.
   report [options] [kind]  Shows the state of the cluster: a summary, its metrics, or its under
                            storages.
   help [command]           display help for command
@@ -410,9 +463,10 @@ Usage: alluxio info nodes [options]
 Shows the workers and whether they are there.
 
 Options:
+  --json      as JSON
   -h, --help  display help for command
 
-The address is that of the worker's REST API; tabs part the columns.
+The address is that of the worker's REST API; tabs part the columns, unless a terminal is written to.
 
 Examples:
   alluxio info nodes
@@ -430,6 +484,7 @@ Arguments:
 
 Options:
   --format <format>  for programs (choices: "json", "yaml")
+  --json             as JSON
   -h, --help         display help for command
 
 Examples:
@@ -447,10 +502,120 @@ Usage: alluxio info version [options]
 Prints the version of this command.
 
 Options:
+  --json      as JSON
   -h, --help  display help for command
 
 Examples:
   alluxio info version
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio job --help 1`] = `
+Usage: alluxio job [options] [command]
+
+Loads files into the cache ahead of their readers, and frees them.
+
+Options:
+  -h, --help      display help for command
+
+Commands:
+  load [options]  Fetches everything below a path that is not cached yet, and keeps it on the
+                  workers that own it.
+  free [options]  Drops what is cached below a path on every worker, as a job.
+  list [options]  Shows the jobs in the order of their submission; ended ones are kept for a week.
+  help [command]  display help for command
+
+Examples:
+  alluxio job load --path /s3/dataset --submit --wait
+  alluxio job list
+  alluxio job free --path /s3/dataset --submit
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio job free --help 1`] = `
+Usage: alluxio job free [options]
+
+Drops what is cached below a path on every worker, as a job.
+
+Options:
+  --path <path>  a path of the namespace or of the under storage
+  --submit       submit the job
+  --wait         wait until it has ended
+  --json         as JSON
+  -h, --help     display help for command
+
+What is in the under storage stays as it is. Needs the admin token.
+
+Examples:
+  alluxio job free --path /s3/dataset --submit
+  alluxio job free --path /s3/dataset --submit --wait
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio job list --help 1`] = `
+Usage: alluxio job list [options]
+
+Shows the jobs in the order of their submission; ended ones are kept for a week.
+
+Options:
+  --job-type <type>    of which kind (choices: "ALL", "LOAD", "FREE", default: "ALL")
+  --job-state <state>  in which state (choices: "ALL", "WAITING", "RUNNING", "VERIFYING", "STOPPED",
+                       "SUCCEEDED", "FAILED", default: "ALL")
+  --json               as JSON
+  -h, --help           display help for command
+
+Tabs part the columns.
+
+Examples:
+  alluxio job list
+  alluxio job list --job-type LOAD --job-state RUNNING
+  alluxio job list --json
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio job load --help 1`] = `
+Usage: alluxio job load [options]
+
+Fetches everything below a path that is not cached yet, and keeps it on the workers that own it.
+
+Options:
+  --path <path>                 a file or directory of the namespace or of the under storage
+  --index-file <file>           load the files that this one names, one on each line
+  --submit                      submit the job
+  --progress                    show how far it is
+  --stop                        have it end; what is loaded stays
+  --dry-run                     load nothing: say how much there is, what is cached, what would be
+                                evicted
+  --wait                        wait until it has ended: exit code 0 when it succeeded, else 1
+  --alias <name>                a name for the job
+  --bandwidth <size>            bytes per second of all workers together, such as 100MB
+  --batch-size <n>              files that a worker is handed at a time (200)
+  --file-filter-regx <pattern>  leave out the files whose whole UFS path matches
+  --metadata-only               load what is known of the files, and not their bytes
+  --partial-listing             begin without counting everything first; no total is known then
+  --replicas <n>                on how many workers; one is what there is
+  --skip-if-exists              count what is cached already as skipped instead of as loaded
+  --verify                      list again at the end, and read everything back from the cache
+  --verbose                     with --progress: the stage and the last failures
+  --format <format>             of the progress (choices: "TEXT", "JSON", default: "TEXT")
+  --json                        as JSON
+  -h, --help                    display help for command
+
+A job goes on when its coordinator dies, at another one or after the restart. Workers skip what they have. Needs
+the admin token (alluxio.security.admin.token.file).
+
+Examples:
+  alluxio job load --path /s3/dataset --dry-run
+  alluxio job load --path s3://bucket/dataset --submit
+  alluxio job load --path s3://bucket/dataset --progress
+  alluxio job load --path s3://bucket/dataset --stop
+  alluxio job load --path /s3/dataset --submit --wait --verify --bandwidth 500MB
+  alluxio job load --path /s3/dataset --submit --file-filter-regx '.*\\.tmp'
+  alluxio job load --index-file s3://bucket/lists/epoch-1.txt --submit
 
 
 `
@@ -487,6 +652,7 @@ Options:
   --ufs-uri <uri>        what is mounted: s3://bucket/dir, file:///dir or /dir
   --option <name=value>  an option of the under storage; may be repeated (default: [])
   --no-check             mount without asking the under storage first
+  --json                 as JSON
   -h, --help             display help for command
 
 A value may be @file (the text of that file) or env:NAME (that environment variable), which keeps secrets
@@ -523,6 +689,7 @@ Removes a mount. What is in the under storage stays as it is.
 
 Options:
   --path <path>  the path as it was mounted
+  --json         as JSON
   -h, --help     display help for command
 
 Examples:
@@ -559,6 +726,7 @@ Takes a lost worker off the list of members. What it cached is cached anew by ot
 
 Options:
   -n, --name <workerId>  its id, as "alluxio info nodes" shows it
+  --json                 as JSON
   -h, --help             display help for command
 
 Examples:
@@ -651,6 +819,7 @@ Options:
   --pattern <regex>    a regular expression that matches the whole UFS path of a file
   --data <policy>      what holds for its bytes: immutable, skipCache or maxAge=<duration>
   --metadata <policy>  what holds for what is known of it: the same words
+  --json               as JSON
   -h, --help           display help for command
 
 Where several rules match, skipCache goes before maxAge before immutable, and of several ages the shortest
@@ -687,6 +856,7 @@ Removes a rule.
 
 Options:
   --pattern <regex>  the pattern as it was added
+  --json             as JSON
   -h, --help         display help for command
 
 Examples:

@@ -3,7 +3,7 @@
  * time to each peer, and one timer, however many answers are waited for.
  */
 
-import type { Clock } from '@alluxio-ts/common/clock';
+import type { Clock } from '../clock.ts';
 import { Agent } from 'undici';
 
 /** So long an answer is waited for before its peer is asked, and again from each sign of life on. */
