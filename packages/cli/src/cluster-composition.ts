@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import { Metrics } from '@alluxio-ts/common/metrics';
+import { processFacts } from '@alluxio-ts/common/process-facts';
 import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import {
   decodeWorkerEntity,
@@ -11,7 +12,7 @@ import {
   registeredPrefixOf,
 } from '@alluxio-ts/common/protocol/worker-entity';
 import { loadKeyFile } from '@alluxio-ts/common/secret-box';
-import { EtcdKvStore } from '@alluxio-ts/common/state/etcd-kv-store';
+import { EtcdKvStore, type EtcdKvStoreOptions } from '@alluxio-ts/common/state/etcd-kv-store';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { type FleetCall, type FleetMember, WorkerFleet } from '@alluxio-ts/coordinator/control/worker-fleet';
 import { type Coordinator, startCoordinator } from '@alluxio-ts/coordinator/coordinator';
@@ -20,6 +21,7 @@ import { RingPlacement } from '@alluxio-ts/worker/cluster/ring-placement';
 import { readOrCreateWorkerIdentity } from '@alluxio-ts/worker/cluster/worker-identity';
 import type { Worker } from '@alluxio-ts/worker/worker';
 import { etcdTlsOf } from './etcd-tls.ts';
+import { etcdDiagnosis } from './state-store-diagnosis.ts';
 import { version } from './version.ts';
 import { openStorages, type ProcessParts, probeOf, startWorkerFromOptions } from './worker-composition.ts';
 
@@ -31,7 +33,8 @@ export interface CoordinatorProcess {
 export async function startCoordinatorProcess(parts: ProcessParts): Promise<CoordinatorProcess> {
   const { options, clock, random, logger } = parts;
   const clusterName = options.get('alluxio.cluster.name');
-  const store = await openEtcd(parts);
+  const etcd = await etcdOptionsOf(parts);
+  const store = new EtcdKvStore(etcd);
   try {
     await tryStore(store, parts);
     const metrics = newMetrics();
@@ -57,6 +60,11 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
       workers: {
         list: (call) => fleet.list(call),
         forget: (id) => forgetWorker(store, clusterName, id),
+      },
+      inspection: {
+        facts: () => processFacts({ version, notices: options.notices, clock }),
+        stateStore: () => etcdDiagnosis(store, etcd, clusterName),
+        workers: (call) => fleet.diagnose(call),
       },
       metrics,
       version,
@@ -94,7 +102,7 @@ export async function startWorkerProcess(
     for (const close of closers.splice(0).toReversed()) await close();
   };
   try {
-    const store = await openEtcd(parts);
+    const store = new EtcdKvStore(await etcdOptionsOf(parts));
     closers.push(() => store.close());
     const identityFile = options.get('alluxio.worker.identity.uuid.file.path');
     const membership = new Membership({
@@ -172,7 +180,8 @@ function clusterSecretOf({ options, random }: ProcessParts): Promise<string> {
   return loadOrCreateToken(options.get('alluxio.cluster.secret.file'), random);
 }
 
-async function openEtcd(parts: ProcessParts): Promise<KvStore> {
+/** Throws InvalidOptions when there is none, or a file of its certificates is wrong. */
+export async function etcdOptionsOf(parts: ProcessParts): Promise<EtcdKvStoreOptions> {
   const { options, clock, random, logger } = parts;
   const endpoints = options.get('alluxio.etcd.endpoints');
   if (endpoints.length === 0) {
@@ -183,14 +192,14 @@ async function openEtcd(parts: ProcessParts): Promise<KvStore> {
   }
   const username = options.get('alluxio.etcd.username');
   const tls = await etcdTlsOf(options);
-  return new EtcdKvStore({
+  return {
     endpoints,
     ...(username === '' ? {} : { auth: { username, password: options.get('alluxio.etcd.password') } }),
     ...(tls ? { tls } : {}),
     clock,
     random,
     logger,
-  });
+  };
 }
 
 /** A coordinator starts without etcd and waits for it, but not with an etcd that will never let it in. */

@@ -3,6 +3,8 @@
 import { type Command, Argument, Option } from 'commander';
 import { metricsData, metricsLines, summaryData, summaryText, ufsData, ufsText } from './cluster-report.ts';
 import { withCoordinator } from './connections.ts';
+import { addDoctorCommand } from './doctor-command.ts';
+import { addInfoCacheCommand } from './info-cache.ts';
 import { optionsOf, type ProgramOptions } from './context.ts';
 import { formatStructured, type StructuredFormat, structuredFormats } from './structured-text.ts';
 import { version } from './version.ts';
@@ -36,6 +38,8 @@ export function addInfoCommands(program: Command, context: ProgramOptions): void
     .action((kind: ReportKind, flags: { readonly format?: StructuredFormat }) =>
       report(context, kind, flags.format),
     );
+  addInfoCacheCommand(info, context);
+  addDoctorCommand(info, context);
 }
 
 async function nodes(context: ProgramOptions): Promise<void> {
@@ -80,6 +84,8 @@ Examples:
   alluxio info version
   alluxio info nodes
   alluxio info report
+  alluxio info cache
+  alluxio info doctor
 `;
 
 const versionHelp = `

@@ -5,6 +5,7 @@ import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { createLogger } from '@alluxio-ts/common/logger';
 import { Metrics } from '@alluxio-ts/common/metrics';
+import { processFacts } from '@alluxio-ts/common/process-facts';
 import { type WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
 import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
@@ -42,6 +43,11 @@ async function start(t: Test, given: Given = {}) {
     admin: given.admin ?? { kind: 'token', token, tokenFile: '/dir/admin.token' },
     cache: given.cache,
     workers: { forget: async () => undefined, list: async () => given.workers ?? [] },
+    inspection: {
+      facts: () => processFacts({ version: '1.2.3', notices: [], clock: systemClock }),
+      stateStore: async () => ({ kind: 'embedded', latencyMs: 1, members: [], alarms: [] }),
+      workers: async () => [],
+    },
     metrics,
     version: '1.2.3',
     clock: systemClock,
@@ -171,7 +177,15 @@ await t.test('every answer carries a request id, and a failure the status of the
 });
 
 function workerAt(id: string, host: string, stats?: Partial<WorkerView['stats']>): WorkerView {
-  const none = { pageSizeBytes: 1, capacityBytes: 0, usedBytes: 0, pageCount: 0, hitBytes: 0, missBytes: 0 };
+  const none = {
+    pageSizeBytes: 1,
+    capacityBytes: 0,
+    usedBytes: 0,
+    pageCount: 0,
+    hitBytes: 0,
+    missBytes: 0,
+    dirs: [],
+  };
   return {
     id,
     status: stats ? 'ONLINE' : 'OFFLINE',

@@ -4,6 +4,7 @@ import {
   type ClusterInfo,
   cachePath,
   clusterInfoSchema,
+  diagnosisPath,
   type FreeResult,
   freeResultSchema,
   healthPath,
@@ -21,6 +22,7 @@ import {
   workerQuerySchema,
   workersPath,
 } from '../protocol/coordinator-api.ts';
+import { type ClusterDiagnosis, clusterDiagnosisSchema } from '../protocol/diagnosis.ts';
 import { type Rule, ruleSchema } from '../protocol/rules.ts';
 import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
 
@@ -128,6 +130,13 @@ export class CoordinatorClient {
 
   info(call: ClientCallOptions = {}): Promise<ClusterInfo> {
     return this.#remote.callJson({ method: 'GET', pathAndQuery: infoPath, ...call }, clusterInfoSchema);
+  }
+
+  /** Measuring the disks writes to them, and needs the token. */
+  diagnose(call: ClientCallOptions & { readonly measuresDisks: boolean }): Promise<ClusterDiagnosis> {
+    const { measuresDisks, ...rest } = call;
+    const method = measuresDisks ? 'POST' : 'GET';
+    return this.#remote.callJson({ ...rest, method, pathAndQuery: diagnosisPath }, clusterDiagnosisSchema);
   }
 
   /** As Prometheus scrapes it. */

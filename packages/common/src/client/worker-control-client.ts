@@ -7,6 +7,7 @@ import {
   workerStatsSchema,
   type WorkerStats,
 } from '../protocol/coordinator-api.ts';
+import { type WorkerDiagnosis, workerDiagnosisSchema } from '../protocol/diagnosis.ts';
 import { cachedBytesSchema, controlTargets, type FileOfVersion } from '../protocol/worker-api.ts';
 import { makePeerMark, peerMarkHeader } from '../protocol/peer-mark.ts';
 import { type ClientCallOptions, RemoteProcess } from './remote-process.ts';
@@ -19,7 +20,8 @@ export interface WorkerControlClientOptions {
   readonly clock: Clock;
 }
 
-const answerMaxBytes = 64 * 1024;
+/** A diagnosis names every mount, with what is wrong with it. */
+const answerMaxBytes = 4 * 1024 * 1024;
 
 export class WorkerControlClient {
   readonly #remote: RemoteProcess;
@@ -72,6 +74,15 @@ export class WorkerControlClient {
     return this.#remote.callJson(
       { ...call, method: 'GET', pathAndQuery: controlTargets.stats },
       workerStatsSchema,
+    );
+  }
+
+  diagnose(call: ClientCallOptions & { readonly measuresDisks: boolean }): Promise<WorkerDiagnosis> {
+    const { measuresDisks, ...rest } = call;
+    const method = measuresDisks ? 'POST' : 'GET';
+    return this.#remote.callJson(
+      { ...rest, method, pathAndQuery: controlTargets.diagnosis },
+      workerDiagnosisSchema,
     );
   }
 

@@ -9,6 +9,7 @@ export const rulesPath = '/api/v1/rules';
 export const cachePath = '/api/v1/cache';
 export const workersPath = '/api/v1/workers';
 export const infoPath = '/api/v1/info';
+export const diagnosisPath = '/api/v1/diagnosis';
 export const metricsPath = '/metrics';
 export const healthPath = '/health';
 export const readyPath = '/ready';
@@ -57,6 +58,34 @@ export const freeResultSchema = z.object({
 
 export type FreeResult = z.infer<typeof freeResultSchema>;
 
+export const cacheDirStates = [
+  'ok',
+  /** The disk does not take pages at the moment, or does not answer at all. */
+  'not-writable',
+  'silent',
+  /** Left out at the start of the worker. */
+  'unused',
+] as const;
+
+export type CacheDirState = (typeof cacheDirStates)[number];
+
+/** One of the directories that hold the pages of a worker. */
+export const cacheDirStatsSchema = z.object({
+  dir: z.string(),
+  state: z.enum(cacheDirStates),
+  capacityBytes: z.int(),
+  usedBytes: z.int(),
+  pageCount: z.int(),
+  segmentCount: z.int(),
+  /** Since the start. */
+  failedReadCount: z.int(),
+  failedWriteCount: z.int(),
+  /** Why it is unused. */
+  reason: z.string().optional(),
+});
+
+export type CacheDirStats = z.infer<typeof cacheDirStatsSchema>;
+
 export const workerStatsSchema = z.object({
   pageSizeBytes: z.int(),
   capacityBytes: z.int(),
@@ -65,6 +94,8 @@ export const workerStatsSchema = z.object({
   /** Bytes of reads since its start, by whether the cache had them. */
   hitBytes: z.int(),
   missBytes: z.int(),
+  /** Older workers do not tell. */
+  dirs: z.array(cacheDirStatsSchema).default([]),
 });
 
 export type WorkerStats = z.infer<typeof workerStatsSchema>;

@@ -51,4 +51,6 @@ export const controlTargets = {
   cachedBytes: '/internal/peer/control/cached-bytes',
   /** GET */
   stats: '/internal/peer/control/stats',
+  /** GET; POST measures the disks as well, and so writes to them. */
+  diagnosis: '/internal/peer/control/diagnosis',
 } as const;

@@ -8,6 +8,7 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { FreeResult, WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
+import type { WorkerDiagnosis } from '@alluxio-ts/common/protocol/diagnosis';
 import { isPeerMark, peerMarkHeader, peerRefusedHeader } from '@alluxio-ts/common/protocol/peer-mark';
 import { parseJson } from '@alluxio-ts/common/parse-json';
 import { cachedBytesBodySchema, controlTargets } from '@alluxio-ts/common/protocol/worker-api';
@@ -33,6 +34,8 @@ export interface PeerControl {
   free(path: string): Promise<FreeResult>;
   freeAll(): Promise<FreeResult>;
   stats(): WorkerStats;
+  /** Measuring the disks writes to them. */
+  diagnose(options: { readonly measuresDisks: boolean }): Promise<WorkerDiagnosis>;
   /** Of what this worker has. */
   readonly cachedBytes: CachedBytes;
 }
@@ -83,6 +86,10 @@ async function answerControl(request: TransportRequest, control: PeerControl): P
     }
     case `GET ${controlTargets.stats}`:
       return jsonResponse(control.stats());
+    case `GET ${controlTargets.diagnosis}`:
+      return jsonResponse(await control.diagnose({ measuresDisks: false }));
+    case `POST ${controlTargets.diagnosis}`:
+      return jsonResponse(await control.diagnose({ measuresDisks: true }));
     default:
       throw new AlluxioError('RouteNotFound', `${call} is no call between members of a cluster`);
   }

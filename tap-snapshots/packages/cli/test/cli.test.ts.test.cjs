@@ -364,19 +364,73 @@ Usage: alluxio info [options] [command]
 Shows facts about this installation and its cluster.
 
 Options:
-  -h, --help               display help for command
+  -h, --help                  display help for command
 
 Commands:
-  version                  Prints the version of this command.
-  nodes                    Shows the workers and whether they are there.
-  report [options] [kind]  Shows the state of the cluster: a summary, its metrics, or its under
-                           storages.
-  help [command]           display help for command
+  version                     Prints the version of this command.
+  nodes                       Shows the workers and whether they are there.
+  report [options] [kind]     Shows the state of the cluster: a summary, its metrics, or its under
+                              storages.
+  cache [options]             Shows the cache of each worker: how much of it is used, and how its
+                              directories are.
+  doctor [options] [subject]  Looks for what is wrong with the cluster, and says what to do about
+                              it.
+  help [command]              display help for command
 
 Examples:
   alluxio info version
   alluxio info nodes
   alluxio info report
+  alluxio info cache
+  alluxio info doctor
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio info cache --help 1`] = `
+Usage: alluxio info cache [options]
+
+Shows the cache of each worker: how much of it is used, and how its directories are.
+
+Options:
+  --live             only workers that are there
+  --lost             only workers that are not
+  --worker <worker>  only this one: its id, its host, or host:port
+  --json             as JSON
+  -h, --help         display help for command
+
+Capacity and pages of a worker that is not there are not known.
+
+Examples:
+  alluxio info cache
+  alluxio info cache --live --json
+  alluxio info cache --worker cache-1
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio info doctor --help 1`] = `
+Usage: alluxio info doctor [options] [subject]
+
+Looks for what is wrong with the cluster, and says what to do about it.
+
+Arguments:
+  subject       what to look at (choices: "all", "configuration", "storage", default: "all")
+
+Options:
+  --all         show what is well, too
+  --disk-speed  measure the cache disks, by 32 MB that are written and read
+  --json        as JSON
+  -h, --help    display help for command
+
+Looks at the state store, the workers, their ports, clocks, limits, memory and options (configuration), and
+at the storages behind the mounts, from everywhere, and the cache disks (storage). --disk-speed needs the
+admin token. Exit code 1 when there is an error.
+
+Examples:
+  alluxio info doctor
+  alluxio info doctor storage --disk-speed
+  alluxio info doctor --all --json
 
 
 `
