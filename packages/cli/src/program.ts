@@ -4,7 +4,9 @@ import { Command } from 'commander';
 import { addCacheCommands } from './cache-commands.ts';
 import { addConfCommands } from './conf-commands.ts';
 import type { ProgramOptions } from './context.ts';
+import { addExecCommands } from './exec-commands.ts';
 import { addFsCommands } from './fs-commands.ts';
+import { addInitCommands } from './init-commands.ts';
 import { addInfoCommands } from './info-commands.ts';
 import { addProcessCommands } from './process-commands.ts';
 import { addMountCommands } from './mount-commands.ts';
@@ -40,6 +42,8 @@ export function createProgram(context: ProgramOptions): Command {
   addCacheCommands(program, context);
   addConfCommands(program, context);
   addInfoCommands(program, context);
+  addExecCommands(program, context);
+  addInitCommands(program, context);
   return program;
 }
 

@@ -213,7 +213,8 @@ async function warnOfFullDisk(dir: string, sizeBytes: number, logger: Logger): P
   );
 }
 
-async function sizeOfFiles(dir: string): Promise<number> {
+/** 0 for a directory that is not there. */
+export async function sizeOfFiles(dir: string): Promise<number> {
   const names = await readdir(dir).catch(() => []);
   const files = await Promise.all(names.map((name) => stat(join(dir, name))));
   return files.reduce((sum, { size }) => sum + size, 0);

@@ -13,6 +13,7 @@ import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
 import type { MountUri } from '@alluxio-ts/common/ufs-path';
 import { formatSize } from '@alluxio-ts/common/units';
+import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
 import { HotpathTransport, hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
@@ -49,6 +50,14 @@ import { WorkerDoctor, type WorkerFacts } from './worker-diagnosis.ts';
 import { cacheEvents, readGauges, recordAnswer, recordTableAnswers, statsOf } from './worker-observation.ts';
 
 export type TransportKind = 'plain' | 'hotpath';
+
+/** Each of them is an open file. */
+export const workerConnectionsMax = plainTransportDefaults.connectionsMax;
+
+/** Whether this installation has it. */
+export function hasTransport(kind: TransportKind): boolean {
+  return kind === 'plain' || isHotpathBuilt();
+}
 
 export interface WorkerOptions {
   /** `plain` unless given. */
@@ -283,7 +292,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       mounts,
       openUfs: (mount) => parts.openUfs(mount.uri, mountOptions.get(mount) ?? {}),
       memory,
-      connectionsMax: plainTransportDefaults.connectionsMax,
+      connectionsMax: workerConnectionsMax,
       clock,
     });
     const ownBytes = ownCachedBytes(cache, mounts);
