@@ -156,5 +156,13 @@ t.test('without a coordinator that is what is found', async (t) => {
   await coordinator.stop('SIGTERM');
   const { bad, code } = await doctor();
   t.equal(code, 1);
-  t.match(bad, [{ check: 'coordinator', level: 'error', finding: /no coordinator answers/ }]);
+  t.match(bad, [
+    { check: 'coordinator', level: 'error', finding: /no coordinator answers/ },
+    { check: 'state-store', subject: 'etcd', level: 'error' },
+    { check: 'state-store', subject: etcd.endpoints[0], level: 'error' },
+  ]);
+  await etcd.restart();
+  const { bad: less } = await doctor();
+  t.match(less, [{ check: 'coordinator' }]);
+  t.equal(less.length, 1, 'etcd is asked from here');
 });

@@ -51,9 +51,17 @@ async function doctor(context: ProgramOptions, subject: Subject, flags: DoctorFl
   const findings = [
     ...coordinator.found,
     ...(subject === 'storage' ? [] : here),
-    ...(cluster ? await findingsOf(cluster, subject) : []),
+    ...(cluster ? await findingsOf(cluster, subject) : await withoutCoordinator(context, subject)),
   ];
   await tellFindings(context, findings, flags);
+}
+
+/** What can be seen from here. */
+async function withoutCoordinator(context: ProgramOptions, subject: Subject): Promise<readonly Finding[]> {
+  if (subject === 'storage') return [];
+  // Loaded here alone: with a coordinator no command needs etcd.
+  const { etcdFindings } = await import('./etcd-findings.ts');
+  return etcdFindings(context, optionsOf(context));
 }
 
 interface Asked {

@@ -6,22 +6,19 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
+import { systemClock } from '@alluxio-ts/common/clock';
 import { errnoOf, hasErrorCode } from '@alluxio-ts/common/errors';
-import { silentLogger } from '@alluxio-ts/common/logger';
 import type { Options } from '@alluxio-ts/common/options';
 import { processFacts } from '@alluxio-ts/common/process-facts';
-import { EtcdKvStore } from '@alluxio-ts/common/state/etcd-kv-store';
 import { parseCacheRules } from '@alluxio-ts/worker/cache/cache-rules';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
 import { memorySumOf } from '@alluxio-ts/worker/memory-sum';
 import { hasTransport, workerConnectionsMax } from '@alluxio-ts/worker/worker';
-import { etcdOptionsOf } from './cluster-composition.ts';
-import { limitsOf, memoryFinding, noticeFindings, stateStoreFindings } from './cluster-findings.ts';
+import { limitsOf, memoryFinding, noticeFindings } from './cluster-findings.ts';
 import { optionsOf, type ProgramOptions } from './context.ts';
+import { etcdFindings } from './etcd-findings.ts';
 import { spaceFinding } from './disk-findings.ts';
 import { type Finding, Findings, type FindingsOutput, tellFindings } from './finding.ts';
-import { etcdDiagnosis } from './state-store-diagnosis.ts';
 import { version } from './version.ts';
 import { sizeOfFiles } from './worker-composition.ts';
 
@@ -187,30 +184,5 @@ async function listenErrno(host: string, port: number): Promise<string | undefin
     return errnoOf(thrown) ?? 'unknown';
   } finally {
     server.close();
-  }
-}
-
-async function etcdFindings(context: ProgramOptions, options: Options): Promise<readonly Finding[]> {
-  if (options.get('alluxio.etcd.endpoints').length === 0) return [];
-  const findings = new Findings('state-store');
-  const parts = {
-    options,
-    environment: context.environment,
-    clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
-  };
-  try {
-    const etcd = await etcdOptionsOf(parts);
-    const store = new EtcdKvStore(etcd);
-    try {
-      return stateStoreFindings(await etcdDiagnosis(store, etcd, options.get('alluxio.cluster.name')));
-    } finally {
-      await store.close();
-    }
-  } catch (thrown) {
-    if (!hasErrorCode(thrown, 'InvalidOptions')) throw thrown;
-    findings.error('etcd', thrown.message, 'correct the options of etcd');
-    return findings.found;
   }
 }

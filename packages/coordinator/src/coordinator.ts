@@ -7,7 +7,7 @@ import type { Metrics } from '@alluxio-ts/common/metrics';
 import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
-import { diagnoseCluster, type Inspection } from './control/diagnosis.ts';
+import { ClusterDoctor, type Inspection } from './control/cluster-doctor.ts';
 import { MountControl, type MountProbe } from './control/mount-control.ts';
 import { RuleControl } from './control/rule-control.ts';
 import {
@@ -58,15 +58,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ...options,
     mounts,
     rules: new RuleControl(options),
-    diagnose: (call) =>
-      diagnoseCluster(
-        {
-          inspection: options.inspection,
-          mounts,
-          isAdminOpen: options.admin.kind === 'open',
-        },
-        call,
-      ),
+    doctor: new ClusterDoctor({
+      inspection: options.inspection,
+      mounts,
+      isAdminOpen: options.admin.kind === 'open',
+    }),
     checkReady: async () => {
       await store.get(mountsGuardKeyOf(clusterName), { signal: AbortSignal.timeout(readyDeadlineMs) });
     },

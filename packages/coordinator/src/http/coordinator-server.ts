@@ -28,11 +28,10 @@ import {
   workersPath,
 } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
-import type { ClusterDiagnosis } from '@alluxio-ts/common/protocol/diagnosis';
 import { ruleSchema } from '@alluxio-ts/common/protocol/rules';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { z } from 'zod';
-import type { DiagnosisCall } from '../control/diagnosis.ts';
+import type { ClusterDoctor } from '../control/cluster-doctor.ts';
 import type { MountControl } from '../control/mount-control.ts';
 import type { RuleControl } from '../control/rule-control.ts';
 
@@ -58,8 +57,7 @@ export interface CoordinatorServerOptions {
   /** Undefined where no worker can be reached: the call then answers NotImplemented. */
   readonly cache: CacheControl | undefined;
   readonly workers: WorkerDirectory;
-  /** How everything is. */
-  readonly diagnose: (call: DiagnosisCall) => Promise<ClusterDiagnosis>;
+  readonly doctor: ClusterDoctor;
   readonly metrics: Metrics;
   readonly version: string;
   /** Resolves when changing calls can work; its failure is the answer of /ready. */
@@ -273,11 +271,9 @@ function addInfo(server: FastifyInstance, options: CoordinatorServerOptions): vo
 
 /** To look is anyone's; measuring the disks writes to them, so that takes the token. */
 function addDiagnosis(server: FastifyInstance, options: CoordinatorServerOptions): void {
-  server.get(diagnosisPath, async (_, reply) =>
-    options.diagnose({ measuresDisks: false, signal: goneSignalOf(reply) }),
-  );
-  server.post(diagnosisPath, { onRequest: adminGuard(options.admin) }, async (_, reply) =>
-    options.diagnose({ measuresDisks: true, signal: goneSignalOf(reply) }),
+  server.get(diagnosisPath, () => options.doctor.diagnose({ measuresDisks: false }));
+  server.post(diagnosisPath, { onRequest: adminGuard(options.admin) }, () =>
+    options.doctor.diagnose({ measuresDisks: true }),
   );
 }
 
