@@ -34,7 +34,7 @@ export async function format(context: ProgramOptions, flags: FormatFlags): Promi
   const filled = places.filter(isFilled);
   const locks: DirectoryLock[] = [];
   try {
-    for (const { dir } of filled.filter(({ hasLock }) => hasLock)) locks.push(lockDirectory(dir));
+    for (const { dir } of places.filter(isUsed)) locks.push(lockDirectory(dir));
     await confirm(context, flags, state.filter(isFilled));
     for (const { dir, names } of filled) {
       for (const name of names) await rm(join(dir, name), { recursive: true, force: true });
@@ -62,6 +62,11 @@ function cachePlacesOf(options: Options): readonly Place[] {
 function statePlaceOf(options: Options): Place {
   const dir = join(options.get('alluxio.work.dir'), 'state');
   return { dir, names: ['state.snapshot', 'state.snapshot.tmp', 'state.log'], hasLock: true };
+}
+
+/** Whether a process ever had it: one that runs may not have filled it yet. */
+function isUsed({ dir, hasLock }: Place): boolean {
+  return hasLock && existsSync(join(dir, 'lock'));
 }
 
 function isFilled({ dir, names }: Place): boolean {

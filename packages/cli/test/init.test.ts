@@ -40,6 +40,17 @@ t.test('nothing is wiped under a process that runs', async (t) => {
   t.match(state.stderr, `${workDir}/state is in use by another alluxio process`);
 });
 
+t.test('nothing is wiped under a worker that has cached nothing yet', async (t) => {
+  const workDir = t.testdir({});
+  const standalone = await startTestStandalone({ workDir });
+  t.teardown(() => standalone.stop());
+  t.same(await readdir(join(workDir, 'pages', 'segments')), []);
+  const environment = { ALLUXIO_WORK_DIR: workDir };
+  const refused = await run(['init', 'format', '--skip-master'], { environment });
+  t.match(refused, { code: 1, stderr: /in use by another alluxio process/ });
+  t.match(await readdir(join(workDir, 'metastore')), ['files.db']);
+});
+
 t.test('the cache goes, and what is not ours stays', async (t) => {
   const { alluxio, filesOf, mountsAfter, stop, workDir } = await used(t);
   await stop();
