@@ -100,22 +100,21 @@ async function portsOf(report: WorkerReport): Promise<readonly Finding[]> {
     ['REST', HttpServerPort],
     ['web', WebPort],
   ] as const;
-  await Promise.all(
-    ports.map(async ([name, port]) => {
-      // A worker of another make may not have it.
-      if (port === 0) return;
-      const subject = `${name} ${Host}:${port} of ${nameOf(report)}`;
-      const fault = await connectFault(Host, port);
-      if (fault === undefined) findings.ok(subject, 'it takes connections from here');
-      else {
-        findings.error(
-          subject,
-          `no connection from here (${fault})`,
-          'look at the network between, and whether alluxio.worker.hostname is a name that others reach it by',
-        );
-      }
-    }),
-  );
+  // A worker of another make may not have each of them.
+  const open = ports.filter(([, port]) => port !== 0);
+  const faults = await Promise.all(open.map(([, port]) => connectFault(Host, port)));
+  for (const [index, [name, port]] of open.entries()) {
+    const subject = `${name} ${Host}:${port} of ${nameOf(report)}`;
+    const fault = faults[index];
+    if (fault === undefined) findings.ok(subject, 'it takes connections from here');
+    else {
+      findings.error(
+        subject,
+        `no connection from here (${fault})`,
+        'look at the network between, and whether alluxio.worker.hostname is a name that others reach it by',
+      );
+    }
+  }
   return findings.found;
 }
 

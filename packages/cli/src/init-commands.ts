@@ -3,7 +3,9 @@
 import { type Command, Option } from 'commander';
 import type { ProgramOptions } from './context.ts';
 import type { FormatFlags } from './init-format.ts';
-import { type ValidateFlags, validateKinds } from './init-validate.ts';
+import type { ValidateFlags } from './init-validate.ts';
+
+const validateKinds = ['conf', 'env'] as const satisfies readonly ValidateFlags['type'][];
 
 export function addInitCommands(program: Command, context: ProgramOptions): void {
   const init = program

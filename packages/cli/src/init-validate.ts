@@ -22,10 +22,8 @@ import { type Finding, Findings, type FindingsOutput, tellFindings } from './fin
 import { version } from './version.ts';
 import { sizeOfFiles } from './worker-composition.ts';
 
-export const validateKinds = ['conf', 'env'] as const;
-
 export interface ValidateFlags extends FindingsOutput {
-  readonly type?: (typeof validateKinds)[number];
+  readonly type?: 'conf' | 'env';
 }
 
 export async function validate(context: ProgramOptions, flags: ValidateFlags): Promise<void> {
