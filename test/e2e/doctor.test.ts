@@ -65,6 +65,7 @@ t.test('a healthy cluster has no finding above ok', async (t) => {
   t.equal(countOf('state-store'), 2, 'etcd as a whole, and its member');
   const text = await command('info', 'doctor');
   t.match(text.stdout, /^Fine: coordinator, .*\n0 errors, 0 warnings\n$/);
+  t.match(a.errors, /"level":"info".*"main heap":.*"event":"memory-sum"/, 'said at the start as well');
 });
 
 t.test('the disks are measured when they are to be, and nothing is left of it', async (t) => {

@@ -147,6 +147,13 @@ const cases: readonly (readonly [string, Given, Partial<Finding>])[] = [
   ],
 ];
 
+t.test('a worker that holds its lease and says nothing is found', async (t) => {
+  const { workers } = clusterWith({});
+  const silent = workers.map(({ id, address }) => ({ id, address, status: 'ONLINE', fault }) as const);
+  const expected = { check: 'worker', level: 'error', finding: 'it is ONLINE, but: the key is wrong' };
+  t.match(badOf({ cluster: { workers: silent } }), [expected]);
+});
+
 t.test('facts in order give nothing above ok', async (t) => t.same(badOf({}), []));
 
 for (const [name, given, expected] of cases) {
