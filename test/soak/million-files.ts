@@ -8,6 +8,7 @@ import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client'
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { silentLogger } from '@alluxio-ts/common/logger';
 import { Metrics } from '@alluxio-ts/common/metrics';
+import { processFacts } from '@alluxio-ts/common/process-facts';
 import { isEnded, jobsPrefixOf } from '@alluxio-ts/common/protocol/jobs';
 import { decodeMount, encodeMount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
 import { openEmbeddedKvStore } from '@alluxio-ts/common/state/embedded-kv-store';
@@ -47,6 +48,7 @@ const worker = await startWorker(
     maxAgeMs: 3_600_000,
     staleIfErrorMaxMs: 0,
     exposesCredentials: false,
+    facts: { version: 'soak', notices: [], configuration: {} },
     logsAccess: false,
   },
   {
@@ -62,6 +64,7 @@ const worker = await startWorker(
     }),
     decodeMount: (entry) => decodeMount(entry.key, entry.value),
     openUfs: () => ufs,
+    cacheDirs: [],
     ufsOfThreads: { schemes: [], localAllowedRoots: [], environment: {}, metricsOf: () => noMetrics },
   },
 );
@@ -78,6 +81,11 @@ const coordinator = await startCoordinator({
   admin: { kind: 'open' },
   cache: worker.cacheControl,
   workers: { list: async () => [], forget: async () => undefined },
+  inspection: {
+    facts: () => processFacts({ version: 'soak', notices: [], clock: systemClock }),
+    stateStore: async () => ({ kind: 'embedded', latencyMs: 0, members: [], alarms: [] }),
+    workers: async () => [],
+  },
   jobs: {
     workers: {
       online: () => [workerId],

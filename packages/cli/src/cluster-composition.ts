@@ -5,6 +5,7 @@ import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
 import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import { Metrics } from '@alluxio-ts/common/metrics';
+import { processFacts } from '@alluxio-ts/common/process-facts';
 import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import {
   decodeWorkerEntity,
@@ -12,7 +13,7 @@ import {
   registeredPrefixOf,
 } from '@alluxio-ts/common/protocol/worker-entity';
 import { loadKeyFile } from '@alluxio-ts/common/secret-box';
-import { EtcdKvStore } from '@alluxio-ts/common/state/etcd-kv-store';
+import { EtcdKvStore, type EtcdKvStoreOptions } from '@alluxio-ts/common/state/etcd-kv-store';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { type FleetCall, type FleetMember, WorkerFleet } from '@alluxio-ts/coordinator/control/worker-fleet';
 import { type Coordinator, startCoordinator } from '@alluxio-ts/coordinator/coordinator';
@@ -22,6 +23,7 @@ import { readOrCreateWorkerIdentity } from '@alluxio-ts/worker/cluster/worker-id
 import type { Worker } from '@alluxio-ts/worker/worker';
 import { ClusterLoadWorkers } from './cluster-load-workers.ts';
 import { etcdTlsOf } from './etcd-tls.ts';
+import { etcdDiagnosis } from './state-store-diagnosis.ts';
 import { version } from './version.ts';
 import {
   jobPartsOf,
@@ -44,7 +46,8 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
     for (const close of closers.splice(0).toReversed()) await close();
   };
   try {
-    const store = await openEtcd(parts);
+    const etcd = await etcdOptionsOf(parts);
+    const store = new EtcdKvStore(etcd);
     closers.push(() => store.close());
     await tryStore(store, parts);
     const metrics = newMetrics();
@@ -105,6 +108,11 @@ export async function startCoordinatorProcess(parts: ProcessParts): Promise<Coor
       },
       jobs: jobPartsOf(parts, storages, box, loadWorkers),
       workerLogs: fleet,
+      inspection: {
+        facts: () => processFacts({ version, notices: options.notices, clock }),
+        stateStore: () => etcdDiagnosis(store, etcd, clusterName),
+        workers: (call) => fleet.diagnose(call),
+      },
       metrics,
       version,
       clock,
@@ -148,7 +156,7 @@ export async function startWorkerProcess(
     for (const close of closers.splice(0).toReversed()) await close();
   };
   try {
-    const store = await openEtcd(parts);
+    const store = new EtcdKvStore(await etcdOptionsOf(parts));
     closers.push(() => store.close());
     const identityFile = options.get('alluxio.worker.identity.uuid.file.path');
     const membership = new Membership({
@@ -229,7 +237,8 @@ function clusterSecretOf({ options, random }: ProcessParts): Promise<string> {
   return loadOrCreateToken(options.get('alluxio.cluster.secret.file'), random);
 }
 
-async function openEtcd(parts: ProcessParts): Promise<KvStore> {
+/** Throws InvalidOptions when there is none, or a file of its certificates is wrong. */
+export async function etcdOptionsOf(parts: ProcessParts): Promise<EtcdKvStoreOptions> {
   const { options, clock, random, logger } = parts;
   const endpoints = options.get('alluxio.etcd.endpoints');
   if (endpoints.length === 0) {
@@ -240,14 +249,14 @@ async function openEtcd(parts: ProcessParts): Promise<KvStore> {
   }
   const username = options.get('alluxio.etcd.username');
   const tls = await etcdTlsOf(options);
-  return new EtcdKvStore({
+  return {
     endpoints,
     ...(username === '' ? {} : { auth: { username, password: options.get('alluxio.etcd.password') } }),
     ...(tls ? { tls } : {}),
     clock,
     random,
     logger,
-  });
+  };
 }
 
 /** A coordinator starts without etcd and waits for it, but not with an etcd that will never let it in. */

@@ -18,6 +18,8 @@ export interface MainOptions {
   readonly outColumns?: number;
   /** Whether a person reads stderr. */
   readonly isTerminal: boolean;
+  /** Asks the person at the terminal for a line; absent where there is none to ask. */
+  readonly ask?: (question: string) => Promise<string>;
   /** The same standard output for what may be long: resolves when it was taken, so that a slow reader holds back the command. */
   writeOut(chunk: string | Uint8Array): Promise<void>;
   /** Resolves with the name of the signal that asks the process to stop; called by commands that must not end in the middle. */

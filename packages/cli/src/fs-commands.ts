@@ -1,6 +1,6 @@
 /** `alluxio fs`: looks at files and reads them, through the cache. */
 
-import { InvalidArgumentError, type Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { type JsonFlag, jsonOption } from './answer.ts';
 import type { ProgramOptions } from './context.ts';
 import { timestampNames } from './file-format.ts';
@@ -16,6 +16,7 @@ import {
 } from './fs-actions.ts';
 import { listPath, sortNames } from './fs-listing.ts';
 import { parseSize } from '@alluxio-ts/common/units';
+import { wholeNumber } from './whole-number.ts';
 
 /** Files that are copied at once, and pages of a file that a worker fetches ahead for each, take connections and memory. */
 const threadsDefault = 4;
@@ -156,12 +157,4 @@ function addTest(fs: Command, context: ProgramOptions): void {
 
 function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  alluxio ${line}\n`).join('')}`;
-}
-
-function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
-  };
 }

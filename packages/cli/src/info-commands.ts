@@ -1,10 +1,13 @@
 /** `alluxio info`: facts about this installation and its cluster. */
 
+import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import { hostAndPortOf } from '@alluxio-ts/common/protocol/worker-address';
 import { type Command, Argument, Option } from 'commander';
 import { type Answer, type JsonFlag, jsonOption, print } from './answer.ts';
 import { metricsAnswer, summaryAnswer, ufsAnswer } from './cluster-report.ts';
 import { withCoordinator } from './connections.ts';
+import { addDoctorCommand } from './doctor-command.ts';
+import { addInfoCacheCommand } from './info-cache.ts';
 import { optionsOf, type ProgramOptions } from './context.ts';
 import { formatStructured, type StructuredFormat, structuredFormats } from './structured-text.ts';
 import { version } from './version.ts';
@@ -37,6 +40,8 @@ export function addInfoCommands(program: Command, context: ProgramOptions): void
     .addOption(jsonOption())
     .addHelpText('after', reportHelp)
     .action((kind: ReportKind, flags: ReportFlags) => report(context, kind, flags));
+  addInfoCacheCommand(info, context);
+  addDoctorCommand(info, context);
 }
 
 async function nodes(context: ProgramOptions, flags: JsonFlag): Promise<void> {
@@ -49,12 +54,17 @@ async function nodes(context: ProgramOptions, flags: JsonFlag): Promise<void> {
         id,
         address: hostAndPortOf(address),
         status,
-        ...stats,
+        ...(stats ? sumsOf(stats) : {}),
       })),
     },
     text: [header, ...rows].map((row) => `${row.join('\t')}\n`).join(''),
     table: { header, rows },
   });
+}
+
+/** Its directories are for `info cache`. */
+function sumsOf({ capacityBytes, hitBytes, missBytes, pageCount, pageSizeBytes, usedBytes }: WorkerStats) {
+  return { pageSizeBytes, capacityBytes, usedBytes, pageCount, hitBytes, missBytes };
 }
 
 interface ReportFlags extends JsonFlag {
@@ -86,6 +96,8 @@ Examples:
   alluxio info version
   alluxio info nodes
   alluxio info report
+  alluxio info cache
+  alluxio info doctor
 `;
 
 const versionHelp = `

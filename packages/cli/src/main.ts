@@ -1,6 +1,8 @@
 /** The command `alluxio`: reads the command line, runs one command, says what went wrong in one line. */
 
+import { once } from 'node:events';
 import { homedir } from 'node:os';
+import { createInterface } from 'node:readline/promises';
 import { AlluxioError, errnoOf, toAlluxioError } from '@alluxio-ts/common/errors';
 import { CommanderError } from 'commander';
 import { extractDefinitions } from './definitions.ts';
@@ -47,9 +49,21 @@ export async function runProcess(process: NodeJS.Process): Promise<void> {
     stderr: process.stderr,
     ...(process.stdout.isTTY ? { outColumns: process.stdout.columns } : {}),
     isTerminal: process.stderr.isTTY,
+    ...(process.stdin.isTTY ? { ask: (question) => ask(process, question) } : {}),
     writeOut: (chunk) => writeTaken(process.stdout, chunk),
     stopSignal: () => firstStopSignal(process),
   });
+}
+
+/** An end of the input is an empty line. */
+async function ask(process: NodeJS.Process, question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const ended = once(lines, 'close').then(() => '');
+    return await Promise.race([lines.question(question), ended]);
+  } finally {
+    lines.close();
+  }
 }
 
 function writeTaken(stream: NodeJS.WriteStream, chunk: string | Uint8Array): Promise<void> {

@@ -5,7 +5,9 @@ import { addCacheCommands } from './cache-commands.ts';
 import { addCompletionCommands } from './completion-commands.ts';
 import { addConfCommands } from './conf-commands.ts';
 import type { ProgramOptions } from './context.ts';
+import { addExecCommands } from './exec-commands.ts';
 import { addFsCommands } from './fs-commands.ts';
+import { addInitCommands } from './init-commands.ts';
 import { addInfoCommands } from './info-commands.ts';
 import { addJobCommands } from './job-commands.ts';
 import { addProcessCommands } from './process-commands.ts';
@@ -43,6 +45,8 @@ export function createProgram(context: ProgramOptions): Command {
   addCacheCommands(program, context);
   addConfCommands(program, context);
   addInfoCommands(program, context);
+  addExecCommands(program, context);
+  addInitCommands(program, context);
   addCompletionCommands(program, context);
   return program;
 }

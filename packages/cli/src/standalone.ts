@@ -10,6 +10,7 @@ import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client'
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { changeLogLevel } from '@alluxio-ts/common/logger';
 import { Metrics } from '@alluxio-ts/common/metrics';
+import { processFacts } from '@alluxio-ts/common/process-facts';
 import { unsealMount } from '@alluxio-ts/common/protocol/mount-secrets';
 import { decodeMount, type Mount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
 import { loadOrCreateKeyFile, type SecretBox } from '@alluxio-ts/common/secret-box';
@@ -21,6 +22,7 @@ import type { MountControl, MountProbe } from '@alluxio-ts/coordinator/control/m
 import { type Coordinator, startCoordinator } from '@alluxio-ts/coordinator/coordinator';
 import type { Worker } from '@alluxio-ts/worker/worker';
 import { makeSampleDataset } from './sample-dataset.ts';
+import { embeddedStoreDiagnosis } from './state-store-diagnosis.ts';
 import type { StandaloneMount } from './standalone-arguments.ts';
 import { version } from './version.ts';
 import {
@@ -56,13 +58,14 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
   const { options, clock, random, logger } = parts;
   const workDir = options.get('alluxio.work.dir');
   const sampleDir = join(workDir, 'sample');
+  const stateDir = join(workDir, 'state');
   const clusterName = options.get('alluxio.cluster.name');
   const closers: (() => Promise<void> | void)[] = [];
   const closeAll = async (): Promise<void> => {
     for (const close of closers.splice(0).toReversed()) await close();
   };
   try {
-    const store = await openEmbeddedKvStore({ directory: join(workDir, 'state'), clock, random, logger });
+    const store = await openEmbeddedKvStore({ directory: stateDir, clock, random, logger });
     closers.push(() => store.close());
     await makeSampleDataset(sampleDir);
     const box = await loadOrCreateKeyFile(options.get('alluxio.security.key.file'), random);
@@ -135,6 +138,19 @@ export async function startStandalone(parts: StandaloneParts): Promise<Standalon
           changeLogLevel(logger, level);
           return level;
         },
+      },
+      inspection: {
+        facts: () => processFacts({ version, notices: options.notices, clock }),
+        stateStore: () => embeddedStoreDiagnosis(store, { directory: stateDir, clusterName, clock }),
+        workers: async (call) => [
+          {
+            id: workerId,
+            status: 'ONLINE',
+            address: worker.address,
+            clockAheadMs: 0,
+            diagnosis: await worker.diagnose(call),
+          },
+        ],
       },
       metrics,
       version,

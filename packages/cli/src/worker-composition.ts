@@ -9,6 +9,7 @@ import { AlluxioError, hasErrorCode, toAlluxioError } from '@alluxio-ts/common/e
 import type { Logger, ProcessLogger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { Options } from '@alluxio-ts/common/options';
+import type { OptionName } from '@alluxio-ts/common/options-table';
 import { unsealMount } from '@alluxio-ts/common/protocol/mount-secrets';
 import { decodeMount } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
@@ -29,10 +30,11 @@ import { fifoPolicy } from '@alluxio-ts/worker/page-store/fifo-policy';
 import { FrequencyPolicy } from '@alluxio-ts/worker/page-store/frequency-policy';
 import { lruPolicy } from '@alluxio-ts/worker/page-store/lru-policy';
 import { PageEvents } from '@alluxio-ts/worker/page-store/page-events';
-import type { PageStore } from '@alluxio-ts/worker/page-store/page-store';
+import type { CacheDir } from '@alluxio-ts/worker/page-store/cache-dir';
 import { SpreadPageStore } from '@alluxio-ts/worker/page-store/spread-page-store';
 import { type ClusterParts, startWorker, type Worker } from '@alluxio-ts/worker/worker';
 import { advertisedHost } from './advertised-host.ts';
+import { version } from './version.ts';
 
 /** What every process is made from. */
 export interface ProcessParts {
@@ -80,7 +82,7 @@ export async function startWorkerFromOptions(
   const { metrics, store, box, storages, cluster } = surroundings;
   const { registry, localAllowedRoots, metricsOf } = storages;
   const pageEvents = new PageEvents();
-  const pageStore = await openPageStore(parts, pageEvents, surroundings.closers);
+  const cacheDirs = await openCacheDirs(parts, pageEvents, surroundings.closers);
   return startWorker(
     {
       clusterName: options.get('alluxio.cluster.name'),
@@ -99,6 +101,13 @@ export async function startWorkerFromOptions(
       staleIfErrorMaxMs: options.get('alluxio.worker.metadata.stale.if.error.max'),
       exposesCredentials: options.get('alluxio.worker.ufs.info.credentials.enabled'),
       logsAccess: options.get('alluxio.worker.access.log.enabled'),
+      facts: {
+        version,
+        notices: options.notices,
+        configuration: Object.fromEntries(
+          sharedOptions.map((name) => [name, options.entryOf(name).maskedText]),
+        ),
+      },
       ...rulesFileOf(options),
     },
     {
@@ -107,7 +116,8 @@ export async function startWorkerFromOptions(
       logger,
       metrics,
       store,
-      pageStore,
+      pageStore: new SpreadPageStore(cacheDirs.flatMap(({ use }) => ('store' in use ? [use.store] : []))),
+      cacheDirs,
       pageEvents,
       decodeMount: (entry) => unsealMount(decodeMount(entry.key, entry.value), box),
       openUfs: (uri, mountOptions) => registry.open(uri, mountOptions, { check: false }),
@@ -118,24 +128,35 @@ export async function startWorkerFromOptions(
   );
 }
 
+/** The options that must be the same on all workers: with another ring or page size they would not find each other's pages. */
+const sharedOptions = [
+  'alluxio.worker.page.store.page.size',
+  'alluxio.user.worker.selection.policy.consistent.hash.virtual.node.count.per.worker',
+  'alluxio.user.worker.selection.policy.consistent.hash.provider.impl',
+  'alluxio.user.dynamic.consistent.hash.ring.enabled',
+] as const satisfies readonly OptionName[];
+
 /** One store a directory, each under its lock. A directory that cannot be used is left out: reads then go to the under storage. */
-async function openPageStore(
+async function openCacheDirs(
   parts: ProcessParts,
   events: PageEvents,
   closers: (() => Promise<void> | void)[],
-): Promise<PageStore> {
+): Promise<readonly CacheDir[]> {
   const { options, logger } = parts;
   const sizes = options.get('alluxio.worker.page.store.sizes');
-  const stores: DiskPageStore[] = [];
+  const dirs: CacheDir[] = [];
   for (const [index, dir] of options.get('alluxio.worker.page.store.dirs').entries()) {
+    const sizeBytes = sizes[index] ?? 0;
     try {
-      stores.push(await openPageDir(parts, { dir, sizeBytes: sizes[index] ?? 0, events, closers }));
+      const store = await openPageDir(parts, { dir, sizeBytes, events, closers });
+      dirs.push({ dir, capacityBytes: sizeBytes, use: { store } });
     } catch (thrown) {
       if (!hasErrorCode(thrown, 'PageStoreUnavailable')) throw thrown;
       logger.error({ dir, error: thrown, option: 'alluxio.worker.page.store.dirs' }, 'cache-dir-not-used');
+      dirs.push({ dir, capacityBytes: sizeBytes, use: { reason: thrown.message } });
     }
   }
-  return new SpreadPageStore(stores);
+  return dirs;
 }
 
 interface PageDir {
@@ -198,7 +219,8 @@ async function warnOfFullDisk(dir: string, sizeBytes: number, logger: Logger): P
   );
 }
 
-async function sizeOfFiles(dir: string): Promise<number> {
+/** 0 for a directory that is not there. */
+export async function sizeOfFiles(dir: string): Promise<number> {
   const names = await readdir(dir).catch(() => []);
   const files = await Promise.all(names.map((name) => stat(join(dir, name))));
   return files.reduce((sum, { size }) => sum + size, 0);

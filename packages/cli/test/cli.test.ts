@@ -8,6 +8,7 @@ import { loadOrCreateToken } from '@alluxio-ts/common/admin-token';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { silentLogger } from '@alluxio-ts/common/logger';
 import { Metrics } from '@alluxio-ts/common/metrics';
+import { processFacts } from '@alluxio-ts/common/process-facts';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
 import { startCoordinator } from '@alluxio-ts/coordinator/coordinator';
 import { Command } from 'commander';
@@ -39,6 +40,11 @@ async function startWithToken(t: Test) {
     admin: { kind: 'token', token, tokenFile },
     cache: undefined,
     workers: { forget: async () => undefined, list: async () => [] },
+    inspection: {
+      facts: () => processFacts({ version: '1.2.3', notices: [], clock: systemClock }),
+      stateStore: async () => ({ kind: 'embedded', latencyMs: 1, members: [], alarms: [] }),
+      workers: async () => [],
+    },
     metrics: new Metrics(),
     version: '1.2.3',
     clock: systemClock,

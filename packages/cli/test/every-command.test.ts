@@ -29,7 +29,17 @@ const lines = exampleLines(
 );
 
 /** They ask nobody, or say nothing when nobody answers. */
-const local = ['conf get', 'info version', 'completion', '__complete'];
+const local = [
+  'conf get',
+  'info version',
+  'completion',
+  '__complete',
+  'init format',
+  'init validate',
+  'exec ufsTest',
+  // What it finds is its answer.
+  'info doctor',
+];
 
 /** Takes connections and never answers. */
 async function startSilent(t: Test): Promise<number> {

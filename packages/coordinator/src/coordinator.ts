@@ -8,6 +8,7 @@ import type { Metrics } from '@alluxio-ts/common/metrics';
 import { mountsGuardKeyOf } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
+import { ClusterDoctor, type Inspection } from './control/cluster-doctor.ts';
 import { JobControl } from './control/jobs/job-control.ts';
 import { JobScheduler, type JobSchedulerOptions } from './control/jobs/job-scheduler.ts';
 import { JobStore } from './control/jobs/job-store.ts';
@@ -41,6 +42,7 @@ export interface CoordinatorOptions {
   readonly jobs?: JobParts;
   /** Undefined where no worker can be reached. */
   readonly workerLogs?: WorkerLogs;
+  readonly inspection: Inspection;
   /** Of the process, for `/metrics`. */
   readonly metrics: Metrics;
   readonly version: string;
@@ -79,6 +81,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     mounts,
     rules: new RuleControl(options),
     conf: new ConfControl(options),
+    doctor: new ClusterDoctor({
+      inspection: options.inspection,
+      mounts,
+      isAdminOpen: options.admin.kind === 'open',
+    }),
     checkReady: async () => {
       await store.get(mountsGuardKeyOf(clusterName), { signal: AbortSignal.timeout(readyDeadlineMs) });
     },

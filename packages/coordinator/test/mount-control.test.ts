@@ -19,6 +19,7 @@ function open(t: Test, given: { readonly box?: SecretBox; readonly logger?: Logg
       clusterName: 'c',
       probe: localProbe,
       box: given.box,
+      clock: systemClock,
       random: systemRandom,
       logger: given.logger ?? silentLogger,
     });

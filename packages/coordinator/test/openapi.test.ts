@@ -77,6 +77,8 @@ function callsOf(directory: string): readonly Expected[] {
     { id: 'putLogLevel', sent: { query: { all: 'true' }, body: { level: 'warn' } } },
     { id: 'putLogLevel', sent: { body: { level: 'loud' } }, status: 400 },
     { id: 'getInfo' },
+    { id: 'getDiagnosis' },
+    { id: 'measureDisks' },
     { id: 'getHealth' },
     { id: 'getMetrics' },
     { id: 'getOpenApi' },

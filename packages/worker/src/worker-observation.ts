@@ -9,6 +9,7 @@ import type { TableAnswers } from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import type { FileCacheEvents } from './cache/file-cache.ts';
 import type { PageFiller } from './cache/page-filler.ts';
+import { type CacheDir, cacheDirStats } from './page-store/cache-dir.ts';
 import type { PageStore } from './page-store/page-store.ts';
 import { operationOf } from './s3/s3-surface.ts';
 import { parseS3Target } from './s3/s3-target.ts';
@@ -116,7 +117,13 @@ export function readGauges(
   metrics.set('alluxio_direct_memory_used_bytes', {}, usedSlots * parts.slots.slotSizeBytes);
 }
 
-export function statsOf(pageStore: PageStore, metrics: Metrics, pageSizeBytes: number): WorkerStats {
+export function statsOf(parts: {
+  readonly pageStore: PageStore;
+  readonly cacheDirs: readonly CacheDir[];
+  readonly metrics: Metrics;
+  readonly pageSizeBytes: number;
+}): WorkerStats {
+  const { cacheDirs, metrics, pageSizeBytes, pageStore } = parts;
   const { capacityBytes, usedBytes, pageCount } = pageStore.stats();
   return {
     pageSizeBytes,
@@ -125,5 +132,6 @@ export function statsOf(pageStore: PageStore, metrics: Metrics, pageSizeBytes: n
     pageCount,
     hitBytes: metrics.totalOf('alluxio_cached_data_read_bytes_total'),
     missBytes: metrics.totalOf('alluxio_missed_data_read_bytes_total'),
+    dirs: cacheDirs.map(cacheDirStats),
   };
 }

@@ -7,6 +7,7 @@ import type { Clock, Random } from '@alluxio-ts/common/clock';
 import type { ProcessLogger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
+import type { MemorySum, WorkerDiagnosis } from '@alluxio-ts/common/protocol/diagnosis';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
 import {
   hostAndPortOf,
@@ -16,6 +17,8 @@ import {
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
 import type { MountUri } from '@alluxio-ts/common/ufs-path';
+import { formatSize } from '@alluxio-ts/common/units';
+import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
 import { HotpathTransport, hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
@@ -40,6 +43,8 @@ import { ownEverything, PeerRelay } from './cluster/peer-relay.ts';
 import { RuleWatcher } from './cluster/rule-watcher.ts';
 import { FileLoader } from './load/file-loader.ts';
 import { withPeerEntry } from './http/peer-entry.ts';
+import { memorySumOf } from './memory-sum.ts';
+import type { CacheDir } from './page-store/cache-dir.ts';
 import type { PageEvents } from './page-store/page-events.ts';
 import type { PageStore } from './page-store/page-store.ts';
 import { openRecords } from './open-records.ts';
@@ -47,9 +52,18 @@ import { createRestSurface } from './rest/rest-surface.ts';
 import { createS3Surface } from './s3/s3-surface.ts';
 import { startWorkerWeb } from './web/worker-web.ts';
 import { threadFileOf } from './thread-file.ts';
+import { WorkerDoctor, type WorkerFacts } from './worker-diagnosis.ts';
 import { cacheEvents, readGauges, recordAnswer, recordTableAnswers, statsOf } from './worker-observation.ts';
 
 export type TransportKind = 'plain' | 'hotpath';
+
+/** Each of them is an open file. */
+export const workerConnectionsMax = plainTransportDefaults.connectionsMax;
+
+/** Whether this installation has it. */
+export function hasTransport(kind: TransportKind): boolean {
+  return kind === 'plain' || isHotpathBuilt();
+}
 
 export interface WorkerOptions {
   /** `plain` unless given. */
@@ -76,6 +90,7 @@ export interface WorkerOptions {
   readonly exposesCredentials: boolean;
   /** Whether every answer is a line of the log at `info`; otherwise it is one at `debug`. */
   readonly logsAccess: boolean;
+  readonly facts: WorkerFacts;
 }
 
 /** What a worker is given instead of making it itself. */
@@ -87,6 +102,8 @@ export interface WorkerParts {
   readonly store: KvStore;
   /** The worker's from now on: it closes it. */
   readonly pageStore: PageStore;
+  /** Where that store keeps its pages. */
+  readonly cacheDirs: readonly CacheDir[];
   /** Of that store, where its pages have places on disk. The worker listens to them from its start on. */
   readonly pageEvents?: PageEvents;
   readonly decodeMount: (entry: KvEntry) => Mount;
@@ -130,6 +147,8 @@ export interface Worker {
   readonly mounts: MountTable;
   readonly address: WorkerNetAddress;
   stats(): WorkerStats;
+  /** How it is: asks its disks and the storages of its mounts. Measuring the disks writes to them. */
+  diagnose(options: { readonly measuresDisks: boolean }): Promise<WorkerDiagnosis>;
   /** Makes `/ready` say no, before anything else of the shutdown happens. */
   announceClose(): void;
   /** Lets answers in flight finish for at most `deadlineMs`, then closes everything. */
@@ -143,6 +162,12 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     for (const close of closers.splice(0).toReversed()) await close();
   };
   try {
+    const memory = memorySumOf({
+      transport: 'plain',
+      ...options,
+      capacityBytes: pageStore.stats().capacityBytes,
+    });
+    logMemorySum(memory, logger);
     await mkdir(options.metastoreDir, { recursive: true });
     const { records, ...opened } = await openRecords(options, parts);
     closers.push(() => opened.close());
@@ -284,6 +309,16 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       onLoaded: (bytes) =>
         metrics.add('alluxio_distributed_load_data_loaded_from_ufs_bytes_total', {}, bytes),
     });
+    const stats = (): WorkerStats => statsOf({ ...parts, pageSizeBytes: options.pageSizeBytes });
+    const doctor = new WorkerDoctor({
+      ...options.facts,
+      cacheDirs: parts.cacheDirs,
+      mounts,
+      openUfs: (mount) => parts.openUfs(mount.uri, mountOptions.get(mount) ?? {}),
+      memory,
+      connectionsMax: workerConnectionsMax,
+      clock,
+    });
     const ownBytes = ownCachedBytes(cache, mounts);
     const restSurface = createRestSurface({
       cache,
@@ -313,7 +348,8 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
               freeAll: () => cacheControl.freeAll(),
               cachedBytes: ownBytes,
               load: (batch, call) => loader.load(batch, call),
-              stats: () => statsOf(pageStore, metrics, options.pageSizeBytes),
+              stats,
+              diagnose: (asked) => doctor.diagnose(asked),
             },
             surfaces: { s3: s3Surface, rest: restSurface },
           })
@@ -333,7 +369,8 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       loader,
       mounts,
       address: addressOf(),
-      stats: () => statsOf(pageStore, metrics, options.pageSizeBytes),
+      stats,
+      diagnose: (asked) => doctor.diagnose(asked),
       announceClose: () => {
         closing = 'the worker is shutting down';
       },
@@ -351,6 +388,16 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
 
 function isSame(one: WorkerNetAddress | undefined, other: WorkerNetAddress): boolean {
   return one !== undefined && hostAndPortOf(one) === hostAndPortOf(other);
+}
+
+function logMemorySum({ limitBytes, parts, sumBytes }: MemorySum, logger: ProcessLogger): void {
+  const fields = {
+    sum: formatSize(sumBytes),
+    limit: formatSize(limitBytes),
+    ...Object.fromEntries(parts.map(({ name, bytes }) => [name, formatSize(bytes)])),
+  };
+  if (sumBytes <= limitBytes) logger.info(fields, 'memory-sum');
+  else logger.warn({ ...fields, meaning: 'the worker may be killed when all of it is used' }, 'memory-sum');
 }
 
 /** A worker that is alone has its store in itself: nothing of it is ever missing. */

@@ -93,6 +93,7 @@ async function startRig(t: Test, fillThreadCount: number) {
       staleIfErrorMaxMs: 0,
       exposesCredentials: false,
       logsAccess: false,
+      facts: { version: '1.2.3', notices: [], configuration: {} },
     },
     {
       clock: systemClock,
@@ -101,6 +102,7 @@ async function startRig(t: Test, fillThreadCount: number) {
       metrics: new Metrics(),
       store,
       pageStore: new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes }),
+      cacheDirs: [],
       decodeMount: (entry) => decodeMount(entry.key, entry.value),
       openUfs: (uri, options) => registry.open(uri, options, { check: false }),
       ufsOfThreads: { schemes: registry.schemes, localAllowedRoots, environment, metricsOf },

@@ -62,6 +62,7 @@ class Trio {
             staleIfErrorMaxMs: 0,
             exposesCredentials: false,
             logsAccess: false,
+            facts: { version: '1.2.3', notices: [], configuration: {} },
           },
           {
             clock: systemClock,
@@ -70,6 +71,7 @@ class Trio {
             metrics: new Metrics(),
             store: this.#store,
             pageStore: new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes }),
+            cacheDirs: [],
             decodeMount: (entry) => decodeMount(entry.key, entry.value),
             openUfs: () => this.ufs,
             ufsOfThreads: {

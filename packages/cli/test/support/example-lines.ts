@@ -44,7 +44,8 @@ function flagsOf(command: Command): readonly string[] {
   const hasArgument = command.registeredArguments.length > 0;
   return command.options.flatMap(({ flags, long, short, mandatory, required }) => {
     const placeholder = /[<[]([\w-]+)/.exec(flags)?.[1] ?? '';
-    const isWanted = mandatory || (placeholder === 'path' && !hasArgument) || ['-e', '--submit'].includes(flags);
+    const isWanted =
+      mandatory || (placeholder === 'path' && !hasArgument) || ['-e', '--submit'].includes(flags);
     if (!isWanted) return [];
     return [long ?? short ?? '', ...(required ? [valuesOfPlaceholder[placeholder] ?? 'x'] : [])];
   });

@@ -16,6 +16,7 @@ import {
   type CoordinatorOperations,
   coordinatorOperations,
 } from '../protocol/coordinator-operations.ts';
+import type { ClusterDiagnosis } from '../protocol/diagnosis.ts';
 import type { AnswerOf, GivenBodyOf, GivenQueryOf, Operation } from '../protocol/operation.ts';
 import type { Job } from '../protocol/jobs.ts';
 import { makePeerMark, peerMarkHeader } from '../protocol/peer-mark.ts';
@@ -34,6 +35,7 @@ export interface CoordinatorClientOptions {
 type NewMount = GivenBodyOf<CoordinatorOperations['addMount']>;
 type NewConfEntity = GivenBodyOf<CoordinatorOperations['putConf']>;
 
+type DiagnosisCall = ClientCallOptions & { readonly measuresDisks: boolean };
 type NewJob = GivenBodyOf<CoordinatorOperations['submitJob']>;
 type JobsQuery = GivenQueryOf<CoordinatorOperations['listJobs']>;
 type SubmittedJob = AnswerOf<CoordinatorOperations['submitJob']>;
@@ -159,6 +161,11 @@ export class CoordinatorClient {
   /** Until the processes start again. */
   setLogLevel(level: LogLevel, query: LogLevelQuery, call: ClientCallOptions = {}): Promise<LogLevels> {
     return this.#call('putLogLevel', { query, body: { level }, ...call });
+  }
+
+  /** Measuring the disks writes to them, and needs the token. */
+  diagnose({ measuresDisks, ...call }: DiagnosisCall): Promise<ClusterDiagnosis> {
+    return measuresDisks ? this.#call('measureDisks', call) : this.#call('getDiagnosis', call);
   }
 
   /** As Prometheus scrapes it. */

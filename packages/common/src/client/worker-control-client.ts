@@ -9,6 +9,7 @@ import {
   workerStatsSchema,
   type WorkerStats,
 } from '../protocol/coordinator-api.ts';
+import { type WorkerDiagnosis, workerDiagnosisSchema } from '../protocol/diagnosis.ts';
 import { type LoadBatch, type LoadBatchResult, loadBatchResultSchema } from '../protocol/load-batch.ts';
 import { cachedBytesSchema, controlTargets, type FileOfVersion } from '../protocol/worker-api.ts';
 import { makePeerMark, peerMarkHeader } from '../protocol/peer-mark.ts';
@@ -95,6 +96,15 @@ export class WorkerControlClient {
   async setLogLevel(level: LogLevel, call: ClientCallOptions = {}): Promise<LogLevel> {
     const pathAndQuery = `${controlTargets.logLevel}?level=${level}`;
     return (await this.#remote.callJson({ ...call, method: 'POST', pathAndQuery }, logLevelSchema)).level;
+  }
+
+  diagnose(call: ClientCallOptions & { readonly measuresDisks: boolean }): Promise<WorkerDiagnosis> {
+    const { measuresDisks, ...rest } = call;
+    const method = measuresDisks ? 'POST' : 'GET';
+    return this.#remote.callJson(
+      { ...rest, method, pathAndQuery: controlTargets.diagnosis },
+      workerDiagnosisSchema,
+    );
   }
 
   close(): Promise<void> {

@@ -68,6 +68,34 @@ export const freeResultSchema = z.object({
 
 export type FreeResult = z.infer<typeof freeResultSchema>;
 
+export const cacheDirStates = [
+  'ok',
+  /** The disk does not take pages at the moment, or does not answer at all. */
+  'not-writable',
+  'silent',
+  /** Left out at the start of the worker. */
+  'unused',
+] as const;
+
+export type CacheDirState = (typeof cacheDirStates)[number];
+
+/** One of the directories that hold the pages of a worker. */
+export const cacheDirStatsSchema = z.object({
+  dir: z.string(),
+  state: z.enum(cacheDirStates),
+  capacityBytes: z.int(),
+  usedBytes: z.int(),
+  pageCount: z.int(),
+  segmentCount: z.int(),
+  /** Since the start. */
+  failedReadCount: z.int(),
+  failedWriteCount: z.int(),
+  /** Why it is unused. */
+  reason: z.string().optional(),
+});
+
+export type CacheDirStats = Unchanging<z.infer<typeof cacheDirStatsSchema>>;
+
 export const workerStatsSchema = z.object({
   pageSizeBytes: z.int(),
   capacityBytes: z.int(),
@@ -75,9 +103,11 @@ export const workerStatsSchema = z.object({
   pageCount: z.int(),
   hitBytes: z.int().describe('Bytes of reads since its start that the cache had'),
   missBytes: z.int(),
+  /** Older workers do not tell. */
+  dirs: z.array(cacheDirStatsSchema).default([]),
 });
 
-export type WorkerStats = z.infer<typeof workerStatsSchema>;
+export type WorkerStats = Unchanging<z.infer<typeof workerStatsSchema>>;
 
 export const workerStatuses = ['ONLINE', 'OFFLINE'] as const;
 
@@ -88,7 +118,7 @@ export const workerViewSchema = z.object({
   stats: workerStatsSchema.optional().describe('As far as the worker has told; an offline one does not'),
 });
 
-export type WorkerView = z.infer<typeof workerViewSchema>;
+export type WorkerView = Unchanging<z.infer<typeof workerViewSchema>>;
 
 export const workerQuerySchema = z.strictObject({ id: z.string().min(1).describe('`worker-<uuid>`') });
 

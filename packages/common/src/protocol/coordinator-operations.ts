@@ -24,6 +24,7 @@ import {
   workerListSchema,
   workerQuerySchema,
 } from './coordinator-api.ts';
+import { clusterDiagnosisSchema } from './diagnosis.ts';
 import {
   jobAnswerSchema,
   jobListSchema,
@@ -48,6 +49,7 @@ const jobs = { path: '/api/v1/jobs', tag: 'jobs' } as const;
 const load = { path: '/api/v1/load', tag: 'load', errorBody: loadErrors } as const;
 const conf = { path: '/api/v1/conf', tag: 'conf' } as const;
 const logLevel = { path: '/api/v1/log-level', tag: 'process' } as const;
+const diagnosis = { path: '/api/v1/diagnosis', tag: 'cluster' } as const;
 const workers = { path: '/api/v1/workers', tag: 'workers' } as const;
 
 /** The headings of the table. */
@@ -269,6 +271,23 @@ export const coordinatorOperations = {
     body: logLevelSchema,
     status: 200,
     answer: logLevelsSchema,
+  },
+  getDiagnosis: {
+    ...diagnosis,
+    method: 'GET',
+    summary: 'How the state store, the mounts and each worker are, asked at this moment',
+    changes: false,
+    status: 200,
+    answer: clusterDiagnosisSchema,
+  },
+  measureDisks: {
+    ...diagnosis,
+    method: 'POST',
+    summary: 'The same, and how fast the disks of the caches are: writes 32 MiB to each',
+    changes: true,
+    about: [],
+    status: 200,
+    answer: clusterDiagnosisSchema,
   },
   getOpenApi: {
     method: 'GET',

@@ -55,4 +55,6 @@ export const controlTargets = {
   logLevel: '/internal/peer/control/log-level',
   /** GET */
   stats: '/internal/peer/control/stats',
+  /** GET; POST measures the disks as well, and so writes to them. */
+  diagnosis: '/internal/peer/control/diagnosis',
 } as const;

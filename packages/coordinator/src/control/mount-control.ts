@@ -1,9 +1,10 @@
 /** Adds, lists and removes mounts in the state store. Whoever serves files watches the same keys; nobody is told by a call. */
 
-import type { Random } from '@alluxio-ts/common/clock';
+import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
-import { maskMount, sealMount } from '@alluxio-ts/common/protocol/mount-secrets';
+import { faultOf, type StoredMountProbe } from '@alluxio-ts/common/protocol/diagnosis';
+import { maskMount, sealMount, unsealMount } from '@alluxio-ts/common/protocol/mount-secrets';
 import {
   decodeMount,
   encodeMount,
@@ -11,7 +12,7 @@ import {
   mountsGuardKeyOf,
   mountsPrefixOf,
 } from '@alluxio-ts/common/protocol/mounts';
-import type { SecretBox } from '@alluxio-ts/common/secret-box';
+import { isSealed, type SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { additionGuard } from './addition-guard.ts';
@@ -47,6 +48,7 @@ export interface MountControlOptions {
   readonly probe: MountProbe;
   /** Undefined without a key file: secrets are then stored as they are, which is warned of. */
   readonly box: SecretBox | undefined;
+  readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
 }
@@ -66,6 +68,25 @@ export class MountControl {
   async list(call: MountCallOptions = {}): Promise<readonly Mount[]> {
     const mounts = await this.#read(call);
     return mounts.map((mount) => this.#masked(mount));
+  }
+
+  /** Asks the under storage of every mount, all at once. */
+  async probeAll(call: MountCallOptions = {}): Promise<readonly StoredMountProbe[]> {
+    const { box, clock, probe } = this.#options;
+    const asked = (await this.#read(call)).map(async (mount): Promise<StoredMountProbe> => {
+      const { path, ufsUri } = mount;
+      const begunMs = clock.monotonic();
+      const fault = await Promise.resolve()
+        .then(() => probe.check(ufsUri, unsealMount(mount, box).options, call))
+        .then(() => undefined, faultOf);
+      const durationMs = Math.round(clock.monotonic() - begunMs);
+      const isSecret = this.#isSecretOf(mount);
+      const hasClearSecrets = Object.entries(mount.options).some(
+        ([name, value]) => isSecret(name) && !isSealed(value),
+      );
+      return { path, ufsUri, durationMs, hasClearSecrets, ...(fault ? { fault } : {}) };
+    });
+    return Promise.all(asked);
   }
 
   /**

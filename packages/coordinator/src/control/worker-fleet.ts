@@ -5,6 +5,7 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import type { LogLevel } from '@alluxio-ts/common/log-level';
 import type { FreeResult, WorkerStats, WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
+import { faultOf, type WorkerReport } from '@alluxio-ts/common/protocol/diagnosis';
 import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 
 /** A registered worker. */
@@ -28,6 +29,10 @@ export interface FleetCall {
 
 /** Whoever looks at the list waits for no worker longer than this. */
 const statsTimeoutMs = 2000;
+
+/** A worker waits for its storages itself; its disks may be slow. Both are below the time that a client waits. */
+const diagnosisTimeoutMs = 10_000;
+const diskTimeoutMs = 45_000;
 
 export class WorkerFleet {
   readonly #options: WorkerFleetOptions;
@@ -92,6 +97,33 @@ export class WorkerFleet {
     const member = (await this.#options.members(call)).find(({ id }) => id === workerId);
     if (member) return this.#ask(member, run);
     throw new AlluxioError('InvalidArgument', `no worker ${workerId}; "alluxio info nodes" lists them`);
+  }
+
+  /** In the order of their ids: how each is that is online, or why it does not say. */
+  async diagnose(call: { readonly measuresDisks: boolean }): Promise<readonly WorkerReport[]> {
+    const members = await this.#options.members({});
+    const reports = members.map(async (member): Promise<WorkerReport> => {
+      const { address, id, isOnline } = member;
+      if (!isOnline) return { id, status: 'OFFLINE', address };
+      return { id, status: 'ONLINE', address, ...(await this.#diagnosisOf(member, call)) };
+    });
+    return (await Promise.all(reports)).toSorted((one, other) => (one.id < other.id ? -1 : 1));
+  }
+
+  async #diagnosisOf(
+    member: FleetMember,
+    { measuresDisks }: { readonly measuresDisks: boolean },
+  ): Promise<Pick<WorkerReport, 'diagnosis' | 'clockAheadMs' | 'fault'>> {
+    const timeoutMs = measuresDisks ? diskTimeoutMs : diagnosisTimeoutMs;
+    const signal = AbortSignal.timeout(timeoutMs);
+    try {
+      const diagnosis = await this.#ask(member, (client) => client.diagnose({ measuresDisks, signal }));
+      return { diagnosis, clockAheadMs: Math.round(diagnosis.nowMs - this.#options.clock.now()) };
+    } catch (thrown) {
+      if (!signal.aborted) return { fault: faultOf(thrown) };
+      const message = `it holds its lease and does not answer within ${timeoutMs / 1000} s`;
+      return { fault: { code: 'Unreachable', message } };
+    }
   }
 
   async #statsOf(member: FleetMember): Promise<WorkerStats | undefined> {

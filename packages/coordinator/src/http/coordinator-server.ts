@@ -9,6 +9,7 @@ import { cacheHandlers, type CacheHandlersOptions } from './cache-handlers.ts';
 import { type CallerCheckOptions, createCallerCheck } from './caller-check.ts';
 import { confHandlers, type ConfHandlersOptions } from './conf-handlers.ts';
 import type { CoordinatorHandlers } from './coordinator-handlers.ts';
+import { diagnosisHandlers, type DiagnosisHandlersOptions } from './diagnosis-handlers.ts';
 import { infoHandlers, type InfoHandlersOptions } from './info-handlers.ts';
 import { jobHandlers, type JobHandlersOptions } from './job-handlers.ts';
 import { logHandlers, type LogHandlersOptions } from './log-handlers.ts';
@@ -24,6 +25,7 @@ export type CoordinatorServerOptions = CallerCheckOptions &
   CacheHandlersOptions &
   JobHandlersOptions &
   LogHandlersOptions &
+  DiagnosisHandlersOptions &
   InfoHandlersOptions & { readonly random: Random };
 
 /** A mount with all its options stays below this by its own bounds; whatever is larger is none. */
@@ -54,6 +56,7 @@ function handlersOf(server: FastifyInstance, options: CoordinatorServerOptions):
     ...cacheHandlers(options),
     ...jobHandlers(options),
     ...logHandlers(options),
+    ...diagnosisHandlers(options),
     ...infoHandlers(options, () => {
       const address = server.server.address();
       return typeof address === 'object' && address ? address.port : 0;

@@ -5,6 +5,7 @@ import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { createLogger } from '@alluxio-ts/common/logger';
 import { Metrics } from '@alluxio-ts/common/metrics';
+import { processFacts } from '@alluxio-ts/common/process-facts';
 import { type WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
 import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
@@ -61,6 +62,11 @@ export async function startCoordinatorForTest(t: Test, given: Given = {}) {
         if (worker.status === 'ONLINE') throw new AlluxioError('StateConflict', `${id} is online`);
       },
     },
+    inspection: {
+      facts: () => processFacts({ version: '1.2.3', notices: [], clock: systemClock }),
+      stateStore: async () => ({ kind: 'embedded', latencyMs: 1, members: [], alarms: [] }),
+      workers: async () => [],
+    },
     jobs: {
       // No worker is there: what is submitted stays as it is.
       workers: {
@@ -106,7 +112,15 @@ export async function startCoordinatorForTest(t: Test, given: Given = {}) {
 }
 
 export function workerAt(id: string, host: string, stats?: Partial<WorkerView['stats']>): WorkerView {
-  const none = { pageSizeBytes: 1, capacityBytes: 0, usedBytes: 0, pageCount: 0, hitBytes: 0, missBytes: 0 };
+  const none = {
+    pageSizeBytes: 1,
+    capacityBytes: 0,
+    usedBytes: 0,
+    pageCount: 0,
+    hitBytes: 0,
+    missBytes: 0,
+    dirs: [],
+  };
   return {
     id,
     status: stats ? 'ONLINE' : 'OFFLINE',

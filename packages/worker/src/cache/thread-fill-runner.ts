@@ -43,7 +43,7 @@ export interface ThreadFillRunnerOptions {
 }
 
 /** It holds connections and chunks, never a page. */
-const heapMaxDefaultBytes = 256 * MIB;
+export const fillThreadHeapMaxBytes = 256 * MIB;
 
 /**
  * How many threads a setting means; -1 leaves it to the number of processors. One is enough: it fetches as many bytes as the main thread can send. On
@@ -89,7 +89,7 @@ export class ThreadFillRunner implements FillRunner {
       concurrentTasksPerWorker: slots.slotCount,
       maxQueue: slots.slotCount,
       resourceLimits: {
-        maxOldGenerationSizeMb: Math.ceil((options.heapMaxBytes ?? heapMaxDefaultBytes) / MIB),
+        maxOldGenerationSizeMb: Math.ceil((options.heapMaxBytes ?? fillThreadHeapMaxBytes) / MIB),
       },
       // A thread has sockets to look after while it has no job.
       atomics: 'disabled',

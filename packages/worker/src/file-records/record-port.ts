@@ -16,7 +16,7 @@ export interface RecordPort {
 }
 
 /** It holds rows on their way, not the table. */
-const heapMaxBytes = 128 * MIB;
+export const recordThreadHeapMaxBytes = 128 * MIB;
 /** Readers and the writer wait in it; whoever finds it full goes on without the record. */
 const callsMax = 10_000;
 
@@ -37,7 +37,7 @@ export class ThreadRecordPort implements RecordPort {
       maxThreads: 1,
       concurrentTasksPerWorker: callsMax,
       maxQueue: callsMax,
-      resourceLimits: { maxOldGenerationSizeMb: heapMaxBytes / MIB },
+      resourceLimits: { maxOldGenerationSizeMb: recordThreadHeapMaxBytes / MIB },
       atomics: 'disabled',
       recordTiming: false,
     });

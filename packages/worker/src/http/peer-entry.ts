@@ -12,6 +12,7 @@ import {
   logLevelSchema,
   type WorkerStats,
 } from '@alluxio-ts/common/protocol/coordinator-api';
+import type { WorkerDiagnosis } from '@alluxio-ts/common/protocol/diagnosis';
 import { isPeerMark, peerMarkHeader, peerRefusedHeader } from '@alluxio-ts/common/protocol/peer-mark';
 import { parseJson } from '@alluxio-ts/common/parse-json';
 import {
@@ -43,6 +44,8 @@ export interface PeerControl {
   free(path: string): Promise<FreeResult>;
   freeAll(): Promise<FreeResult>;
   stats(): WorkerStats;
+  /** Measuring the disks writes to them. */
+  diagnose(options: { readonly measuresDisks: boolean }): Promise<WorkerDiagnosis>;
   /** Of what this worker has. */
   readonly cachedBytes: CachedBytes;
   load(batch: LoadBatch, call: { readonly signal: AbortSignal }): Promise<LoadBatchResult>;
@@ -107,6 +110,10 @@ async function answerControl(
     }
     case `GET ${controlTargets.stats}`:
       return jsonResponse(control.stats());
+    case `GET ${controlTargets.diagnosis}`:
+      return jsonResponse(await control.diagnose({ measuresDisks: false }));
+    case `POST ${controlTargets.diagnosis}`:
+      return jsonResponse(await control.diagnose({ measuresDisks: true }));
     default:
       throw new AlluxioError('RouteNotFound', `${call} is no call between members of a cluster`);
   }

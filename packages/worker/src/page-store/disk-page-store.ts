@@ -257,6 +257,10 @@ export class DiskPageStore implements PageStore {
     };
   }
 
+  get segmentCount(): number {
+    return this.#log.segments.size;
+  }
+
   /** Where a segment's file lies, for a transport that sends from it; undefined once it was given up. */
   segmentPathOf(segmentId: number): string | undefined {
     return this.#log.segments.get(segmentId)?.path;

@@ -11,8 +11,10 @@ import { KIB } from '@alluxio-ts/common/units';
 
 /** What is sent at once, 256 KiB, and the blocks at both ends of it that are read in full. */
 const bufferSizeBytes = 384 * KIB;
-/** 24 MiB together. */
 const buffersMax = 64;
+
+/** What all of them together take. */
+export const readBuffersMaxBytes = buffersMax * bufferSizeBytes;
 
 const free: ArrayBuffer[] = [];
 

@@ -44,6 +44,8 @@ Commands:
   cache                 Empties caches. What is in the under storage stays as it is.
   conf                  Shows the configuration, and how much the processes log.
   info                  Shows facts about this installation and its cluster.
+  exec                  Tries a storage, or the cluster, for real.
+  init                  Prepares this machine for the processes that are to run on it.
   completion <shell>    Prints a script that completes commands, flags and paths for a shell.
   help [command]        display help for command
 
@@ -204,6 +206,74 @@ process, so --name chooses nothing.
 Examples:
   alluxio conf log
   alluxio conf log --level debug --target worker-25a2f9ac-87b1-445f-880f-8688567ee153
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio exec --help 1`] = `
+Usage: alluxio exec [options] [command]
+
+Tries a storage, or the cluster, for real.
+
+Options:
+  -h, --help             display help for command
+
+Commands:
+  ufsTest [options]      Tries what a mount needs of its storage, from this machine.
+  basicIOTest [options]  Reads the files below a path through the cluster, and says how fast that
+                         was.
+  help [command]         display help for command
+
+Examples:
+  alluxio exec ufsTest --path s3://bucket/dir --option alluxio.underfs.s3.region=us-east-1
+  alluxio exec basicIOTest --path /s3/dir
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio exec basicIOTest --help 1`] = `
+Usage: alluxio exec basicIOTest [options]
+
+Reads the files below a path through the cluster, and says how fast that was.
+
+Options:
+  --path <path>  a file or directory, of the namespace or of the under storage
+  --threads <n>  files read at once (default: 4)
+  --seconds <n>  for how long (default: 10)
+  --json         as JSON
+  -h, --help     display help for command
+
+Files are drawn by chance, of the first 10,000, and read whole, over the REST API of the workers by turns. What
+is under way when the time is over is counted as far as it came. Exit code 1 when a read failed.
+
+Examples:
+  alluxio exec basicIOTest --path /s3/dir
+  alluxio exec basicIOTest --path /s3/dir --threads 16 --seconds 60 --json
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio exec ufsTest --help 1`] = `
+Usage: alluxio exec ufsTest [options]
+
+Tries what a mount needs of its storage, from this machine.
+
+Options:
+  --path <uri>           a URI such as s3://bucket/dir or file:///dir, or the path of a mount
+  --option <name=value>  an option of the under storage; may be repeated (default: {})
+  --write                write a few files as well, and remove them
+  --json                 as JSON
+  -h, --help             display help for command
+
+A value may be @file (the text of that file) or env:NAME (that environment variable), which keeps secrets
+off the command line; one that begins so itself must be given in one of these ways.
+
+Of a mount its options are taken, but for secrets, which have to be given. Exit code 1 when something failed.
+
+Examples:
+  alluxio exec ufsTest --path file:///mnt/nas/data
+  alluxio exec ufsTest --path /s3 --option s3a.accessKeyId=env:KEY_ID --option s3a.secretKey=@key.txt
+  alluxio exec ufsTest --path s3://bucket/tmp --option alluxio.underfs.s3.region=us-east-1 --write
 
 
 `
@@ -440,19 +510,73 @@ Usage: alluxio info [options] [command]
 Shows facts about this installation and its cluster.
 
 Options:
-  -h, --help               display help for command
+  -h, --help                  display help for command
 
 Commands:
-  version [options]        Prints the version of this command.
-  nodes [options]          Shows the workers and whether they are there.
-  report [options] [kind]  Shows the state of the cluster: a summary, its metrics, or its under
-                           storages.
-  help [command]           display help for command
+  version [options]           Prints the version of this command.
+  nodes [options]             Shows the workers and whether they are there.
+  report [options] [kind]     Shows the state of the cluster: a summary, its metrics, or its under
+                              storages.
+  cache [options]             Shows the cache of each worker: how much of it is used, and how its
+                              directories are.
+  doctor [options] [subject]  Looks for what is wrong with the cluster, and says what to do about
+                              it.
+  help [command]              display help for command
 
 Examples:
   alluxio info version
   alluxio info nodes
   alluxio info report
+  alluxio info cache
+  alluxio info doctor
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio info cache --help 1`] = `
+Usage: alluxio info cache [options]
+
+Shows the cache of each worker: how much of it is used, and how its directories are.
+
+Options:
+  --live             only workers that are there
+  --lost             only workers that are not
+  --worker <worker>  only this one: its id, its host, or host:port
+  --json             as JSON
+  -h, --help         display help for command
+
+Capacity and pages of a worker that is not there are not known.
+
+Examples:
+  alluxio info cache
+  alluxio info cache --live --json
+  alluxio info cache --worker cache-1
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio info doctor --help 1`] = `
+Usage: alluxio info doctor [options] [subject]
+
+Looks for what is wrong with the cluster, and says what to do about it.
+
+Arguments:
+  subject       what to look at (choices: "all", "configuration", "storage", default: "all")
+
+Options:
+  --all         show what is well, too
+  --disk-speed  measure the cache disks, by 32 MB that are written and read
+  --json        as JSON
+  -h, --help    display help for command
+
+Looks at the state store, the workers, their ports, clocks, limits, memory and options (configuration), and
+at the storages behind the mounts, from everywhere, and the cache disks (storage). --disk-speed needs the
+admin token. Exit code 1 when there is an error.
+
+Examples:
+  alluxio info doctor
+  alluxio info doctor storage --disk-speed
+  alluxio info doctor --all --json
 
 
 `
@@ -507,6 +631,71 @@ Options:
 
 Examples:
   alluxio info version
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio init --help 1`] = `
+Usage: alluxio init [options] [command]
+
+Prepares this machine for the processes that are to run on it.
+
+Options:
+  -h, --help          display help for command
+
+Commands:
+  format [options]    Wipes what a worker has cached here, and the mounts and rules of standalone.
+  validate [options]  Checks whether processes can run on this machine as they are configured.
+  help [command]      display help for command
+
+Examples:
+  alluxio init validate
+  alluxio init format --skip-master
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio init format --help 1`] = `
+Usage: alluxio init format [options]
+
+Wipes what a worker has cached here, and the mounts and rules of standalone.
+
+Options:
+  -s, --only-missing  make what is missing, and wipe nothing that is there
+  --skip-master       leave the mounts and rules of standalone as they are
+  --skip-worker       leave the cache as it is
+  --yes               ask nothing
+  -h, --help          display help for command
+
+The cache is that of alluxio.worker.page.store.dirs and alluxio.dora.worker.metastore.rocksdb.dir; nothing else
+in these directories is touched. A process that runs holds its directories, and nothing is wiped then. What
+stands in etcd stays. Mounts and rules go only after a question, or with --yes.
+
+Examples:
+  alluxio init format --skip-master
+  alluxio init format --yes
+  alluxio init format -s
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio init validate --help 1`] = `
+Usage: alluxio init validate [options]
+
+Checks whether processes can run on this machine as they are configured.
+
+Options:
+  --type <type>  what to check; both without it (choices: "conf", "env")
+  --all          show what is well, too
+  --json         as JSON
+  -h, --help     display help for command
+
+conf: the options, the cache filter file, memory. env: directories, space, ports, limits, etcd. Exit code 1 when
+there is an error.
+
+Examples:
+  alluxio init validate
+  alluxio init validate --type conf --json
 
 
 `

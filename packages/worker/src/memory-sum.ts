@@ -1,0 +1,77 @@
+/**
+ * What a worker may come to need of memory, at its bounds: the sum that its control group's limit should not be below. The page cache of the kernel is the cache's
+ * second tier and gives way under pressure, so that usage as the control group counts it says little; this sum says whether the worker may be killed.
+ */
+
+import { totalmem } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
+import { blockSizeBytes } from '@alluxio-ts/common/page';
+import type { MemorySum } from '@alluxio-ts/common/protocol/diagnosis';
+import { MIB } from '@alluxio-ts/common/units';
+import { hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transport';
+import { fillThreadHeapMaxBytes } from './cache/thread-fill-runner.ts';
+import { fileRecordsMax } from './file-records/file-record-store.ts';
+import { recordThreadHeapMaxBytes } from './file-records/record-port.ts';
+import { readBuffersMaxBytes } from './page-store/read-buffers.ts';
+
+export interface MemoryBounds {
+  readonly transport: 'plain' | 'hotpath';
+  readonly directMemoryBytes: number;
+  readonly fillThreadCount: number;
+  readonly pageSizeBytes: number;
+  /** Of all directories together. */
+  readonly capacityBytes: number;
+}
+
+/** What the process runs on. */
+export interface MemoryGiven {
+  /** What the heap of the main thread may grow to. */
+  readonly heapMaxBytes: number;
+  readonly limitBytes: number;
+}
+
+const checksumBytes = 4;
+/** A row of the page table, and of its hash where that is emptiest. */
+const pageRowBytes = 59;
+/** A row of the file index, of its hash where that is emptiest, and the texts of an S3 object. */
+const fileRowBytes = 87;
+/** Node itself, its stacks and libraries, sockets, SQLite's cache. */
+const overheadBytes = 128 * MIB;
+const kernelShare = 0.1;
+
+/** The page table is counted for full pages; small files need more. */
+export function memorySumOf(bounds: MemoryBounds, given: MemoryGiven = memoryGiven()): MemorySum {
+  const { capacityBytes, directMemoryBytes, fillThreadCount, pageSizeBytes, transport } = bounds;
+  const own = [
+    { name: 'main heap', bytes: given.heapMaxBytes },
+    {
+      name: 'heaps of threads',
+      bytes: fillThreadCount * fillThreadHeapMaxBytes + recordThreadHeapMaxBytes,
+    },
+    { name: 'direct memory', bytes: directMemoryBytes },
+    { name: 'block checksums', bytes: Math.ceil(capacityBytes / blockSizeBytes) * checksumBytes },
+    { name: 'page table', bytes: Math.ceil(capacityBytes / pageSizeBytes) * pageRowBytes },
+    { name: 'file index', bytes: fileRecordsMax * fileRowBytes },
+    { name: 'read buffers', bytes: readBuffersMaxBytes },
+    ...(transport === 'hotpath'
+      ? [{ name: 'hot path table', bytes: hotpathTransportDefaults.tableBytes }]
+      : []),
+    { name: 'overhead', bytes: overheadBytes },
+  ];
+  const kernel = { name: 'page cache of the kernel', bytes: Math.ceil(kernelShare * sumOf(own)) };
+  const parts = [...own, kernel];
+  return { parts, sumBytes: sumOf(parts), limitBytes: given.limitBytes };
+}
+
+/** The limit of the control group (version 1 or 2), or the memory of the machine where there is none or it is higher. */
+function memoryGiven(): MemoryGiven {
+  const limitBytes = process.constrainedMemory();
+  return {
+    heapMaxBytes: getHeapStatistics().heap_size_limit,
+    limitBytes: limitBytes > 0 ? Math.min(limitBytes, totalmem()) : totalmem(),
+  };
+}
+
+function sumOf(parts: readonly { readonly bytes: number }[]): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes, 0);
+}
