@@ -5,7 +5,9 @@ import { once } from 'node:events';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
+import { systemClock } from '@alluxio-ts/common/clock';
 import t from 'tap';
+import { OnlineWorkers } from '../../packages/cli/src/online-workers.ts';
 import { commandLine, commonDefinitions, Member, type Role, until } from '../support/cluster.ts';
 import { cleanEnvironment } from '../support/environment.ts';
 import { startEtcdServer } from '../support/etcd-server.ts';
@@ -123,8 +125,9 @@ t.test('a killed owner is passed by in the middle of a file, at the byte that wa
 
 t.test('what was overwritten meanwhile is not mixed', async (t) => {
   const { isBegun, stderr, code } = await catWith(b, async (path) => {
-    await writeFile(path, bigOf('two'));
+    // First, since it would see the other version and break off itself.
     b.freeze();
+    await writeFile(path, bigOf('two'));
   });
   t.same({ isBegun, code }, { isBegun: true, code: 1 });
   t.match(
@@ -168,6 +171,30 @@ t.test('with one worker dead and one frozen everything is read right', async (t)
     code: 0,
     stdout: new RegExp(`^Total files checked: ${(await readdir(local)).length}\n`),
   });
+});
+
+t.test('whichever worker is asked first, one that is there answers', async (t) => {
+  const notices: string[] = [];
+  const asked = new OnlineWorkers({
+    addresses: [c, b, a].map((worker) => ({
+      Host: '127.0.0.1',
+      HttpServerPort: Number(ports[workers.indexOf(worker)]),
+    })),
+    clock: systemClock,
+    notice: (text) => notices.push(text),
+  });
+  t.teardown(() => asked.close());
+  t.equal((await asked.stat('/data/set/small-0')).mLength, contentOf('small-0').length);
+  const listed: string[] = [];
+  for await (const { mName } of asked.list('/data/set')) listed.push(mName);
+  t.same(listed, (await readdir(join(dataDir, 'set'))).toSorted());
+  t.match(notices, [
+    new RegExp(
+      `^no worker answers at 127.0.0.1:${ports[2]} \\(ECONNREFUSED\\); going on with .*:${ports[1]}$`,
+    ),
+    new RegExp(`^the worker at 127.0.0.1:${ports[1]} shows no sign of life; going on with .*:${ports[0]}$`),
+  ]);
+  await t.rejects(asked.stat('/data/set/none'), { code: 'FileNotFound' });
 });
 
 t.test('an answer of a worker stands, also a failure', async (t) => {

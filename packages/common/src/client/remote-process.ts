@@ -8,7 +8,7 @@ import type { z } from 'zod';
 import { AlluxioError, type ErrorCode, errnoOf, errorCodes } from '../errors.ts';
 import { errorBodySchema } from '../protocol/error-body.ts';
 import { parseJson } from '../parse-json.ts';
-import { abortableConnector } from './abortable-connector.ts';
+import { Connector } from './connector.ts';
 
 export interface RemoteProcessOptions {
   /** For errors: `coordinator`, `worker`. */
@@ -55,9 +55,9 @@ const answerTimeoutMs = 60_000;
 
 export class RemoteProcess {
   readonly #options: RemoteProcessOptions;
-  readonly #closed = new AbortController();
+  readonly #connector = new Connector(connectTimeoutMs);
   readonly #agent = new Agent({
-    connect: abortableConnector(connectTimeoutMs, this.#closed.signal),
+    connect: this.#connector.open,
     headersTimeout: answerTimeoutMs,
     bodyTimeout: answerTimeoutMs,
   });
@@ -73,7 +73,7 @@ export class RemoteProcess {
 
   async close(): Promise<void> {
     // Whoever closes waits for nothing more: an answer that was never read must not hold the process.
-    this.#closed.abort(new Error('the client is closed'));
+    this.#connector.close();
     await this.#agent.destroy();
   }
 

@@ -140,7 +140,7 @@ Options:
 A path is completed by the running cluster, if it answers within half a second.
 
 Examples:
-  alluxio completion bash >> ~/.bashrc
+  source <(alluxio completion bash)
   source <(alluxio completion zsh)
   alluxio completion fish > ~/.config/fish/completions/alluxio.fish
 
