@@ -14,6 +14,8 @@ export interface S3CommandOptions {
   readonly address: string;
   readonly port: number;
   readonly users: readonly S3User[];
+  /** What it has to hold, where more than a gigabyte. */
+  readonly capacityBytes?: number;
 }
 
 export interface S3User {

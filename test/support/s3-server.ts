@@ -47,12 +47,20 @@ const stranger: S3User = {
   secretKey: 'stranger-secret-key',
 };
 
+export interface S3ServerOptions {
+  /** What it has to hold; a gigabyte unless given. */
+  readonly capacityBytes?: number;
+}
+
 /** On a host of a test network, or on this one. */
-export async function startS3Server(host: TestHost = localHost): Promise<S3Server> {
+export async function startS3Server(
+  host: TestHost = localHost,
+  options: S3ServerOptions = {},
+): Promise<S3Server> {
   const program = await findProgram();
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startOnce(program, host);
+      return await startOnce(program, host, options);
     } catch (thrown) {
       // A port that was free a moment ago may be taken by another test.
       if (attempt >= startTriesMax) throw thrown;
@@ -86,9 +94,9 @@ async function findProgram(): Promise<S3Program> {
   throw missingProgram('a real S3 server: SeaweedFS ("weed") or Ceph ("radosgw") on PATH', causes);
 }
 
-async function startOnce(program: S3Program, host: TestHost): Promise<S3Server> {
+async function startOnce(program: S3Program, host: TestHost, options: S3ServerOptions): Promise<S3Server> {
   const directory = await mkdtemp(join(tmpdir(), 'alluxio-s3-server-'));
-  const running = await spawnServer(program, host, directory);
+  const running = await spawnServer(program, host, { directory, ...options });
   const endpoint = `http://${host.address}:${running.port}`;
   const mountOptions = {
     's3a.accessKeyId': owner.accessKeyId,
@@ -121,12 +129,17 @@ interface RunningServer {
   readonly stop: () => Promise<void>;
 }
 
-async function spawnServer(program: S3Program, host: TestHost, directory: string): Promise<RunningServer> {
+async function spawnServer(
+  program: S3Program,
+  host: TestHost,
+  { directory, ...options }: S3ServerOptions & { readonly directory: string },
+): Promise<RunningServer> {
   const [port = 0] = await freePorts(1);
   const dataDirectory = join(directory, 'data');
   await mkdir(dataDirectory);
   const { address } = host;
-  const server = await program.command({ directory: dataDirectory, address, port, users: [owner, stranger] });
+  const users = [owner, stranger];
+  const server = await program.command({ ...options, directory: dataDirectory, address, port, users });
   const [command = '', ...args] = host.command(...server);
   const log = await open(join(directory, 'log'), 'w');
   try {

@@ -10,6 +10,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { GIB, MIB } from '@alluxio-ts/common/units';
 import { freePorts } from './free-ports.ts';
 import { findOnPath } from './programs.ts';
 import { installPython } from './python-packages.ts';
@@ -23,9 +24,9 @@ export async function findSeaweedFs(): Promise<S3Program> {
   return {
     name: 'SeaweedFS',
     traits: { keepsOddKeys: false, ordersByBytes: false, delimiters: ['/'] },
-    command: async ({ address, directory, port, users }) => {
+    command: async ({ address, capacityBytes = GIB, directory, port, users }) => {
       await writeFile(join(directory, 's3.json'), JSON.stringify({ identities: users.map(identityOf) }));
-      return [weed, weedArguments(address, directory, [port, ...(await freePorts(7))])];
+      return [weed, weedArguments({ address, directory, capacityBytes }, [port, ...(await freePorts(7))])];
     },
   };
 }
@@ -39,7 +40,14 @@ function identityOf({ name, accessKeyId, secretKey }: S3User, index: number) {
   };
 }
 
-function weedArguments(address: string, directory: string, ports: readonly number[]): string[] {
+const volumeCount = 20;
+const volumeMinMiB = 64;
+
+function weedArguments(
+  { address, capacityBytes, directory }: Record<'address' | 'directory', string> & { capacityBytes: number },
+  ports: readonly number[],
+): string[] {
+  const volumeMiB = Math.max(volumeMinMiB, Math.ceil(capacityBytes / volumeCount / MIB));
   const [s3, s3Grpc, master, masterGrpc, volume, volumeGrpc, filer, filerGrpc] = ports;
   return [
     'server',
@@ -49,11 +57,11 @@ function weedArguments(address: string, directory: string, ports: readonly numbe
     '-master.telemetry=false',
     `-master.port=${master}`,
     `-master.port.grpc=${masterGrpc}`,
-    '-master.volumeSizeLimitMB=64',
+    `-master.volumeSizeLimitMB=${volumeMiB}`,
     '-master.volumePreallocate=false',
     `-volume.port=${volume}`,
     `-volume.port.grpc=${volumeGrpc}`,
-    '-volume.max=20',
+    `-volume.max=${volumeCount}`,
     `-filer.port=${filer}`,
     `-filer.port.grpc=${filerGrpc}`,
     `-filer.localSocket=${join(directory, 'filer.sock')}`,

@@ -41,6 +41,11 @@ await t.test('what lies below a path is loaded to its owners, each page once', a
     cursor: { source: 0, after: 'dir/002499' },
   });
   t.same(job.counts, job.shown, 'everything is committed');
+  const { text } = await rig.metrics.scrape();
+  t.match(text, /^alluxio_distributed_load_job_scanned_total 2500$/m);
+  t.match(text, /^alluxio_distributed_load_job_processed_total 2500$/m);
+  t.match(text, /^alluxio_distributed_load_job_loaded_bytes_total 250000$/m);
+  t.match(text, /^alluxio_active_job_count\{type="running"\} \d$/m);
   checkLoaded(t, rig, keys);
   t.ok(rig.batches.every(({ batch }) => batch.files.length <= 200));
 });

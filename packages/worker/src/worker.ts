@@ -228,6 +228,8 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       logger,
     });
     closers.push(() => filler.idle());
+    let lastReadMs = Number.NEGATIVE_INFINITY;
+    const observed = cacheEvents(metrics);
     const cache = new FileCache({
       store: pageStore,
       slots,
@@ -235,7 +237,13 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       filler,
       pageSizeBytes: options.pageSizeBytes,
       rules,
-      events: cacheEvents(metrics),
+      events: {
+        ...observed,
+        read: (outcome, lengthBytes) => {
+          lastReadMs = clock.monotonic();
+          observed.read(outcome, lengthBytes);
+        },
+      },
     });
 
     const mounts = new MountTable();
@@ -305,6 +313,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       owns: (ufsPath) => isSame(placement.ownersOf(ufsPath)[0], addressOf()),
       pageSizeBytes: options.pageSizeBytes,
       concurrencyMax: Math.max(1, Math.min(options.loadConcurrencyMax, Math.floor(slots.slotCount / 2))),
+      lastReadMs: () => lastReadMs,
       clock,
       onLoaded: (bytes) =>
         metrics.add('alluxio_distributed_load_data_loaded_from_ufs_bytes_total', {}, bytes),

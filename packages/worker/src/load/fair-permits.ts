@@ -10,7 +10,7 @@ interface Party {
 }
 
 export class FairPermits {
-  readonly #permitsMax: number;
+  #permitsMax: number;
   readonly #parties = new Map<string, Party>();
   #heldCount = 0;
 
@@ -20,6 +20,16 @@ export class FairPermits {
 
   get heldCount(): number {
     return this.#heldCount;
+  }
+
+  get max(): number {
+    return this.#permitsMax;
+  }
+
+  /** What is held beyond a smaller number is given back in its time. */
+  setMax(permitsMax: number): void {
+    this.#permitsMax = permitsMax;
+    while (this.#heldCount < this.#permitsMax && this.#grantNext());
   }
 
   /**
@@ -33,7 +43,7 @@ export class FairPermits {
     if (this.#heldCount < this.#permitsMax) {
       this.#take(party);
     } else {
-      await this.#wait(party, signal);
+      await this.#wait(name, party, signal);
     }
     let isHeld = true;
     return () => {
@@ -48,7 +58,7 @@ export class FairPermits {
     party.heldCount++;
   }
 
-  #wait(party: Party, signal: AbortSignal): Promise<void> {
+  #wait(name: string, party: Party, signal: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const grant = (): void => {
       signal.removeEventListener('abort', leave);
@@ -57,6 +67,7 @@ export class FairPermits {
     };
     const leave = (): void => {
       party.waiting.splice(party.waiting.indexOf(grant), 1);
+      this.#forgetIdle(name, party);
       reject(signal.reason as Error);
     };
     signal.addEventListener('abort', leave, { once: true });
@@ -67,11 +78,21 @@ export class FairPermits {
   #giveBack(name: string, party: Party): void {
     this.#heldCount--;
     party.heldCount--;
+    if (this.#heldCount < this.#permitsMax) this.#grantNext();
+    this.#forgetIdle(name, party);
+  }
+
+  /** To whoever holds the fewest; false when nobody waits. */
+  #grantNext(): boolean {
     let next: Party | undefined;
     for (const each of this.#parties.values()) {
       if (each.waiting.length > 0 && (!next || each.heldCount < next.heldCount)) next = each;
     }
     next?.waiting.shift()?.();
+    return next !== undefined;
+  }
+
+  #forgetIdle(name: string, party: Party): void {
     if (party.heldCount === 0 && party.waiting.length === 0) this.#parties.delete(name);
   }
 }

@@ -16,6 +16,7 @@ import type { PageStore } from '../page-store/page-store.ts';
 import { FairPermits } from './fair-permits.ts';
 import { type ListedVersion, PageLoad, type PageLoadOptions } from './page-load.ts';
 import { Pace } from './pace.ts';
+import { ReadersFirst } from './readers-first.ts';
 
 export interface FileLoaderOptions {
   readonly cache: FileCache;
@@ -26,8 +27,10 @@ export interface FileLoaderOptions {
   /** Whether this worker is to cache the file. */
   readonly owns: (ufsPath: string) => boolean;
   readonly pageSizeBytes: number;
-  /** Pages and questions to storages that all jobs together may have under way. */
+  /** Pages and questions to storages that all jobs together may have under way; fewer while readers would have to wait for them. */
   readonly concurrencyMax: number;
+  /** On the monotonic clock: when something was read last. */
+  readonly lastReadMs: () => number;
   readonly clock: Clock;
   /** Told of bytes that a job had fetched from an under storage. */
   readonly onLoaded: (bytes: number) => void;
@@ -44,9 +47,12 @@ export class FileLoader {
   readonly #permits: FairPermits;
   readonly #paces = new Map<string, { readonly pace: Pace; usedAtMs: number }>();
 
+  readonly #readersFirst: ReadersFirst;
+
   constructor(options: FileLoaderOptions) {
     this.#options = options;
     this.#permits = new FairPermits({ permitsMax: options.concurrencyMax });
+    this.#readersFirst = new ReadersFirst({ ...options, permits: this.#permits });
   }
 
   /** Pages and questions under way. */
@@ -72,7 +78,12 @@ export class FileLoader {
         if (index % turnFiles === 0) await nextTurn();
       }
     };
-    await Promise.all(Array.from({ length: Math.min(concurrencyMax, batch.files.length) }, work));
+    const letGo = this.#readersFirst.begin();
+    try {
+      await Promise.all(Array.from({ length: Math.min(concurrencyMax, batch.files.length) }, work));
+    } finally {
+      letGo();
+    }
     signal.throwIfAborted();
     return run.result;
   }
@@ -206,12 +217,11 @@ class BatchRun {
         return;
       }
     }
-    if (seen.isListed && !(await cache.files.confirm(file, seen, seenAtMs))) {
-      if (pages.learned?.version === seen.version && pages.learned !== undefined) {
-        cache.files.learn(file, pages.learned, pages.learnedAtMs);
-      } else {
-        await this.#lookUp(file);
-      }
+    // What came with the bytes is newer than the listing.
+    if (pages.learned !== undefined && pages.learned.version === seen.version) {
+      cache.files.learn(file, pages.learned, pages.learnedAtMs);
+    } else if (seen.isListed && !(await cache.files.confirm(file, seen, seenAtMs))) {
+      await this.#lookUp(file);
     }
     this.result.doneFiles++;
   }

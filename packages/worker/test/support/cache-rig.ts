@@ -57,6 +57,8 @@ export class CacheRig {
   readonly loader: FileLoader;
   /** Bytes that were fetched for jobs. */
   jobBytes = 0;
+  /** On the clock's monotonic time, as a test says. */
+  lastReadMs = Number.NEGATIVE_INFINITY;
   /** Files that belong to other workers. */
   readonly strange = new Set<string>();
   /** The outcome of every page read. */
@@ -112,6 +114,7 @@ export class CacheRig {
       owns: (ufsPath) => !this.strange.has(ufsPath),
       pageSizeBytes,
       concurrencyMax: options.loadConcurrencyMax ?? 8,
+      lastReadMs: () => this.lastReadMs,
       clock: this.clock,
       onLoaded: (bytes) => (this.jobBytes += bytes),
     });

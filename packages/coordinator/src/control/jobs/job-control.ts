@@ -122,10 +122,13 @@ export class JobControl {
   /** The job once it has ended. Rejects with the signal's reason; the job goes on. Fails with JobNotFound. */
   async whenEnded(id: string, call: { readonly signal: AbortSignal }): Promise<Job> {
     for (;;) {
-      const job = await this.#options.jobs.get(id, call).catch((thrown: unknown) => {
+      try {
+        const job = await this.#options.jobs.get(id, call);
+        if (!job) throw new AlluxioError('JobNotFound', `there is no job ${id} any more`);
+        if (isEnded(job)) return job;
+      } catch (thrown) {
         if (!hasErrorCode(thrown, 'StateStoreUnavailable')) throw thrown;
-      });
-      if (job && isEnded(job)) return job;
+      }
       await this.#options.clock.sleep(endPollMs, call);
     }
   }

@@ -22,6 +22,8 @@ export interface LoadTask {
   readonly version: string | undefined;
   fromPage: number;
   failureCount: number;
+  /** How often a worker has said that it is another's. */
+  strayCount: number;
 }
 
 export interface LoadDispatcherOptions {
@@ -63,6 +65,8 @@ const pauseMaxMs = 15_000;
 /** A worker that is there but fails every call for so long fails its files too. */
 const workerFailureMaxMs = 60_000;
 const strayPauseMs = 500;
+/** While a ring changes some workers know it before others; for a minute, not for ever. */
+const strayTriesMax = 120;
 
 interface Batch {
   readonly chunk: Chunk;
@@ -241,15 +245,24 @@ export class LoadDispatcher {
     });
     // Before what was never begun, so that files end in the order in which they began.
     this.#enqueue(chunk, unfinished, 0, true);
-    this.#enqueue(
+    this.#takeStrayed(
       chunk,
       result.strayed.flatMap((index) => tasks[index] ?? []),
-      strayPauseMs,
+      workerId,
     );
     for (const failure of result.failed) {
       const task = tasks[failure.index];
       if (task) this.#takeFileFailure(task, failure, workerId);
     }
+  }
+
+  #takeStrayed(chunk: Chunk, tasks: readonly LoadTask[], workerId: string): void {
+    const again: LoadTask[] = [];
+    for (const task of tasks) {
+      if (++task.strayCount < strayTriesMax) again.push(task);
+      else this.#options.events.failed(task, notItsOwn(workerId), workerId);
+    }
+    this.#enqueue(chunk, again, strayPauseMs);
   }
 
   #takeFileFailure(task: LoadTask, failure: LoadFailure, workerId: string): void {
@@ -289,6 +302,11 @@ export class LoadDispatcher {
     const ceiling = Math.min(pauseMaxMs, pauseMinMs * 2 ** (failureCount - 1));
     return ceiling * (0.5 + 0.5 * this.#options.random.next());
   }
+}
+
+function notItsOwn(workerId: string): Pick<LoadFailure, 'code' | 'message'> {
+  const hint = 'have all processes the same options of the hash ring? "alluxio info doctor" tells';
+  return { code: 'StateConflict', message: `${workerId} says that another worker owns the file; ${hint}` };
 }
 
 function doneBytesOf(tasks: readonly LoadTask[], { failed, strayed, unfinished }: LoadBatchResult): number {

@@ -103,7 +103,7 @@ export class LoadPass {
       chunk = into;
       if (mode !== 'verify') metrics.add('alluxio_distributed_load_job_scanned_total', {}, 1);
       const { sizeBytes, ufsPath, version } = item;
-      tasks.push({ chunk: into, ufsPath, sizeBytes, version, fromPage: 0, failureCount: 0 });
+      tasks.push({ chunk: into, ufsPath, sizeBytes, version, fromPage: 0, failureCount: 0, strayCount: 0 });
       // Enough for a whole batch for each worker, as a rule.
       if (!isFull && tasks.length < job.options.batchSize * Math.max(1, workers.online().length)) continue;
       dispatcher.add(into, tasks);

@@ -1,0 +1,367 @@
+/**
+ * A load job side by side with what people would use instead to bring a dataset near (P12): `rclone copy` and parallel `curl`, from the same S3 server to the same
+ * disk, in turns. And what readers of what is cached feel meanwhile. `npm run bench:load -- --help`.
+ */
+
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
+import { systemClock } from '@alluxio-ts/common/clock';
+import { isEnded, type Job } from '@alluxio-ts/common/protocol/jobs';
+import { KIB, MIB } from '@alluxio-ts/common/units';
+import { cleanEnvironment } from '../test/support/environment.ts';
+import { installS3Clients } from '../test/support/python-packages.ts';
+import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
+import { localHost } from '../test/support/test-network.ts';
+import { treeCpuSeconds } from './process-cpu.ts';
+import { median } from './results.ts';
+
+const help = `npm run bench:load [-- options]
+
+  --scale 0.1     a part of the dataset (20,000 × 100 KiB and 20 × 256 MiB)
+  --rounds 3      rounds, each tool once in each
+  --dir <dir>     where server, copies and cache go (four times the dataset); the system's temporary directory
+`;
+
+const smallBytes = 100 * KIB;
+const largeBytes = 256 * MIB;
+const bucket = 'dataset';
+const connectionCount = 32;
+const execute = promisify(execFile);
+const alluxio = new URL('../packages/cli/bin/alluxio.js', import.meta.url).pathname;
+
+interface Plan {
+  readonly smallCount: number;
+  readonly largeCount: number;
+  readonly rounds: number;
+  readonly dir: string;
+}
+
+interface Took {
+  readonly tool: string;
+  readonly round: number;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+}
+
+const { values } = parseArgs({
+  options: {
+    scale: { type: 'string', default: '1' },
+    rounds: { type: 'string', default: '3' },
+    dir: { type: 'string', default: tmpdir() },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (values.help) process.stdout.write(help);
+else await main(Number(values.scale), Number(values.rounds), values.dir);
+
+async function main(scale: number, rounds: number, parentDir: string): Promise<void> {
+  const dir = mkdtempSync(join(parentDir, 'alluxio-load-bench-'));
+  const plan = {
+    smallCount: Math.round(20_000 * scale),
+    largeCount: Math.max(1, Math.round(20 * scale)),
+    rounds,
+    dir,
+  };
+  const datasetBytes = plan.smallCount * smallBytes + plan.largeCount * largeBytes;
+  process.env['PATH'] = `${await installS3Clients()}/bin:${process.env['PATH'] ?? ''}`;
+  const server = await startS3Server(localHost, { capacityBytes: 2 * datasetBytes });
+  try {
+    await server.createBucket(bucket);
+    await fill(server, plan);
+    const took: Took[] = [];
+    const tools = [rclone, curl, alluxioLoad(false), alluxioLoad(true)];
+    for (let round = 0; round < rounds; round++) {
+      // Each begins once in a while.
+      for (let turn = 0; turn < tools.length; turn++) {
+        const tool = tools[(round + turn) % tools.length];
+        if (!tool) continue;
+        const one = await tool(server, plan, round);
+        took.push(one);
+        process.stderr.write(`${JSON.stringify(one)}\n`);
+      }
+    }
+    process.stdout.write(`${tableOf(took, datasetBytes)}\n`);
+    process.stdout.write(`${await readersTable(server, plan)}\n`);
+    process.stdout.write(
+      `load average ${loadavg()
+        .map((each) => each.toFixed(1))
+        .join(' ')}\n`,
+    );
+  } finally {
+    await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** Bytes that do not repeat within what any tool could keep of them. */
+async function fill(server: S3Server, { dir, largeCount, smallCount }: Plan): Promise<void> {
+  const source = join(dir, 'source');
+  mkdirSync(join(source, 'small'), { recursive: true });
+  mkdirSync(join(source, 'large'));
+  const bytes = Buffer.alloc(16 * MIB);
+  for (let at = 0, state = 1; at < bytes.length; at += 4) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes.writeUInt32LE(state, at);
+  }
+  for (let index = 0; index < smallCount; index++) {
+    const from = (index * 7919) % (bytes.length - smallBytes);
+    writeFileSync(join(source, 'small', nameOf(index)), bytes.subarray(from, from + smallBytes));
+  }
+  for (let index = 0; index < largeCount; index++) {
+    const file = await open(join(source, 'large', nameOf(index)), 'w');
+    for (let piece = 0; piece < largeBytes / bytes.length; piece++) {
+      bytes.writeUInt32LE(index * 1000 + piece, 0);
+      await file.write(bytes);
+    }
+    await file.close();
+  }
+  await execute('rclone', ['copy', '--transfers', '16', '--s3-no-check-bucket', source, remoteOf(server)]);
+  rmSync(source, { recursive: true });
+}
+
+function nameOf(index: number): string {
+  return `object-${String(index).padStart(6, '0')}.bin`;
+}
+
+function remoteOf({ accessKeyId, endpoint, region, secretKey }: S3Server): string {
+  return `:s3,provider=Other,access_key_id=${accessKeyId},secret_access_key=${secretKey},region=${region},endpoint="${endpoint}":${bucket}`;
+}
+
+async function rclone(server: S3Server, { dir }: Plan, round: number): Promise<Took> {
+  const target = join(dir, 'rclone');
+  const args = ['copy', '--transfers', String(connectionCount), '--checkers', '16', remoteOf(server), target];
+  return timed('rclone copy', round, target, () =>
+    spawn('rclone', args, { stdio: ['ignore', 'ignore', 'inherit'] }),
+  );
+}
+
+async function curl(server: S3Server, { dir, largeCount, smallCount }: Plan, round: number): Promise<Took> {
+  const target = join(dir, 'curl');
+  const paths = [
+    ...Array.from({ length: smallCount }, (_, index) => `small/${nameOf(index)}`),
+    ...Array.from({ length: largeCount }, (_, index) => `large/${nameOf(index)}`),
+  ];
+  const config = join(dir, 'curl.conf');
+  const lines = paths.map(
+    (path) => `url = "${server.endpoint}/${bucket}/${path}"\noutput = "${target}/${path}"\n`,
+  );
+  writeFileSync(config, lines.join(''));
+  const credentials = `${server.accessKeyId}:${server.secretKey}`;
+  const args =
+    `--silent --show-error --fail --create-dirs --parallel --parallel-max ${connectionCount} --aws-sigv4 aws:amz:${server.region}:s3 --user ${credentials} --config ${config}`.split(
+      ' ',
+    );
+  return timed('curl --parallel', round, target, () => spawn('curl', args, { stdio: 'ignore' }));
+}
+
+async function timed(tool: string, round: number, target: string, start: () => ChildProcess): Promise<Took> {
+  await settle();
+  const begunMs = performance.now();
+  const cpuBefore = process.resourceUsage();
+  const child = start();
+  const watch = watchCpu(child.pid ?? 0);
+  const [code] = (await once(child, 'close')) as [number | null];
+  const seconds = (performance.now() - begunMs) / 1000;
+  const cpuSeconds = watch.stop();
+  if (code !== 0) throw new Error(`${tool} ended with ${code}; ${cpuBefore.userCPUTime}`);
+  rmSync(target, { recursive: true });
+  return { tool, round, seconds, cpuSeconds };
+}
+
+/** Of a process that will be gone when it has ended: as it was seen last. */
+function watchCpu(pid: number): { stop(): number } {
+  let seconds = 0;
+  const timer = setInterval(() => {
+    seconds = Math.max(seconds, treeCpuSeconds(pid));
+  }, 100);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      return seconds;
+    },
+  };
+}
+
+async function settle(): Promise<void> {
+  await execute('sync');
+  await systemClock.sleep(1000);
+}
+
+function alluxioLoad(verify: boolean) {
+  return async (server: S3Server, plan: Plan, round: number): Promise<Took> => {
+    const tool = verify ? 'alluxio job load --verify' : 'alluxio job load';
+    const running = await startAlluxio(server, plan);
+    try {
+      await settle();
+      const cpuBefore = treeCpuSeconds(running.pid);
+      const begunMs = performance.now();
+      const job = await load(running.client, { verify });
+      const seconds = (performance.now() - begunMs) / 1000;
+      if (job.state !== 'SUCCEEDED') throw new Error(JSON.stringify(job));
+      return { tool, round, seconds, cpuSeconds: treeCpuSeconds(running.pid) - cpuBefore };
+    } finally {
+      await running.stop();
+    }
+  };
+}
+
+interface RunningAlluxio {
+  readonly pid: number;
+  readonly s3: string;
+  readonly client: CoordinatorClient;
+  stop(): Promise<void>;
+}
+
+async function startAlluxio(server: S3Server, { dir }: Plan): Promise<RunningAlluxio> {
+  const workDir = join(dir, 'work');
+  const ports = ['coordinator.web.port', 'worker.rest.port', 'worker.http.server.port', 'worker.web.port'];
+  const definitions = [
+    `-Dalluxio.work.dir=${workDir}`,
+    '-Dalluxio.worker.page.store.sizes=32GB',
+    ...ports.map((port) => `-Dalluxio.${port}=0`),
+  ];
+  const child = spawn(process.execPath, [alluxio, 'standalone', ...definitions], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: cleanEnvironment(),
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  while (!output.includes('Ctrl-C')) {
+    if (child.exitCode !== null) throw new Error(output);
+    await systemClock.sleep(50);
+  }
+  const coordinator = new URL(/Coordinator +(\S+)/.exec(output)?.[1] ?? '');
+  const s3 = /S3 API +(\S+)/.exec(output)?.[1] ?? '';
+  const tokenFile = /Admin token +(\S+)/.exec(output)?.[1] ?? '';
+  const { readFileSync } = await import('node:fs');
+  const client = new CoordinatorClient({
+    host: coordinator.hostname,
+    port: Number(coordinator.port),
+    token: readFileSync(tokenFile, 'utf8').trim(),
+  });
+  await client.addMount({
+    path: '/dataset',
+    ufsUri: `s3://${bucket}/`,
+    options: {
+      ...server.mountOptions,
+      ...(server.traits.ordersByBytes ? {} : { 'alluxio.underfs.s3.list.ordered': 'false' }),
+    },
+  });
+  return {
+    pid: child.pid ?? 0,
+    s3,
+    client,
+    stop: async () => {
+      await client.close();
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(workDir, { recursive: true });
+    },
+  };
+}
+
+async function load(client: CoordinatorClient, options: { readonly verify: boolean }): Promise<Job> {
+  const { job } = await client.submitJob({ kind: 'LOAD', paths: ['/dataset'], options });
+  for (;;) {
+    const [known] = await client.listJobs({ id: job.id });
+    if (known && isEnded(known)) return known;
+    await systemClock.sleep(100);
+  }
+}
+
+/** Readers of some cached objects, so many a second, with nothing else, while a job loads, and while another process copies the same. */
+async function readersTable(server: S3Server, plan: Plan): Promise<string> {
+  const running = await startAlluxio(server, plan);
+  const readOne = async (index: number): Promise<void> => {
+    const response = await fetch(`${running.s3}/dataset/small/${nameOf(index)}`);
+    await response.arrayBuffer();
+    if (!response.ok) throw new Error(`status ${response.status}`);
+  };
+  try {
+    const read = async (): Promise<number> => {
+      const index = Math.floor(Math.random() * Math.min(100, plan.smallCount));
+      const begunMs = performance.now();
+      await readOne(index);
+      return performance.now() - begunMs;
+    };
+    for (let index = 0; index < Math.min(100, plan.smallCount); index++) {
+      await readOne(index);
+    }
+    await settle();
+    const alone = await readFor(read, systemClock.sleep(10_000));
+    const target = join(plan.dir, 'beside');
+    const args = ['copy', '--transfers', String(connectionCount), remoteOf(server), target];
+    const copying = spawn('rclone', args, { stdio: 'ignore' });
+    const beside = await readFor(read, once(copying, 'close'));
+    rmSync(target, { recursive: true });
+    await settle();
+    const loading = await readFor(read, load(running.client, { verify: false }));
+    return [
+      '| readers, 50 requests/s of 100 KiB, hits | requests | p50 ms | p99 ms |',
+      '|---|---|---|---|',
+      ...Object.entries({
+        alone,
+        'while rclone copies the dataset': beside,
+        'while a job loads it': loading,
+      }).map(
+        ([name, times]) =>
+          `| ${name} | ${times.length} | ${quantile(times, 0.5)} | ${quantile(times, 0.99)} |`,
+      ),
+    ].join('\n');
+  } finally {
+    await running.stop();
+  }
+}
+
+async function readFor(read: () => Promise<number>, over: Promise<unknown>): Promise<readonly number[]> {
+  const times: number[] = [];
+  const reads = new Set<Promise<void>>();
+  const stop = new AbortController();
+  const ended = over.then(() => stop.abort());
+  while (!stop.signal.aborted) {
+    const one = read().then((ms) => {
+      times.push(ms);
+      reads.delete(one);
+    });
+    reads.add(one);
+    await systemClock.sleep(20);
+  }
+  await Promise.all([...reads, ended]);
+  return times;
+}
+
+function quantile(times: readonly number[], share: number): string {
+  const sorted = times.toSorted((one, other) => one - other);
+  return (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(1);
+}
+
+function tableOf(took: readonly Took[], datasetBytes: number): string {
+  const tools = [...new Set(took.map(({ tool }) => tool))];
+  const peers = took.filter(({ tool }) => !tool.startsWith('alluxio'));
+  const rows = tools.map((tool) => {
+    const own = took.filter((one) => one.tool === tool);
+    const ratios = own.map((one) => {
+      const best = Math.min(
+        ...peers.filter(({ round }) => round === one.round).map(({ seconds }) => seconds),
+      );
+      return best / one.seconds;
+    });
+    const seconds = median(own.map((one) => one.seconds));
+    const cells = [
+      seconds.toFixed(1),
+      (datasetBytes / MIB / seconds).toFixed(0),
+      median(own.map((one) => one.cpuSeconds)).toFixed(1),
+      `${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})`,
+    ];
+    return `| ${tool} | ${cells.join(' | ')} |`;
+  });
+  return ['| tool | s | MiB/s | CPU-s | × the better peer |', '|---|---|---|---|---|', ...rows].join('\n');
+}
