@@ -145,6 +145,26 @@ await t.test(
   },
 );
 
+await t.test('a file that takes longer than a batch goes on at the page where it was', async (t) => {
+  const rig = await open(t, { workerCount: 1, loadConcurrencyMax: 1 });
+  const [key = ''] = await rig.write(1, 4 * pageSizeBytes);
+  const [worker] = rig.workers.values();
+  const gate = worker?.ufs.hold({ operation: 'read', key });
+  const loading = rig.load(rig.start());
+  await gate?.reached;
+  await worker?.clock.pass(60_000);
+  gate?.open();
+  const job = await loading;
+  t.match(job, {
+    state: 'SUCCEEDED',
+    shown: { loadedBytes: 4 * pageSizeBytes, heldBytes: 0, retriedFiles: 0 },
+  });
+  t.same(
+    rig.batches.map(({ batch }) => batch.files[0]?.fromPage),
+    [0, 1],
+  );
+});
+
 await t.test('files of a worker that goes are loaded by others', async (t) => {
   const rig = await open(t, { workerCount: 3 });
   await rig.write(3000, 50);

@@ -38,11 +38,17 @@ export class JobRig {
   readonly #directory: string;
   readonly #coordinators = new Set<RigCoordinator>();
 
-  constructor(t: Test, options: { readonly workerCount?: number } = {}) {
+  constructor(
+    t: Test,
+    options: { readonly workerCount?: number; readonly loadConcurrencyMax?: number } = {},
+  ) {
     this.#directory = t.testdir();
     this.jobs = new JobStore({ ...this.#parts() });
     for (let index = 0; index < (options.workerCount ?? 2); index++) {
-      this.workers.set(`worker-${index}`, new CacheRig({ memory: this.memory, filesMax: 100_000 }));
+      this.workers.set(
+        `worker-${index}`,
+        new CacheRig({ ...options, memory: this.memory, filesMax: 100_000 }),
+      );
     }
     t.teardown(async () => {
       await Promise.all([...this.#coordinators].map((coordinator) => coordinator.close()));
