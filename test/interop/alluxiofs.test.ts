@@ -94,13 +94,15 @@ const common = commonDefinitions(root, etcd.endpoints);
 
 function start(role: Role, name: string, host: string): Member {
   const own = [...common, `-Dalluxio.bind.host=${host}`];
-  const started = new Member({ role, workDir: join(root, name), common: own });
+  const ports = role === 'worker' ? [`-Dalluxio.coordinator.web.port=${coordinatorPort}`] : [];
+  const started = new Member({ role, workDir: join(root, name), common: own, ports });
   t.teardown(() => started.stop('SIGKILL'));
   return started;
 }
 
+let coordinatorPort = '0';
 const coordinator = start('coordinator', 'coordinator', '127.0.0.1');
-await coordinator.url('at');
+coordinatorPort = new URL(await coordinator.url('at')).port;
 // Addresses of their own, because the current client has fixed the S3 port and tells workers apart by their hosts.
 const hosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3'];
 const workers = hosts.map((host, index) => start('worker', `worker-${index}`, host));
@@ -293,6 +295,39 @@ os._exit(0)
     hosts,
     'and by REST',
   );
+});
+
+t.test('the current client loads, follows and stops through a worker', async (t) => {
+  const script = `
+import time
+fs = AlluxioFileSystem(worker_hosts=given['workers'], logger=logger)
+client = fs.alluxio
+def state(path):
+    found = client.load_progress(path)
+    return (found[0] if isinstance(found, tuple) else found).name
+submitted = client.submit_load(given['base'])
+while state(given['base']) in ('RUNNING', 'VERIFYING'): time.sleep(0.05)
+print(json.dumps({
+  'submitted': submitted,
+  'state': state(given['base']),
+  'stopped': client.stop_load(given['base']),
+  'loaded': client.load(large, timeout=60),
+  'missing': client.load(given['base'] + '/nope', timeout=60),
+  'unknown': state(given['base'] + '/never-asked'),
+}), flush=True)
+import os
+os._exit(0)
+`;
+  const workers = restUrls.map(({ host }) => host).join(',');
+  const { answer } = await python(current, script, { workers });
+  t.strictSame(answer, {
+    submitted: true,
+    state: 'SUCCEEDED',
+    stopped: false,
+    loaded: true,
+    missing: false,
+    unknown: 'FAILED',
+  });
 });
 
 const etcdAgeScript = `
