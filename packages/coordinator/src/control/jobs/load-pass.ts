@@ -6,6 +6,7 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import type { Job, JobFailure } from '@alluxio-ts/common/protocol/jobs';
 import type { LoadMode } from '@alluxio-ts/common/protocol/load-batch';
+import { GIB } from '@alluxio-ts/common/units';
 import { LoadDispatcher, type LoadEvents, type LoadTask } from './load-dispatcher.ts';
 import { type LoadItem, loadItemsOf } from './load-source.ts';
 import { type Chunk, LoadWindow } from './load-window.ts';
@@ -33,6 +34,8 @@ const openFilesMax = 20_000;
 const chunkFilesPerWorker = 500;
 const chunkFilesMin = 1000;
 const chunkFilesMax = 10_000;
+/** What is looked at again after a crash, where files are large. */
+const chunkBytesMax = 16 * GIB;
 const listTriesMax = 6;
 const listPauseMinMs = 500;
 const listPauseMaxMs = 10_000;
@@ -62,6 +65,7 @@ export class LoadPass {
       cursor: job.cursor,
       counts: job.counts,
       chunkFilesMax: Math.min(chunkFilesMax, Math.max(chunkFilesMin, wanted)),
+      chunkBytesMax,
       countsFiles: mode !== 'verify',
       onFailures,
     });

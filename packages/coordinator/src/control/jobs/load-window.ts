@@ -15,6 +15,7 @@ export interface Chunk {
 interface OpenChunk extends Chunk {
   cursor: JobCursor;
   fileCount: number;
+  sizeBytes: number;
   leftCount: number;
   isClosed: boolean;
 }
@@ -24,6 +25,7 @@ export interface LoadWindowOptions {
   readonly cursor: JobCursor;
   readonly counts: Readonly<JobCounts>;
   readonly chunkFilesMax: number;
+  readonly chunkBytesMax: number;
   /** False for a pass over files that were counted before. */
   readonly countsFiles: boolean;
   /** Told of the failures of a chunk when it counts. */
@@ -69,18 +71,21 @@ export class LoadWindow {
     let chunk = this.#chunks.at(-1);
     if (!chunk || chunk.isClosed) {
       const counts = { ...noCounts };
-      chunk = { cursor, listedAtMs, fileCount: 0, leftCount: 0, isClosed: false, counts, failures: [] };
+      const none = { fileCount: 0, sizeBytes: 0, leftCount: 0, isClosed: false };
+      chunk = { ...none, cursor, listedAtMs, counts, failures: [] };
       this.#chunks.push(chunk);
     }
     chunk.cursor = cursor;
     chunk.fileCount++;
+    chunk.sizeBytes += sizeBytes;
     chunk.leftCount++;
     this.#openFiles++;
     if (this.#options.countsFiles) {
       chunk.counts.scannedFiles++;
       chunk.counts.scannedBytes += sizeBytes;
     }
-    chunk.isClosed = chunk.fileCount >= this.#options.chunkFilesMax;
+    const { chunkBytesMax, chunkFilesMax } = this.#options;
+    chunk.isClosed = chunk.fileCount >= chunkFilesMax || chunk.sizeBytes >= chunkBytesMax;
     return { chunk, isFull: chunk.isClosed };
   }
 
