@@ -19,8 +19,11 @@ Commands:
   mount                 Binds paths of the namespace to under storages.
   rule                  Says which files are kept in the cache, and for how long they are taken as
                         unchanged.
+  ttl                   Says how long files may stay in the cache, counted from when they were
+                        loaded.
   fs                    Looks at files and reads them through the cache. A path is one of the
                         namespace (/s3/dir/a) or of the under storage (s3://bucket/dir/a).
+  job                   Loads files into the cache ahead of their readers, and frees them.
   process               Runs the processes of a cluster.
   cache                 Empties caches. What is in the under storage stays as it is.
   conf                  Shows the configuration, and how much the processes log.
@@ -455,6 +458,115 @@ Examples:
 
 `
 
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio job --help 1`] = `
+Usage: alluxio job [options] [command]
+
+Loads files into the cache ahead of their readers, and frees them.
+
+Options:
+  -h, --help      display help for command
+
+Commands:
+  load [options]  Fetches everything below a path that is not cached yet, and keeps it on the
+                  workers that own it.
+  free [options]  Drops what is cached below a path on every worker, as a job.
+  list [options]  Shows the jobs in the order of their submission; ended ones are kept for a week.
+  help [command]  display help for command
+
+Examples:
+  alluxio job load --path /s3/dataset --submit --wait
+  alluxio job list
+  alluxio job free --path /s3/dataset --submit
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio job free --help 1`] = `
+Usage: alluxio job free [options]
+
+Drops what is cached below a path on every worker, as a job.
+
+Options:
+  --path <path>  a path of the namespace or of the under storage
+  --submit       submit the job
+  --wait         wait until it has ended
+  --json         as JSON
+  -h, --help     display help for command
+
+What is in the under storage stays as it is. Needs the admin token.
+
+Examples:
+  alluxio job free --path /s3/dataset --submit
+  alluxio job free --path /s3/dataset --submit --wait
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio job list --help 1`] = `
+Usage: alluxio job list [options]
+
+Shows the jobs in the order of their submission; ended ones are kept for a week.
+
+Options:
+  --job-type <type>    of which kind (choices: "ALL", "LOAD", "FREE", default: "ALL")
+  --job-state <state>  in which state (choices: "ALL", "WAITING", "RUNNING", "VERIFYING", "STOPPED",
+                       "SUCCEEDED", "FAILED", default: "ALL")
+  --json               as JSON
+  -h, --help           display help for command
+
+Tabs part the columns.
+
+Examples:
+  alluxio job list
+  alluxio job list --job-type LOAD --job-state RUNNING
+  alluxio job list --json
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio job load --help 1`] = `
+Usage: alluxio job load [options]
+
+Fetches everything below a path that is not cached yet, and keeps it on the workers that own it.
+
+Options:
+  --path <path>                 a file or directory of the namespace or of the under storage
+  --index-file <path>           load the files that this one names, one on each line
+  --submit                      submit the job
+  --progress                    show how far it is
+  --stop                        have it end; what is loaded stays
+  --dry-run                     load nothing: say how much there is, what is cached, what would be
+                                evicted
+  --wait                        wait until it has ended: exit code 0 when it succeeded, else 1
+  --alias <name>                a name for the job
+  --bandwidth <size>            bytes per second of all workers together, such as 100MB
+  --batch-size <n>              files that a worker is handed at a time (200)
+  --file-filter-regx <pattern>  leave out the files whose whole UFS path matches
+  --metadata-only               load what is known of the files, and not their bytes
+  --partial-listing             begin without counting everything first; no total is known then
+  --replicas <n>                on how many workers; one is what there is
+  --skip-if-exists              count what is cached already as skipped instead of as loaded
+  --verify                      list again at the end, and read everything back from the cache
+  --verbose                     with --progress: the stage and the last failures
+  --format <format>             of the progress (choices: "TEXT", "JSON", default: "TEXT")
+  --json                        as JSON
+  -h, --help                    display help for command
+
+A job goes on when its coordinator dies, at another one or after the restart. Workers skip what they have. Needs
+the admin token (alluxio.security.admin.token.file).
+
+Examples:
+  alluxio job load --path /s3/dataset --dry-run
+  alluxio job load --path s3://bucket/dataset --submit
+  alluxio job load --path s3://bucket/dataset --progress
+  alluxio job load --path s3://bucket/dataset --stop
+  alluxio job load --path /s3/dataset --submit --wait --verify --bandwidth 500MB
+  alluxio job load --path /s3/dataset --submit --file-filter-regx '.*\\.tmp'
+  alluxio job load --index-file s3://bucket/lists/epoch-1.txt --submit
+
+
+`
+
 exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio mount --help 1`] = `
 Usage: alluxio mount [options] [command]
 
@@ -712,6 +824,102 @@ Examples:
   alluxio standalone --mount /data=/mnt/nas/data
   alluxio standalone --mount /s3=s3://bucket/ --option alluxio.underfs.s3.region=us-east-1
   alluxio standalone -Dalluxio.worker.page.store.sizes=100GB
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio ttl --help 1`] = `
+Usage: alluxio ttl [options] [command]
+
+Says how long files may stay in the cache, counted from when they were loaded.
+
+Options:
+  -h, --help        display help for command
+
+Commands:
+  add [options]     Adds a rule, or replaces the one of the same directory. Every worker follows it
+                    at once.
+  list [options]    Shows all rules of the cluster.
+  update [options]  Changes the time of a rule that is there.
+  remove [options]  Removes a rule. What is cached stays.
+  help [command]    display help for command
+
+Examples:
+  alluxio ttl add --path /s3/data/ --time 1h
+  alluxio ttl list
+  alluxio ttl update --path /s3/data/ --time 2h
+  alluxio ttl remove --path /s3/data/
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio ttl add --help 1`] = `
+Usage: alluxio ttl add [options]
+
+Adds a rule, or replaces the one of the same directory. Every worker follows it at once.
+
+Options:
+  --path <path>      a directory of the namespace, which a mount holds
+  --time <duration>  how long its files may stay, from 1s on: 90s, 1h, 7d
+  --json             as JSON
+  -h, --help         display help for command
+
+Holds for all files below the directory; of rules for directories within each other the one of the innermost
+counts. Files whose time is over are dropped when workers look for them, every alluxio.ttl.eviction.check.interval
+and when a rule comes. Needs the admin token.
+
+Examples:
+  alluxio ttl add --path /s3/data/ --time 1h
+  alluxio ttl add --path /s3/data/hot/ --time 7d
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio ttl list --help 1`] = `
+Usage: alluxio ttl list [options]
+
+Shows all rules of the cluster.
+
+Options:
+  --json      as JSON
+  -h, --help  display help for command
+
+Examples:
+  alluxio ttl list
+  alluxio ttl list --json
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio ttl remove --help 1`] = `
+Usage: alluxio ttl remove [options]
+
+Removes a rule. What is cached stays.
+
+Options:
+  --path <path>  the directory as it was added
+  --json         as JSON
+  -h, --help     display help for command
+
+Examples:
+  alluxio ttl remove --path /s3/data/
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio ttl update --help 1`] = `
+Usage: alluxio ttl update [options]
+
+Changes the time of a rule that is there.
+
+Options:
+  --path <path>      a directory of the namespace, which a mount holds
+  --time <duration>  how long its files may stay, from 1s on: 90s, 1h, 7d
+  --json             as JSON
+  -h, --help         display help for command
+
+Examples:
+  alluxio ttl update --path /s3/data/ --time 2h
 
 
 `
