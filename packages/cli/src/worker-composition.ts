@@ -99,6 +99,9 @@ export async function startWorkerFromOptions(
       staleIfErrorMaxMs: options.get('alluxio.worker.metadata.stale.if.error.max'),
       exposesCredentials: options.get('alluxio.worker.ufs.info.credentials.enabled'),
       logsAccess: options.get('alluxio.worker.access.log.enabled'),
+      ...(options.get('alluxio.ttl.policy.enabled')
+        ? { ttlCheckIntervalMs: options.get('alluxio.ttl.eviction.check.interval') }
+        : {}),
       ...rulesFileOf(options),
     },
     {

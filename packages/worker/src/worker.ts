@@ -45,6 +45,7 @@ import type { PageStore } from './page-store/page-store.ts';
 import { openRecords } from './open-records.ts';
 import { createRestSurface } from './rest/rest-surface.ts';
 import { createS3Surface } from './s3/s3-surface.ts';
+import { startTtl } from './start-ttl.ts';
 import { startWorkerWeb } from './web/worker-web.ts';
 import { threadFileOf } from './thread-file.ts';
 import { cacheEvents, readGauges, recordAnswer, recordTableAnswers, statsOf } from './worker-observation.ts';
@@ -72,6 +73,8 @@ export interface WorkerOptions {
   readonly staleIfErrorMaxMs: number;
   /** Without one, every file is kept and re-checked after `maxAgeMs`. */
   readonly rulesFile?: { readonly path: string; readonly checkIntervalMs: number };
+  /** How often files are looked for whose time in the cache is over by the TTL rules; without it none are dropped. */
+  readonly ttlCheckIntervalMs?: number;
   /** Whether `/v1/ufsInfo` gives out the credentials of mounts. */
   readonly exposesCredentials: boolean;
   /** Whether every answer is a line of the log at `info`; otherwise it is one at `debug`. */
@@ -201,6 +204,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       runner,
       pageSizeBytes: options.pageSizeBytes,
       logger,
+      onKept: ({ file, page, record }) => files.kept(file, page.file, record.status),
     });
     closers.push(() => filler.idle());
     const cache = new FileCache({
@@ -234,6 +238,22 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     await watcher.start();
     closers.push(() => watcher.close());
+
+    if (options.ttlCheckIntervalMs !== undefined) {
+      const ttl = await startTtl({
+        clusterName: options.clusterName,
+        mirror: mirrorOptionsOf('ttl-rules', options, parts),
+        cache,
+        records,
+        mounts,
+        pageSizeBytes: options.pageSizeBytes,
+        checkIntervalMs: options.ttlCheckIntervalMs,
+        clock,
+        logger,
+        metrics,
+      });
+      closers.push(() => ttl.close());
+    }
 
     let closing: string | undefined;
     const web = await startWorkerWeb({
@@ -357,7 +377,7 @@ function isSame(one: WorkerNetAddress | undefined, other: WorkerNetAddress): boo
 const aloneHoldMs = 10_000;
 
 function mirrorOptionsOf(
-  name: 'mounts' | 'rules',
+  name: 'mounts' | 'rules' | 'ttl-rules',
   { metastoreDir }: WorkerOptions,
   { store, cluster, clock, random, logger }: WorkerParts,
 ): Omit<KvMirrorOptions, 'prefix' | 'guardKey'> {

@@ -213,6 +213,8 @@ class BatchRun {
         await this.#lookUp(file);
       }
     }
+    // The record came after the pages.
+    if (mode !== 'metadata') cache.files.kept(file, fileKey, seen);
     this.result.doneFiles++;
   }
 
