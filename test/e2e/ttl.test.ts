@@ -84,11 +84,11 @@ t.test('what is below the directory of a rule goes when its time is over', async
 
 t.test('a rule and the time since a load are there after a restart', async (t) => {
   const { start, cli } = prepare(t);
-  const first = await start('alluxio.ttl.policy.enabled=false');
+  const first = await start('alluxio.ttl.policy.enabled=false', often);
   await warm(first, 'd/a', 'c');
   const loadedMs = systemClock.monotonic();
-  t.match(await cli(first, 'ttl', 'add', '--path', '/data/d/', '--time', '2s'), /^Added /);
-  await until(async () => systemClock.monotonic() - loadedMs > 2000);
+  t.match(await cli(first, 'ttl', 'add', '--path', '/data/d/', '--time', '1s'), /^Added /);
+  await until(async () => systemClock.monotonic() - loadedMs > 3000);
   t.equal(await read(first, 'd/a'), 'hit', 'switched off, it drops nothing');
   await first.stop();
   // With an hour between two looks the one at the start has to find it.

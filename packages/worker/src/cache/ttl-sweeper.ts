@@ -87,7 +87,7 @@ export class TtlSweeper {
     }
   }
 
-  /** A thousand records at a time; readers have their turns between. Gives whether it came to the end. */
+  /** A thousand records at a time, each from the thread of the database, so that readers have turns between. Gives whether it came to the end. */
   async #sweepArea({ path, timeMinMs }: TtlArea, total: Total): Promise<boolean> {
     const { clock, mounts, pageSizeBytes, records } = this.#options;
     const mount = mounts.get(path.slice(0, path.indexOf('/', 1)));
@@ -101,7 +101,6 @@ export class TtlSweeper {
       if (!found || !(await this.#weighAll(found.files, mount, nowMs, total))) return false;
       if (found.last === undefined) return true;
       after = found.last;
-      await nextTurn();
     }
   }
 
