@@ -24,7 +24,7 @@ export interface TtlOptions {
   readonly metrics: Metrics;
 }
 
-/** Resolves when the rules are in force, and the first sweep begins. Fails with StateStoreUnavailable when they are neither in the store nor known from before. */
+/** Resolves when the rules are in force that the state store has, or last had, and the first sweep begins. */
 export async function startTtl(options: TtlOptions): Promise<{ close(): Promise<void> }> {
   const { metrics } = options;
   const rules = new TtlRules();

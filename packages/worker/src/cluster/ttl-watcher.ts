@@ -26,12 +26,17 @@ export class TtlWatcher {
     const { clusterName } = options;
     this.#prefix = ttlRulesPrefixOf(clusterName);
     this.#mirror = new KvMirror(
-      { ...options.mirror, prefix: this.#prefix, guardKey: ttlRulesGuardKeyOf(clusterName) },
+      {
+        ...options.mirror,
+        prefix: this.#prefix,
+        guardKey: ttlRulesGuardKeyOf(clusterName),
+        mayBeginEmpty: true,
+      },
       { onPut: (entry) => this.#put(entry), onRemove: (key) => this.#remove(key) },
     );
   }
 
-  /** Resolves when the rules that the store has now, or last had, are in force. Fails with StateStoreUnavailable without either. */
+  /** Resolves when the rules that the store has now, or last had, are in force; without either there are none until it has told. */
   start(): Promise<void> {
     return this.#mirror.start();
   }
