@@ -112,6 +112,18 @@ t.test('a rule is in force on every worker within a second, and gone as soon', a
   t.ok(goneMs < 1000, `gone from all after ${Math.round(goneMs)} ms; what was kept is still there`);
 });
 
+t.test('a TTL rule empties every worker of what was loaded before', async (t) => {
+  const ofEach = await filesOfEach();
+  const added = await cli(['ttl', 'add', '--path', '/data/set', '--time', '1s']);
+  t.match(added.stdout, /^Warning: You are setting TTL policy to 1s\. .*\nAdded alluxioPath=\/data\/set\/ /);
+  await until(async () => {
+    const checked = await cli(['fs', 'check-cached', '/data/set']);
+    return /^Bytes cached: 0B$/m.test(checked.stdout);
+  });
+  t.match(await cli(['ttl', 'remove', '--path', '/data/set']), { stdout: /^Removed / });
+  for (const [at, worker] of workers.entries()) t.equal((await read(worker, ofEach[at] ?? 0)).cache, 'miss');
+});
+
 t.test('what is cached is asked of the owners, whichever worker the command talks to', async (t) => {
   for (let index = 0; index < fileCount; index++) {
     await until(async () => (await read(a, index)).cache?.startsWith('hit') === true);

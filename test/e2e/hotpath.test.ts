@@ -5,6 +5,7 @@ import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { loadToken } from '@alluxio-ts/common/admin-token';
 import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
+import { systemClock } from '@alluxio-ts/common/clock';
 import t, { type Test } from 'tap';
 import type { Standalone } from '../../packages/cli/src/standalone.ts';
 import { isHotpathBuilt } from '../../packages/transport/src/hotpath-native.ts';
@@ -29,7 +30,7 @@ async function withStandalone(t: Test, use: (rig: Rig) => Promise<void>): Promis
   const { standalone, stop } = await startTestStandalone({
     workDir: join(dir, 'work'),
     mounts: [{ path: '/data', ufsUri: join(dir, 'data'), options: {} }],
-    definitions: ['alluxio.worker.transport=hotpath'],
+    definitions: ['alluxio.worker.transport=hotpath', 'alluxio.ttl.eviction.check.interval=1s'],
   });
   try {
     await use({
@@ -121,6 +122,20 @@ if (isHotpathBuilt()) {
       await client.removeRule(`file://${file}`);
       for (let count = 0; count < 1000 && last.outcome !== 'hit'; count++) last = await read();
       t.match(await warm(read), { isFromTable: true, outcome: 'hit' });
+    });
+  });
+
+  t.test('a file whose time is over goes from the table too', async (t) => {
+    await withStandalone(t, async ({ read, running }) => {
+      t.match(await warm(read), { isFromTable: true });
+      const token = await loadToken(running.tokenFile);
+      const { port } = running.coordinator;
+      const client = new CoordinatorClient({ host: '127.0.0.1', port, ...(token ? { token } : {}) });
+      t.teardown(() => client.close());
+      await client.putTtlRule({ path: '/data/', time: '1s' });
+      let last = await read();
+      for (; last.outcome === 'hit'; last = await read()) await systemClock.sleep(20);
+      t.match(last, { outcome: 'miss', isFromTable: false });
     });
   });
 

@@ -54,7 +54,12 @@ export class ManualClock implements Clock {
     }
   }
 
-  /** The same, and lets whoever woke run. */
+  /** Sets the wall clock alone on, or back. */
+  jumpWall(ms: number): void {
+    this.#wallMs += ms;
+  }
+
+  /** Moves both on, and lets whoever woke run. */
   async pass(ms: number): Promise<void> {
     this.advance(ms);
     await new Promise((resolve) => setImmediate(resolve));

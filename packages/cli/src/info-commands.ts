@@ -58,7 +58,7 @@ async function nodes(context: ProgramOptions, flags: JsonFlag): Promise<void> {
       })),
     },
     text: [header, ...rows].map((row) => `${row.join('\t')}\n`).join(''),
-    table: { header, rows },
+    table: { header, rows, whole: [0] },
   });
 }
 

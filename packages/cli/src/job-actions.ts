@@ -232,7 +232,7 @@ export async function list(context: ProgramOptions, flags: ListFlags): Promise<v
   await print(context, flags, {
     data: { jobs: jobs.map(rowOf) },
     text: [header, ...rows].map((row) => `${row.join('\t')}\n`).join(''),
-    table: { header, rows },
+    table: { header, rows, whole: [0] },
   });
 }
 

@@ -1,11 +1,13 @@
 /** `alluxio job`: loads files into the cache ahead of their readers, and frees them. */
 
 import { jobKinds, jobStates } from '@alluxio-ts/common/protocol/jobs';
+import { loadBatchFilesMax } from '@alluxio-ts/common/protocol/load-batch';
 import { parseSize } from '@alluxio-ts/common/units';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { jsonOption } from './answer.ts';
 import type { ProgramOptions } from './context.ts';
 import { free, type FreeFlags, list, type ListFlags, load, type LoadFlags } from './job-actions.ts';
+import { wholeNumber } from './whole-number.ts';
 
 export function addJobCommands(program: Command, context: ProgramOptions): void {
   const job = program
@@ -49,11 +51,15 @@ function addLoad(job: Command, context: ProgramOptions): void {
     .option('--wait', 'wait until it has ended: exit code 0 when it succeeded, else 1')
     .option('--alias <name>', 'a name for the job')
     .option('--bandwidth <size>', 'bytes per second of all workers together, such as 100MB', parseSize)
-    .option('--batch-size <n>', 'files that a worker is handed at a time (200)', wholeNumber)
+    .option(
+      '--batch-size <n>',
+      'files that a worker is handed at a time (200)',
+      wholeNumber(1, loadBatchFilesMax),
+    )
     .option('--file-filter-regx <pattern>', 'leave out the files whose whole UFS path matches')
     .option('--metadata-only', 'load what is known of the files, and not their bytes')
     .option('--partial-listing', 'begin without counting everything first; no total is known then')
-    .option('--replicas <n>', 'on how many workers; one is what there is', wholeNumber)
+    .option('--replicas <n>', 'on how many workers; one is what there is', wholeNumber(1, 1000))
     .option('--skip-if-exists', 'count what is cached already as skipped instead of as loaded')
     .option('--verify', 'list again at the end, and read everything back from the cache')
     .option('--verbose', 'with --progress: the stage and the last failures')
@@ -61,11 +67,6 @@ function addLoad(job: Command, context: ProgramOptions): void {
     .addOption(jsonOption())
     .addHelpText('after', loadHelp)
     .action((flags: LoadFlags) => load(context, flags));
-}
-
-function wholeNumber(text: string): number {
-  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It must be a whole number from 1 on.');
 }
 
 const jobHelp = `

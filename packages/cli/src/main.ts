@@ -34,6 +34,8 @@ function writeFailure(options: MainOptions, error: AlluxioError): void {
   );
 }
 
+const outColumnsDefault = 80;
+
 /** `main` with what it takes from the process, whose exit code it sets: output that is still on its way gets out. */
 export async function runProcess(process: NodeJS.Process): Promise<void> {
   // A reader such as `head` may leave early; that is no failure of ours.
@@ -47,7 +49,8 @@ export async function runProcess(process: NodeJS.Process): Promise<void> {
     workingDir: process.cwd(),
     stdout: process.stdout,
     stderr: process.stderr,
-    ...(process.stdout.isTTY ? { outColumns: process.stdout.columns } : {}),
+    // A terminal that does not tell its width says 0.
+    ...(process.stdout.isTTY ? { outColumns: process.stdout.columns || outColumnsDefault } : {}),
     isTerminal: process.stderr.isTTY,
     ...(process.stdin.isTTY ? { ask: (question) => ask(process, question) } : {}),
     writeOut: (chunk) => writeTaken(process.stdout, chunk),

@@ -13,6 +13,7 @@ import { addJobCommands } from './job-commands.ts';
 import { addProcessCommands } from './process-commands.ts';
 import { addMountCommands } from './mount-commands.ts';
 import { addRuleCommands } from './rule-commands.ts';
+import { addTtlCommands } from './ttl-commands.ts';
 import { addStandaloneCommand } from './standalone-arguments.ts';
 import { valueReader } from './option-references.ts';
 
@@ -39,6 +40,7 @@ export function createProgram(context: ProgramOptions): Command {
   });
   addMountCommands(program, context);
   addRuleCommands(program, context);
+  addTtlCommands(program, context);
   addFsCommands(program, context);
   addJobCommands(program, context);
   addProcessCommands(program, context);

@@ -6,6 +6,8 @@ export interface Table {
   readonly header: readonly string[];
   /** As many cells as the header has; numbers stand at the right of their column. */
   readonly rows: readonly (readonly (string | number)[])[];
+  /** Columns that are never cut, such as ids that are copied: lines may then be longer. */
+  readonly whole?: readonly number[];
 }
 
 const gap = '  ';
@@ -13,11 +15,12 @@ const gap = '  ';
 const widthMin = 5;
 
 /** Lines of at most `columns`, unless the columns are more than fit at their least. */
-export function formatTable({ header, rows }: Table, columns: number): string {
+export function formatTable({ header, rows, whole = [] }: Table, columns: number): string {
   const cells = [header, ...rows].map((row) => row.map((cell) => printable(String(cell))));
   const widths = fittedWidths(
     header.map((_, column) => Math.max(...cells.map((row) => widthOf(row[column] ?? '')))),
     columns - gap.length * (header.length - 1),
+    whole,
   );
   const lines = cells.map((row, index) =>
     row
@@ -34,12 +37,17 @@ export function formatTable({ header, rows }: Table, columns: number): string {
 }
 
 /** The widest gives way first. */
-function fittedWidths(wanted: readonly number[], columns: number): readonly number[] {
+function fittedWidths(
+  wanted: readonly number[],
+  columns: number,
+  whole: readonly number[],
+): readonly number[] {
   const widths = [...wanted];
   for (let excess = widths.reduce((sum, width) => sum + width, 0) - columns; excess > 0; excess--) {
-    const widest = Math.max(...widths);
+    const widest = Math.max(...widths.filter((_, column) => !whole.includes(column)));
     if (widest <= widthMin) break;
-    widths[widths.indexOf(widest)] = widest - 1;
+    const column = widths.findIndex((width, index) => width === widest && !whole.includes(index));
+    widths[column] = widest - 1;
   }
   return widths;
 }

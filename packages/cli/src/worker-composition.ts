@@ -108,6 +108,9 @@ export async function startWorkerFromOptions(
           sharedOptions.map((name) => [name, options.entryOf(name).maskedText]),
         ),
       },
+      ...(options.get('alluxio.ttl.policy.enabled')
+        ? { ttlCheckIntervalMs: options.get('alluxio.ttl.eviction.check.interval') }
+        : {}),
       ...rulesFileOf(options),
     },
     {

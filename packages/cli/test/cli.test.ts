@@ -135,6 +135,65 @@ await t.test('rules are added, listed and removed', async (t) => {
   });
 });
 
+await t.test('TTL rules are added, listed, changed and removed', async (t) => {
+  const { environment } = await startWithToken(t);
+  await run(['mount', 'add', '--path', '/s3', '--ufs-uri', 's3://bucket'], environment);
+  t.same(await run(['ttl', 'add', '--path', '/s3/data/', '--time', '1h'], environment), {
+    code: 0,
+    stdout: 'Added alluxioPath=/s3/data/ and time=1h\n',
+    stderr: '',
+  });
+  const warning =
+    'Warning: You are setting TTL policy to 5s. This TTL is too small. Expired files are looked for every 1h (alluxio.ttl.eviction.check.interval).\n';
+  t.same(await run(['ttl', 'add', '--path', '/s3/short', '--time', '5s'], environment), {
+    code: 0,
+    stdout: `${warning}Added alluxioPath=/s3/short/ and time=5s\n`,
+    stderr: '',
+  });
+  const often = '-Dalluxio.ttl.eviction.check.interval=5s';
+  t.same(await run(['ttl', 'update', '--path', '/s3/short', '--time', '5s', often], environment), {
+    code: 0,
+    stdout: 'Updated alluxioPath=/s3/short/ and time=5s\n',
+    stderr: '',
+  });
+  t.equal(
+    (await run(['ttl', 'list'], environment)).stdout,
+    'Listing all TTL rules\n/s3/data/ time=1h\n/s3/short/ time=5s\n',
+  );
+  t.same(JSON.parse((await run(['ttl', 'list', '--json'], environment)).stdout), {
+    rules: [
+      { path: '/s3/data/', time: '1h' },
+      { path: '/s3/short/', time: '5s' },
+    ],
+  });
+  const asJson = await run(['ttl', 'add', '--json', '--path', '/s3/short', '--time', '5s'], environment);
+  t.same(JSON.parse(asJson.stdout), { path: '/s3/short/', time: '5s' });
+  t.same(JSON.parse(asJson.stderr), { notice: warning.trimEnd() });
+  t.same(await run(['ttl', 'add', '--path', '/s3/', '--time', '900ms'], environment), {
+    code: 1,
+    stdout: '',
+    stderr: 'alluxio: the TTL rule is not understood: time: "900ms" is below 1s\n',
+  });
+  t.same(await run(['ttl', 'add', '--path', 's3://bucket/a', '--time', '1h'], environment), {
+    code: 1,
+    stdout: '',
+    stderr:
+      'alluxio: the TTL rule is not understood: path: is not a directory of the namespace such as /s3/data/\n',
+  });
+  t.match(await run(['ttl', 'add', '--path', '/none/a', '--time', '1h'], environment), {
+    code: 1,
+    stderr: /no mount holds \/none\/a\/; "alluxio mount list"/,
+  });
+  t.match(await run(['ttl', 'update', '--path', '/s3/none', '--time', '2h'], environment), {
+    code: 1,
+    stderr: /there is no TTL rule for \/s3\/none\/; "alluxio ttl list" shows them/,
+  });
+  t.match(await run(['ttl', 'remove', '--path', '/s3/short'], environment), {
+    stdout: 'Removed alluxioPath=/s3/short/ and time=5s\n',
+  });
+  t.match(await run(['ttl', 'remove', '--path', '/s3/short'], environment), { code: 1 });
+});
+
 await t.test('the value of a mount option may stand in a file or a variable', async (t) => {
   const { environment, workDir } = await startWithToken(t);
   await writeFile(join(workDir, 'key'), 'from-file\n');

@@ -46,3 +46,10 @@ t.test('letters of two columns and of none are counted as terminals show them', 
 t.test('a name cannot speak to the terminal', async (t) => {
   t.equal(formatTable({ header: ['P'], rows: [['a\u001b[2J\nb']] }, 80), 'P\na\\u001b[2J\\u000ab\n');
 });
+
+t.test('an id is never cut, also where lines become longer than the terminal', async (t) => {
+  const id = '722a2cc2-7b98-429f-a72d-68ea30c20cfa';
+  const table = { header: ['Id', 'Path'], rows: [[id, '/a/long/path/to/a/file']], whole: [0] };
+  t.match(formatTable(table, 50), new RegExp(`^${id}  /a/lon…/file$`, 'm'));
+  t.match(formatTable(table, 20), new RegExp(`^${id}  /a…le$`, 'm'));
+});

@@ -64,7 +64,8 @@ const catalogue = {
     s3Code: 'InvalidRequest',
     source: 'client',
     retry: 'never',
-    meaning: 'There is no cache rule of this pattern. `alluxio rule list` shows the rules.',
+    meaning:
+      'There is no cache rule of this pattern, or no TTL rule for this directory. `alluxio rule list` and `alluxio ttl list` show the rules.',
   },
   JobNotFound: {
     http: 404,

@@ -47,6 +47,16 @@ const table = {
     help: 'Bytes of pages that were dropped to make room.',
     labels: [],
   },
+  alluxio_ttl_expired_files_total: {
+    kind: 'counter',
+    help: 'Files that were dropped because their time in the cache was over by a TTL rule.',
+    labels: [],
+  },
+  alluxio_ttl_expired_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes of the pages of those files.',
+    labels: [],
+  },
   alluxio_page_store_corrupt_pages_total: {
     kind: 'counter',
     help: 'Pages that failed their check when read: removed, and read again from the under storage.',

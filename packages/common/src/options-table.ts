@@ -358,6 +358,22 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.ttl.policy.enabled',
+    type: 'boolean',
+    default: 'true',
+    help: 'Whether the worker drops files whose time is over by the TTL rules of the cluster (`alluxio ttl`). In Alluxio this is off unless it is set.',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.ttl.eviction.check.interval',
+    type: 'duration',
+    default: '1h',
+    min: '1s',
+    max: '7d',
+    help: 'How often the worker looks for files whose time is over; `alluxio ttl` warns of a shorter time.',
+    readBy: ['cli', 'worker'],
+  },
+  {
     name: 'alluxio.worker.ufs.info.credentials.enabled',
     type: 'boolean',
     default: 'false',

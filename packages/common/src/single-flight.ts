@@ -11,6 +11,10 @@ export class SingleFlight<K, V> {
     return started;
   }
 
+  isRunning(key: K): boolean {
+    return this.#running.has(key);
+  }
+
   get size(): number {
     return this.#running.size;
   }

@@ -16,6 +16,7 @@ import type { LoadWorkers } from './control/jobs/load-workers.ts';
 import { ConfControl } from './control/conf-control.ts';
 import { MountControl, type MountProbe } from './control/mount-control.ts';
 import { RuleControl } from './control/rule-control.ts';
+import { TtlControl } from './control/ttl-control.ts';
 import type { CacheControl } from './http/cache-handlers.ts';
 import type { AdminAccess } from './http/caller-check.ts';
 import { createCoordinatorServer } from './http/coordinator-server.ts';
@@ -80,6 +81,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ...(auditFile ? { auditFile } : {}),
     mounts,
     rules: new RuleControl(options),
+    ttl: new TtlControl(options),
     conf: new ConfControl(options),
     doctor: new ClusterDoctor({
       inspection: options.inspection,

@@ -41,6 +41,12 @@ function callsOf(directory: string): readonly Expected[] {
     { id: 'addMount', sent: { body: mount } },
     { id: 'addMount', sent: { body: mount }, status: 409 },
     { id: 'listMounts' },
+    { id: 'putTtlRule', sent: { body: { path: '/data/some', time: '1h' } } },
+    { id: 'putTtlRule', sent: { body: { path: '/data/some', time: '999ms' } }, status: 400 },
+    { id: 'putTtlRule', sent: { body: { path: '/none', time: '1h' } }, status: 404 },
+    { id: 'listTtlRules' },
+    { id: 'removeTtlRule', sent: { query: { path: '/data/some/' } } },
+    { id: 'removeTtlRule', sent: { query: { path: '/data/some/' } }, status: 404 },
     { id: 'freeCache', sent: { query: { path: '/data' } } },
     { id: 'freeCache', sent: { query: { worker: 'one' } } },
     { id: 'freeCache', sent: { query: { all: 'true' } } },
@@ -95,7 +101,7 @@ function callsOf(directory: string): readonly Expected[] {
 
 /** Once the state store is gone. */
 const callsWithoutStore: readonly Expected[] = (
-  ['listMounts', 'listRules', 'listConf', 'listWorkers', 'getInfo', 'getReady'] as const
+  ['listMounts', 'listRules', 'listTtlRules', 'listConf', 'listWorkers', 'getInfo', 'getReady'] as const
 ).map((id) => ({ id, status: 503 }));
 
 async function start(t: Test) {

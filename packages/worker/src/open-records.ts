@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
-import type { FileKey } from '@alluxio-ts/common/page';
 import { FileRecordStore, fileRecordsMax } from './file-records/file-record-store.ts';
 import { ThreadRecordPort } from './file-records/record-port.ts';
 import { RecordSweeper } from './file-records/record-sweeper.ts';
-import type { PageStore } from './page-store/page-store.ts';
+import { hasAnyPage, type PageStore } from './page-store/page-store.ts';
 import { threadFileOf } from './thread-file.ts';
 
 export interface OpenRecords {
@@ -38,7 +37,7 @@ export async function openRecords(
   }
   const sweeper = new RecordSweeper({
     records,
-    hasPages: ({ fileKey, pageCount }) => hasPages(pageStore, fileKey, pageCount),
+    hasPages: ({ fileKey, pageCount }) => hasAnyPage(pageStore, fileKey, pageCount),
     pageSizeBytes: options.pageSizeBytes,
     clock,
   });
@@ -49,9 +48,4 @@ export async function openRecords(
       await records.close();
     },
   };
-}
-
-function hasPages(store: PageStore, file: FileKey, pageCount: number): boolean {
-  for (let index = 0; index < pageCount; index++) if (store.has({ file, index })) return true;
-  return false;
 }

@@ -50,6 +50,7 @@ import type { PageStore } from './page-store/page-store.ts';
 import { openRecords } from './open-records.ts';
 import { createRestSurface } from './rest/rest-surface.ts';
 import { createS3Surface } from './s3/s3-surface.ts';
+import { startTtl } from './start-ttl.ts';
 import { startWorkerWeb } from './web/worker-web.ts';
 import { threadFileOf } from './thread-file.ts';
 import { WorkerDoctor, type WorkerFacts } from './worker-diagnosis.ts';
@@ -86,6 +87,8 @@ export interface WorkerOptions {
   readonly staleIfErrorMaxMs: number;
   /** Without one, every file is kept and re-checked after `maxAgeMs`. */
   readonly rulesFile?: { readonly path: string; readonly checkIntervalMs: number };
+  /** How often files are looked for whose time in the cache is over by the TTL rules; without it none are dropped. */
+  readonly ttlCheckIntervalMs?: number;
   /** Whether `/v1/ufsInfo` gives out the credentials of mounts. */
   readonly exposesCredentials: boolean;
   /** Whether every answer is a line of the log at `info`; otherwise it is one at `debug`. */
@@ -226,6 +229,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       runner,
       pageSizeBytes: options.pageSizeBytes,
       logger,
+      onKept: ({ file, page, record }) => files.kept(file, page.file, record.status),
     });
     closers.push(() => filler.idle());
     let lastReadMs = Number.NEGATIVE_INFINITY;
@@ -267,6 +271,22 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     await watcher.start();
     closers.push(() => watcher.close());
+
+    if (options.ttlCheckIntervalMs !== undefined) {
+      const ttl = await startTtl({
+        clusterName: options.clusterName,
+        mirror: mirrorOptionsOf('ttl-rules', options, parts),
+        cache,
+        records,
+        mounts,
+        pageSizeBytes: options.pageSizeBytes,
+        checkIntervalMs: options.ttlCheckIntervalMs,
+        clock,
+        logger,
+        metrics,
+      });
+      closers.push(() => ttl.close());
+    }
 
     let closing: string | undefined;
     const web = await startWorkerWeb({
@@ -413,7 +433,7 @@ function logMemorySum({ limitBytes, parts, sumBytes }: MemorySum, logger: Proces
 const aloneHoldMs = 10_000;
 
 function mirrorOptionsOf(
-  name: 'mounts' | 'rules',
+  name: 'mounts' | 'rules' | 'ttl-rules',
   { metastoreDir }: WorkerOptions,
   { store, cluster, clock, random, logger }: WorkerParts,
 ): Omit<KvMirrorOptions, 'prefix' | 'guardKey'> {

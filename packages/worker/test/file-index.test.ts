@@ -193,6 +193,27 @@ t.test('over its bound the index drops what was not used lately, and says so', a
   t.strictSame(index.get(pathOf(214))?.status.headers.metadata, { seed: '4' });
 });
 
+t.test('the load of a version is noted once, until another takes its place', async (t) => {
+  const index = new FileIndex({ filesMax: 10, oddFilesMax: 10 });
+  const path = { scope: 1, ufsPath: 's3://b/a', key: 'a' };
+  const record = recordOf(1);
+  const key = record.fileKey ?? { a: 0, b: 0, c: 0 };
+  t.notOk(index.markLoaded(path, key), 'the file is not known');
+  index.set(path, record);
+  t.notOk(index.markLoaded(path, { ...key, b: 1 }), 'not in this version');
+  t.ok(index.markLoaded(path, key));
+  t.notOk(index.markLoaded(path, key));
+  index.set(path, { ...record, checkedAtMs: 9 });
+  t.notOk(index.markLoaded(path, key), 'confirmed, it is noted still');
+  t.strictSame(index.get(path), { ...record, checkedAtMs: 9, status: { ...record.status, key: 'a' } });
+  index.set(path, recordOf(2));
+  index.set(path, record);
+  t.ok(index.markLoaded(path, key));
+  index.delete(path);
+  index.set(path, record);
+  t.ok(index.markLoaded(path, key), 'and so after it was forgotten');
+});
+
 t.test('300,000 files take at most 96 bytes each', async (t) => {
   const index = new FileIndex({ filesMax: 2_000_000, oddFilesMax: 10 });
   const count = 300_000;

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { systemClock } from '@alluxio-ts/common/clock';
@@ -118,6 +119,110 @@ for (const [place, portOf] of Object.entries(ports)) {
         return (await store.get('s3://b/new')) !== undefined;
       });
       await store.close();
+    });
+
+    await t.test('when a version was loaded stays known, the earliest time of it', async (t) => {
+      let store = await open();
+      const ufsPath = 's3://b/a';
+      const timeOf = async (nowMs = 10_000): Promise<readonly (number | undefined)[]> => {
+        const range = { ufsPathPrefix: 's3://b/', after: undefined, loadedUntilMs: nowMs, nowMs };
+        const found = await store.loadedFiles({ ...range, pageSizeBytes: 400 });
+        return found?.files.map(({ loadedAtMs }) => loadedAtMs) ?? [];
+      };
+      const loaded = (version: string, loadedAtMs: number): void =>
+        store.loaded({ ufsPath, version: `etag:"${version}"`, loadedAtMs });
+      loaded('1', 1);
+      t.strictSame(await timeOf(), [], 'there is no record of it');
+      store.put(record('a', 1));
+      t.strictSame(await timeOf(), [undefined], 'it is not known yet');
+      loaded('1', 100);
+      loaded('1', 200);
+      store.put(record('a', 300));
+      t.strictSame(await timeOf(), [100]);
+      t.strictSame(await timeOf(99), [undefined], 'nothing is loaded in the future');
+      loaded('1', 50);
+      loaded('2', 20);
+      t.strictSame(await timeOf(), [50], 'one that was set too late is set right, by its own version');
+      await store.close();
+      store = await open();
+      t.strictSame(await timeOf(), [50]);
+      store.put(record('a', 400, '2'));
+      t.strictSame(await timeOf(), [undefined], 'another version was not loaded');
+      loaded('1', 500);
+      loaded('2', 600);
+      t.strictSame(await timeOf(), [600]);
+      await store.close();
+    });
+
+    await t.test('files by their load come in parts, those alone whose time may be over', async (t) => {
+      const store = await open(10_000);
+      for (let number = 0; number < 2500; number++) {
+        store.put(record(`d/${number}`));
+        store.loaded({ ufsPath: `s3://b/d/${number}`, version: 'etag:"1"', loadedAtMs: number });
+      }
+      store.put(record('e'));
+      store.put({ ...record('d/no-version'), status: { ...statusOf('d/no-version'), version: undefined } });
+      const found: number[] = [];
+      let partCount = 0;
+      for (let after: string | undefined; ; ) {
+        const range = {
+          ufsPathPrefix: 's3://b/d/',
+          after,
+          loadedUntilMs: 2000,
+          nowMs: 9999,
+          pageSizeBytes: 400,
+        };
+        const part = await store.loadedFiles(range);
+        partCount++;
+        found.push(...(part?.files.map(({ loadedAtMs = -1 }) => loadedAtMs) ?? []));
+        if (part?.last === undefined) break;
+        after = part.last;
+      }
+      t.equal(partCount, 3);
+      t.strictSame(
+        found.toSorted((one, other) => one - other),
+        Array.from({ length: 2001 }, (_, number) => number),
+      );
+      const fileKey = fileKeyOf({ ufsPath: 's3://b/d/0', version: 'etag:"1"', pageSizeBytes: 400 });
+      const range = {
+        ufsPathPrefix: 's3://b/d/0',
+        after: undefined,
+        loadedUntilMs: 0,
+        nowMs: 1,
+        pageSizeBytes: 400,
+      };
+      t.strictSame((await store.loadedFiles(range))?.files, [
+        { ufsPath: 's3://b/d/0', version: 'etag:"1"', sizeBytes: 1000, fileKey, loadedAtMs: 0 },
+      ]);
+      await store.close();
+    });
+
+    await t.test('a database from before loads were known keeps its records', async (t) => {
+      const old = new DatabaseSync(path);
+      old.exec(`
+        CREATE TABLE files (
+          number INTEGER PRIMARY KEY,
+          ufs_path TEXT NOT NULL UNIQUE,
+          id BLOB NOT NULL,
+          status TEXT NOT NULL,
+          checked_at_ms INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX files_by_id ON files (id);
+        CREATE INDEX files_by_age ON files (checked_at_ms);
+        PRAGMA user_version = 2;
+      `);
+      old
+        .prepare('INSERT INTO files (ufs_path, id, status, checked_at_ms) VALUES (?, ?, ?, ?)')
+        .run('s3://b/a', Buffer.alloc(8), JSON.stringify(statusOf('a')), 7);
+      old.close();
+      for (const loadedAtMs of [undefined, 5]) {
+        const store = await open();
+        t.strictSame(await store.get('s3://b/a'), record('a', 7));
+        const range = { ufsPathPrefix: '', after: undefined, loadedUntilMs: 9, nowMs: 9, pageSizeBytes: 400 };
+        t.match((await store.loadedFiles(range))?.files, [{ ufsPath: 's3://b/a', loadedAtMs }]);
+        store.loaded({ ufsPath: 's3://b/a', version: 'etag:"1"', loadedAtMs: 5 });
+        await store.close();
+      }
     });
 
     await t.test('records without pages go when nobody asked for them in an hour', async (t) => {

@@ -260,7 +260,14 @@ async function withFiller(
     logger: silentLogger,
   });
   const store = new MemoryPageStore({ capacityBytes: 8 * MIB, pageSizeBytes });
-  const filler = new PageFiller({ store, slots, runner, pageSizeBytes, logger: silentLogger });
+  const filler = new PageFiller({
+    store,
+    slots,
+    runner,
+    pageSizeBytes,
+    logger: silentLogger,
+    onKept: () => undefined,
+  });
   const fill = async (mount: ServedMount, key: string): Promise<Fill> => {
     const file: FileName = fileNameOf(mount, key);
     const status = await mount.ufs.stat(key);

@@ -21,6 +21,7 @@ import type { AnswerOf, GivenBodyOf, GivenQueryOf, Operation } from '../protocol
 import type { Job } from '../protocol/jobs.ts';
 import { makePeerMark, peerMarkHeader } from '../protocol/peer-mark.ts';
 import type { Rule } from '../protocol/rules.ts';
+import type { TtlRule } from '../protocol/ttl-rules.ts';
 import { type ClientCallOptions, type RemoteCall, RemoteProcess } from './remote-process.ts';
 
 export interface CoordinatorClientOptions {
@@ -33,6 +34,7 @@ export interface CoordinatorClientOptions {
 }
 
 type NewMount = GivenBodyOf<CoordinatorOperations['addMount']>;
+type NewTtlRule = GivenBodyOf<CoordinatorOperations['putTtlRule']>;
 type NewConfEntity = GivenBodyOf<CoordinatorOperations['putConf']>;
 
 type DiagnosisCall = ClientCallOptions & { readonly measuresDisks: boolean };
@@ -94,6 +96,20 @@ export class CoordinatorClient {
 
   removeRule(pattern: string, call: ClientCallOptions = {}): Promise<Rule> {
     return this.#call('removeRule', { query: { pattern }, ...call });
+  }
+
+  /** The TTL rules in the order of their directories. */
+  async listTtlRules(call: ClientCallOptions = {}): Promise<readonly TtlRule[]> {
+    return (await this.#call('listTtlRules', call)).rules;
+  }
+
+  /** Adds the rule, or replaces the one of the same directory; with `mustExist` it adds none. */
+  putTtlRule(rule: NewTtlRule, call: ClientCallOptions = {}): Promise<TtlRule> {
+    return this.#call('putTtlRule', { body: rule, ...call });
+  }
+
+  removeTtlRule(path: string, call: ClientCallOptions = {}): Promise<TtlRule> {
+    return this.#call('removeTtlRule', { query: { path }, ...call });
   }
 
   /** The configuration entities in the order of their keys. */

@@ -41,9 +41,11 @@ import {
 } from './load-api.ts';
 import type { Operation } from './operation.ts';
 import { ruleSchema } from './rules.ts';
+import { putTtlRuleBodySchema, ttlRuleListSchema, ttlRuleSchema } from './ttl-rules.ts';
 
 const mounts = { path: '/api/v1/mounts', tag: 'mounts' } as const;
 const rules = { path: '/api/v1/rules', tag: 'rules' } as const;
+const ttl = { path: '/api/v1/ttl', tag: 'ttl' } as const;
 const jobs = { path: '/api/v1/jobs', tag: 'jobs' } as const;
 /** As Alluxio has it. */
 const load = { path: '/api/v1/load', tag: 'load', errorBody: loadErrors } as const;
@@ -56,6 +58,7 @@ const workers = { path: '/api/v1/workers', tag: 'workers' } as const;
 export const coordinatorTags = {
   mounts: 'Paths of the namespace and the under storages that they stand for',
   rules: 'Which files are kept in the cache, and for how long they are taken as unchanged',
+  ttl: 'How long files may stay in the cache, counted from when they were loaded',
   conf: 'What clients of the cluster are configured with, by key',
   cache: 'What is cached',
   jobs: 'Loads of files into the cache ahead of their readers, and frees',
@@ -122,6 +125,35 @@ export const coordinatorOperations = {
     query: rulePatternQuerySchema,
     status: 200,
     answer: ruleSchema,
+  },
+  listTtlRules: {
+    ...ttl,
+    method: 'GET',
+    summary: 'The TTL rules in the order of their directories',
+    changes: false,
+    status: 200,
+    answer: ttlRuleListSchema,
+  },
+  putTtlRule: {
+    ...ttl,
+    method: 'PUT',
+    summary: 'Adds a TTL rule, or replaces the one of the same directory',
+    changes: true,
+    about: ['path', 'time'],
+    body: putTtlRuleBodySchema,
+    bodyName: 'the TTL rule',
+    status: 200,
+    answer: ttlRuleSchema,
+  },
+  removeTtlRule: {
+    ...ttl,
+    method: 'DELETE',
+    summary: 'Removes a TTL rule',
+    changes: true,
+    about: ['path'],
+    query: pathQuerySchema,
+    status: 200,
+    answer: ttlRuleSchema,
   },
   listConf: {
     ...conf,

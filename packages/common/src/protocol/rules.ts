@@ -18,7 +18,7 @@ export function rulesGuardKeyOf(clusterName: string): string {
   return `/alluxio-ts/${clusterName}/locks/rules`;
 }
 
-const rulePatternMaxBytes = 1024;
+const nameMaxBytes = 1024;
 
 /** Must match the whole UFS path. Throws InvalidArgument. */
 export function compilePattern(text: string): RegExp {
@@ -46,12 +46,14 @@ export const regexSchema = z.string().min(1).superRefine(asIssue(compilePattern)
 
 export const durationSchema = z.string().superRefine(asIssue(ageOfDuration));
 
-/** It names the entry in the state store. */
-const patternSchema = regexSchema
-  .refine((text) => Buffer.byteLength(text) <= rulePatternMaxBytes, {
-    error: `longer than ${rulePatternMaxBytes} bytes`,
-  })
+/** Of an entry in the state store. */
+export const ruleNameSchema = z
+  .string()
+  .min(1)
+  .refine((text) => Buffer.byteLength(text) <= nameMaxBytes, { error: `longer than ${nameMaxBytes} bytes` })
   .refine((text) => !/\p{Cc}/u.test(text) && text.isWellFormed(), { error: 'holds control characters' });
+
+const patternSchema = ruleNameSchema.superRefine(asIssue(compilePattern));
 
 const policySchema = z.string().superRefine(asIssue(ageOfPolicy));
 
@@ -100,7 +102,7 @@ export function decodeRule(key: string, value: string): Rule {
 }
 
 /** The failure of a reader as an issue of the schema. */
-function asIssue(read: (text: string) => unknown): (text: string, context: z.RefinementCtx) => void {
+export function asIssue(read: (text: string) => unknown): (text: string, context: z.RefinementCtx) => void {
   return (text, context) => {
     try {
       read(text);

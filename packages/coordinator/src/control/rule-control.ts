@@ -11,7 +11,7 @@ import {
   rulesPrefixOf,
 } from '@alluxio-ts/common/protocol/rules';
 import type { KvCallOptions, KvStore } from '@alluxio-ts/common/state/kv-store';
-import { additionGuard } from './addition-guard.ts';
+import { RuleSet } from './rule-set.ts';
 
 export interface RuleControlOptions {
   readonly store: KvStore;
@@ -20,68 +20,45 @@ export interface RuleControlOptions {
   readonly logger: Logger;
 }
 
-/** Every lookup of a file tries them all. */
-const rulesMax = 1000;
-
-/** Others may change the rules at the same time; each loser looks again. */
-const triesMax = 5;
-
 export class RuleControl {
-  readonly #options: RuleControlOptions;
+  readonly #rules: RuleSet<Rule>;
+  readonly #logger: Logger;
 
-  constructor(options: RuleControlOptions) {
-    this.#options = options;
+  constructor({ store, clusterName, random, logger }: RuleControlOptions) {
+    this.#logger = logger;
+    this.#rules = new RuleSet({
+      store,
+      random,
+      prefix: rulesPrefixOf(clusterName),
+      guardKey: rulesGuardKeyOf(clusterName),
+      encode: encodeRule,
+      decode: decodeRule,
+    });
   }
 
   /** In the order of their patterns. */
-  async list(call: KvCallOptions = {}): Promise<readonly Rule[]> {
-    const { entries } = await this.#options.store.list(rulesPrefixOf(this.#options.clusterName), call);
-    return entries.map((entry) => decodeRule(entry.key, entry.value));
+  list(call: KvCallOptions = {}): Promise<readonly Rule[]> {
+    return this.#rules.list(call);
   }
 
   /** Adds the rule, or replaces the one of the same pattern. Fails with InvalidArgument beyond the bound of rules. */
   async put(rule: Rule, call: KvCallOptions = {}): Promise<Rule> {
-    const { store, clusterName, logger } = this.#options;
-    const put = { key: this.#keyOf(rule.pattern), value: encodeRule(rule) };
-    for (let attempt = 1; attempt <= triesMax; attempt++) {
-      const guard = await additionGuard(this.#options, rulesGuardKeyOf(clusterName), call);
-      const { entries } = await store.list(rulesPrefixOf(clusterName), call);
-      if (entries.length >= rulesMax && !entries.some(({ key }) => key === put.key)) {
-        throw new AlluxioError(
-          'InvalidArgument',
-          `there are ${rulesMax} rules, their bound; remove one first`,
-        );
-      }
-      const { succeeded } = await store.txn({ compare: [guard.compare], put: [put, guard.put] }, call);
-      if (!succeeded) continue;
-      logger.info({ pattern: rule.pattern, data: rule.data, metadata: rule.metadata }, 'rule-put');
-      return rule;
-    }
-    throw new AlluxioError('StateConflict', 'others keep changing the rules; look again, then repeat');
+    const { pattern, data, metadata } = rule;
+    await this.#rules.put(pattern, rule, call);
+    this.#logger.info({ pattern, data, metadata }, 'rule-put');
+    return rule;
   }
 
   /** The rule that was removed. Fails with RuleNotFound. */
   async remove(pattern: string, call: KvCallOptions = {}): Promise<Rule> {
-    const { store, logger } = this.#options;
-    const key = this.#keyOf(pattern);
-    for (let attempt = 1; attempt <= triesMax; attempt++) {
-      const entry = await store.get(key, call);
-      if (!entry) {
-        throw new AlluxioError(
-          'RuleNotFound',
-          `there is no rule of the pattern "${pattern.slice(0, 200)}"; "alluxio rule list" shows them`,
-        );
-      }
-      const compare = [{ key, modRevision: entry.modRevision }];
-      const { succeeded } = await store.txn({ compare, delete: [key] }, call);
-      if (!succeeded) continue;
-      logger.info({ pattern }, 'rule-removed');
-      return decodeRule(entry.key, entry.value);
+    const removed = await this.#rules.remove(pattern, call);
+    if (!removed) {
+      throw new AlluxioError(
+        'RuleNotFound',
+        `there is no rule of the pattern "${pattern.slice(0, 200)}"; "alluxio rule list" shows them`,
+      );
     }
-    throw new AlluxioError('StateConflict', 'others keep changing the rules; look again, then repeat');
-  }
-
-  #keyOf(pattern: string): string {
-    return rulesPrefixOf(this.#options.clusterName) + pattern;
+    this.#logger.info({ pattern }, 'rule-removed');
+    return removed;
   }
 }

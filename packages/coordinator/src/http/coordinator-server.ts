@@ -16,11 +16,13 @@ import { logHandlers, type LogHandlersOptions } from './log-handlers.ts';
 import { mountHandlers, type MountHandlersOptions } from './mount-handlers.ts';
 import { addFailures, addOperations } from './operation-routes.ts';
 import { ruleHandlers, type RuleHandlersOptions } from './rule-handlers.ts';
+import { ttlHandlers, type TtlHandlersOptions } from './ttl-handlers.ts';
 
 export type CoordinatorServerOptions = CallerCheckOptions &
   AuditLogOptions &
   MountHandlersOptions &
   RuleHandlersOptions &
+  TtlHandlersOptions &
   ConfHandlersOptions &
   CacheHandlersOptions &
   JobHandlersOptions &
@@ -52,6 +54,7 @@ function handlersOf(server: FastifyInstance, options: CoordinatorServerOptions):
   return {
     ...mountHandlers(options),
     ...ruleHandlers(options),
+    ...ttlHandlers(options),
     ...confHandlers(options),
     ...cacheHandlers(options),
     ...jobHandlers(options),

@@ -12,9 +12,9 @@ import type { FileKey, PageId } from '@alluxio-ts/common/page';
 import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { FileStatus, ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
-import type { PageStore } from '../page-store/page-store.ts';
+import { hasAnyPage, type PageStore, type RemoveReason } from '../page-store/page-store.ts';
 import type { CacheRules } from './cache-rules.ts';
-import type { FileRecord } from '../file-records/file-record.ts';
+import { isSameFileKey } from '../file-records/file-record.ts';
 import type { BypassOutcome, FileTable, FoundFile } from './file-table.ts';
 import type { FileName, ServedMount } from './mount-table.ts';
 import type { Fill, PageFiller } from './page-filler.ts';
@@ -22,8 +22,8 @@ import type { Fill, PageFiller } from './page-filler.ts';
 /** While one page is sent, so many of the answer's next ones are fetched: enough that the under storage never waits for the client. */
 const pagesAheadMax = 2;
 
-/** After so many files a free lets others have a turn. */
-const freeBatchFiles = 1000;
+/** After so many files, or pages of one, whoever drops them lets readers have a turn. */
+const dropBatch = 1000;
 
 export interface FileCacheOptions {
   readonly store: PageStore;
@@ -134,7 +134,7 @@ export class FileCache {
     const { files } = this.#options;
     const record = files.peek(file) ?? (await files.recall(file));
     files.forget(file);
-    const dropped = record ? this.#dropPages(record) : { pageCount: 0, freedBytes: 0 };
+    const dropped = record ? await this.#dropPages(record, 'freed') : { pageCount: 0, freedBytes: 0 };
     return { fileCount: record ? 1 : 0, ...dropped };
   }
 
@@ -148,13 +148,28 @@ export class FileCache {
     for await (const known of files.below(mount, prefix)) {
       fileCount++;
       files.forget(known.file);
-      const dropped = this.#dropPages(known);
+      const dropped = await this.#dropPages(known, 'freed');
       pageCount += dropped.pageCount;
       freedBytes += dropped.freedBytes;
-      // Readers go on meanwhile.
-      if (fileCount % freeBatchFiles === 0) await nextTurn();
+      if (fileCount % dropBatch === 0) await nextTurn();
     }
     return { fileCount, pageCount, freedBytes };
+  }
+
+  /** Drops the pages of a version whose time is over, and forgets the file unless another version is known. What is read of it meanwhile may go as well. */
+  async expire(file: FileName, version: FileVersion): Promise<Freed> {
+    const { files } = this.#options;
+    const dropped = await this.#dropPages(version, 'expired');
+    const known = files.peek(file);
+    if (!known || isSameFileKey(known.fileKey, version.fileKey)) files.forget(file);
+    return { fileCount: 1, ...dropped };
+  }
+
+  /** Whether any of its pages is here. */
+  hasPages({ fileKey, status }: FileVersion): boolean {
+    const { store, pageSizeBytes } = this.#options;
+    const pageCount = pageCountOf(status.sizeBytes, pageSizeBytes);
+    return fileKey !== undefined && hasAnyPage(store, fileKey, pageCount);
   }
 
   /** Forgets every file and drops every page, those of earlier versions and of mounts that went too. */
@@ -164,20 +179,30 @@ export class FileCache {
     return { fileCount, pageCount, freedBytes: pageBytes };
   }
 
-  #dropPages({ fileKey, status }: Pick<FileRecord, 'fileKey' | 'status'>): Omit<Freed, 'fileCount'> {
+  async #dropPages(
+    { fileKey, status }: FileVersion,
+    reason: RemoveReason,
+  ): Promise<Omit<Freed, 'fileCount'>> {
     const { store, pageSizeBytes } = this.#options;
     let pageCount = 0;
     let freedBytes = 0;
     if (!fileKey) return { pageCount, freedBytes };
     for (let index = 0; index < pageCountOf(status.sizeBytes, pageSizeBytes); index++) {
+      if ((index + 1) % dropBatch === 0) await nextTurn();
       const page = { file: fileKey, index };
       if (!store.has(page)) continue;
-      store.remove(page, 'freed');
+      store.remove(page, reason);
       pageCount++;
       freedBytes += pageLengthOf(status.sizeBytes, pageSizeBytes, index);
     }
     return { pageCount, freedBytes };
   }
+}
+
+/** What names the pages of a file, and how many they may be. */
+export interface FileVersion {
+  readonly fileKey: FileKey | undefined;
+  readonly status: Pick<FileStatus, 'sizeBytes'>;
 }
 
 export interface Reuse {

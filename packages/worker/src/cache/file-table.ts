@@ -83,8 +83,10 @@ export class FileTable {
   #scopeNext = 1;
   readonly #failedAtMs = new WeakMap<ServedMount, number>();
   #distrustedAtMs = Number.NEGATIVE_INFINITY;
-  /** How often something was forgotten: what was read from the store before that is not believed. */
+  /** How often a whole mount was forgotten, or all: what was read from the store before that is not believed. */
   #forgetCount = 0;
+  /** Files that were forgotten while they were recalled. */
+  readonly #forgottenInRecall = new Set<string>();
   readonly #passing = new SingleFlight<string, FileStatus | undefined>();
   readonly #recalls = new SingleFlight<string, FileRecord | undefined>();
   readonly #checks = new SingleFlight<string, FileRecord | undefined>();
@@ -220,9 +222,15 @@ export class FileTable {
   }
 
   forget(file: FileName): void {
-    this.#forgetCount++;
+    if (this.#recalls.isRunning(file.ufsPath)) this.#forgottenInRecall.add(file.ufsPath);
     this.#known.delete(this.#scoped(file));
     this.#options.records.remove(file.ufsPath);
+  }
+
+  /** A page of this version of the file was kept here. With the first one its time in the cache begins. */
+  kept(file: FileName, fileKey: FileKey, { version }: Pick<FileStatus, 'version'>): void {
+    if (version === undefined || !this.#known.markLoaded(this.#scoped(file), fileKey)) return;
+    this.#options.records.loaded({ ufsPath: file.ufsPath, version, loadedAtMs: this.#options.clock.now() });
   }
 
   /** Every file that is known below a mount and whose key begins so, in no order. */
@@ -303,7 +311,8 @@ export class FileTable {
     const forgetCount = this.#forgetCount;
     const stored = await records.get(file.ufsPath);
     const known = this.peek(file);
-    if (known || !stored || forgetCount !== this.#forgetCount) return known;
+    const wasForgotten = this.#forgottenInRecall.delete(file.ufsPath) || forgetCount !== this.#forgetCount;
+    if (known || !stored || wasForgotten) return known;
     const ageMs = clock.now() - stored.checkedAtMs;
     const maxAgeMs = this.#maxAgeOf(file);
     const isAgeKnown = ageMs >= 0 || maxAgeMs === Number.POSITIVE_INFINITY;

@@ -25,6 +25,8 @@ export interface PageFillerOptions {
   readonly runner: FillRunner;
   readonly pageSizeBytes: number;
   readonly logger: Logger;
+  /** Told of every page that is in the store from now on. */
+  readonly onKept: (request: FillRequest) => void;
 }
 
 /** A fill under way. */
@@ -147,7 +149,9 @@ export class PageFiller {
         { ufsPath: request.file.ufsPath, pageIndex: request.page.index, error: thrown },
         'page-not-kept',
       );
+      return;
     }
+    this.#options.onKept(request);
   }
 }
 

@@ -23,6 +23,8 @@ export interface KvMirrorOptions {
   readonly guardKey: string;
   /** Where the set is found when the store is away at the start; without it the start fails then, and an emptied store stays so. */
   readonly snapshotFile?: string;
+  /** Without a snapshot the start does not fail then either, but begins with an empty set: for what reads do well without. */
+  readonly mayBeginEmpty?: boolean;
   readonly departureHoldMs: number;
   /** How many workers are alive, as far as this one knows. */
   readonly memberCount: () => number;
@@ -81,7 +83,7 @@ export class KvMirror {
 
   /** Resolves when the set that the store has now, or last had, was told of. Fails with StateStoreUnavailable without either. */
   async start(): Promise<void> {
-    const { prefix, logger } = this.#options;
+    const { prefix, logger, mayBeginEmpty = false } = this.#options;
     const last = await this.#snapshot?.read();
     let fromRevision: number | undefined;
     try {
@@ -89,9 +91,9 @@ export class KvMirror {
       if (last?.guardId !== undefined && !(await this.#readGuard())) this.#recall(last);
       fromRevision = await this.#list();
     } catch (thrown) {
-      if (!hasErrorCode(thrown, 'StateStoreUnavailable') || !last) throw thrown;
-      logger.warn({ prefix, error: thrown, entries: last.entries.length }, 'snapshot-served');
-      this.#recall(last);
+      if (!hasErrorCode(thrown, 'StateStoreUnavailable') || !(last || mayBeginEmpty)) throw thrown;
+      logger.warn({ prefix, error: thrown, entries: last?.entries.length ?? 0 }, 'snapshot-served');
+      if (last) this.#recall(last);
     }
     this.#running = this.#watch(fromRevision);
   }

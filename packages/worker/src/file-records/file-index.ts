@@ -29,6 +29,8 @@ const granulesMask = 0xff;
 const inUseFlag = 1 << 24;
 const usedLatelyFlag = 1 << 25;
 const hasFileKeyFlag = 1 << 26;
+/** It was told that pages of this version came. */
+const isLoadedFlag = 1 << 27;
 
 const twoTo32 = 0x1_0000_0000;
 
@@ -87,6 +89,7 @@ export class FileIndex {
 
   set(path: ScopedPath, record: FileRecord): void {
     let row = this.#find(path);
+    let loadedFlag = 0;
     if (row === noRow) {
       while (this.#count >= this.#options.filesMax) this.#dropOne();
       row = this.#rows.take();
@@ -95,10 +98,20 @@ export class FileIndex {
       this.#count++;
     } else {
       const before = this.#fileKeyOf(row);
-      if (before && !isSameFileKey(before, record.fileKey)) this.#options.onDropped?.(before);
+      if (isSameFileKey(before, record.fileKey)) loadedFlag = this.#rows.get(row, flagsWord) & isLoadedFlag;
+      else if (before) this.#options.onDropped?.(before);
       this.#dropTexts(row);
     }
-    this.#fill(row, record);
+    this.#fill(row, record, loadedFlag);
+  }
+
+  /** Notes that pages of this version came; false when that is noted already, or the file is not known in this version. */
+  markLoaded(path: ScopedPath, version: FileKey): boolean {
+    const row = this.#find(path);
+    if (row === noRow || !isSameFileKey(this.#fileKeyOf(row), version)) return false;
+    const flags = this.#rows.get(row, flagsWord);
+    this.#rows.set(row, flagsWord, flags | isLoadedFlag);
+    return (flags & isLoadedFlag) === 0;
   }
 
   delete(path: ScopedPath): void {
@@ -132,7 +145,7 @@ export class FileIndex {
     );
   };
 
-  #fill(row: number, { checkedAtMs, fileKey, status }: FileRecord): void {
+  #fill(row: number, { checkedAtMs, fileKey, status }: FileRecord, loadedFlag: number): void {
     const texts = encodeTexts(status);
     const granules = texts ? granulesOf(texts.length) : 0;
     this.#rows.set(row, keyWord, fileKey?.a ?? 0);
@@ -143,7 +156,7 @@ export class FileIndex {
     this.#setDouble(row, checkedWord, checkedAtMs);
     const sizeHigh = Math.floor(status.sizeBytes / twoTo32) & sizeHighMask;
     const keyFlag = fileKey ? hasFileKeyFlag : 0;
-    const flags = sizeHigh | (granules << granulesShift) | inUseFlag | usedLatelyFlag | keyFlag;
+    const flags = sizeHigh | (granules << granulesShift) | inUseFlag | usedLatelyFlag | keyFlag | loadedFlag;
     this.#rows.set(row, flagsWord, flags);
     if (texts) this.#rows.set(row, textWord, this.#texts.put(texts));
     else this.#keepBeside(row, status);

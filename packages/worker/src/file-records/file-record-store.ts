@@ -13,6 +13,9 @@ import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { z } from 'zod';
 import type { RecordCallName, RecordCalls } from './record-calls.ts';
 import {
+  type Load,
+  type LoadedFiles,
+  type LoadedRange,
   type OldFiles,
   type OldRange,
   pageRows,
@@ -101,12 +104,18 @@ export class FileRecordStore {
 
   put({ checkedAtMs, status, ufsPath }: StoredRecord): void {
     if (this.#isFaulty || this.#changes.length + this.#sentCount >= changesMax) return;
-    this.#change({ ufsPath, row: { ufsPath, status: JSON.stringify(status), checkedAtMs } });
+    this.#change({ kind: 'put', row: { ufsPath, status: JSON.stringify(status), checkedAtMs } });
+  }
+
+  /** Keeps when a version was loaded, unless an earlier time is known, or the record of the file is of another version. A later `put` of the version leaves it. */
+  loaded(load: Load): void {
+    if (this.#isFaulty || this.#changes.length + this.#sentCount >= changesMax) return;
+    this.#change({ kind: 'loaded', load });
   }
 
   remove(ufsPath: string): void {
     if (this.#isFaulty) return;
-    if (this.#changes.length + this.#sentCount < changesMax) this.#change({ ufsPath });
+    if (this.#changes.length + this.#sentCount < changesMax) this.#change({ kind: 'remove', ufsPath });
     else this.#distrust(new Error(`${changesMax} changes wait to be written`));
   }
 
@@ -137,6 +146,11 @@ export class FileRecordStore {
     return (await this.#read('oldFiles', range)) ?? { files: [], last: undefined };
   }
 
+  /** Files by when they were loaded, some at a time; undefined when the database fails or is silent. */
+  loadedFiles(range: LoadedRange): Promise<LoadedFiles | undefined> {
+    return this.#read('loadedFiles', range);
+  }
+
   /** Reads the whole database. */
   async count(): Promise<number> {
     await this.flush();
@@ -153,7 +167,7 @@ export class FileRecordStore {
       await this.#options.port.call('write', changes);
     } catch (thrown) {
       // New records may be lost. What was to be removed may not stay.
-      if (changes.some((change) => !change.row)) this.#distrust(thrown);
+      if (changes.some(({ kind }) => kind === 'remove')) this.#distrust(thrown);
       else this.#options.logger.warn({ error: thrown }, 'file-records-not-written');
     } finally {
       this.#sentCount -= changes.length;

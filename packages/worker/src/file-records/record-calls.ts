@@ -11,6 +11,7 @@ export type RecordCalls = Pick<
   | 'page'
   | 'removeBelow'
   | 'oldFiles'
+  | 'loadedFiles'
   | 'count'
   | 'beginAnew'
   | 'close'

@@ -18,10 +18,23 @@ export interface RecordRow {
   readonly checkedAtMs: number;
 }
 
-/** One after the other; without a row the record of the path goes. */
-export interface RecordChange {
+/** One after the other. */
+export type RecordChange =
+  | { readonly kind: 'put'; readonly row: RecordRow }
+  | { readonly kind: 'loaded'; readonly load: Load }
+  | { readonly kind: 'remove'; readonly ufsPath: string };
+
+/** A page of this version is here since then at the latest. */
+export interface Load {
   readonly ufsPath: string;
-  readonly row?: RecordRow;
+  readonly version: string;
+  /** Wall time, milliseconds since the epoch. */
+  readonly loadedAtMs: number;
+}
+
+interface StoredRow extends RecordRow {
+  /** NaN when it is not known. */
+  readonly loadedAtMs: number;
 }
 
 /** Which records: those whose path begins so, behind `after`. */
@@ -35,6 +48,29 @@ export interface OldRange {
   readonly after: number;
   readonly checkedBeforeMs: number;
   readonly pageSizeBytes: number;
+}
+
+/** Which records: those of the range that were loaded at `loadedUntilMs` or before, or after `nowMs`, which cannot be, or nobody knows when. */
+export interface LoadedRange extends RecordRange {
+  readonly loadedUntilMs: number;
+  readonly nowMs: number;
+  readonly pageSizeBytes: number;
+}
+
+export interface LoadedFiles {
+  readonly files: readonly LoadedFile[];
+  /** The path to go on behind; undefined at the end. */
+  readonly last: string | undefined;
+}
+
+/** A version of a file, with what names its pages. */
+export interface LoadedFile {
+  readonly ufsPath: string;
+  readonly version: string;
+  readonly sizeBytes: number;
+  readonly fileKey: FileKey;
+  /** When the first of its pages came; undefined when that is not known, or lies in the future. */
+  readonly loadedAtMs: number | undefined;
 }
 
 export interface OldFiles {
@@ -59,7 +95,7 @@ export interface OldFile {
 
 /** What goes at once when the bound is reached: a hundredth, so that it happens seldom. */
 const dropFraction = 0.01;
-const schemaVersion = 2;
+const schemaVersion = 3;
 export const pageRows = 1000;
 const idBytes = 8;
 
@@ -105,23 +141,34 @@ export class RecordDatabase {
   /** All of the changes or, when it throws, none. */
   write(changes: readonly RecordChange[]): void {
     this.#inTransaction(() => {
-      for (const { row, ufsPath } of changes) {
-        if (row)
-          this.#statements.put.run(
-            ufsPath,
-            shortIdOf(fileIdOf(ufsPath)),
-            row.status,
-            Math.round(row.checkedAtMs),
-          );
-        else this.#statements.remove.run(ufsPath);
-      }
+      for (const change of changes) this.#write(change);
     });
     this.#writesSinceCount += changes.length;
     this.#keepBound();
   }
 
+  #write(change: RecordChange): void {
+    switch (change.kind) {
+      case 'put': {
+        const { ufsPath, status, checkedAtMs } = change.row;
+        this.#statements.put.run(ufsPath, shortIdOf(fileIdOf(ufsPath)), status, Math.round(checkedAtMs));
+        return;
+      }
+      case 'loaded': {
+        const { ufsPath, version, loadedAtMs } = change.load;
+        this.#statements.loaded.run({ ufsPath, version, loadedAtMs: Math.round(loadedAtMs) });
+        return;
+      }
+      case 'remove':
+        this.#statements.remove.run(change.ufsPath);
+        return;
+      default:
+        change satisfies never;
+    }
+  }
+
   /** In the order of their paths; fewer than a thousand when there are no more. */
-  page({ after, ufsPathPrefix }: RecordRange): readonly RecordRow[] {
+  page({ after, ufsPathPrefix }: RecordRange): readonly StoredRow[] {
     const found = after === undefined ? this.#statements.from : this.#statements.after;
     const rows = found.all(after ?? ufsPathPrefix, pageRows).map(rowOf);
     const end = rows.findIndex((row) => !row.ufsPath.startsWith(ufsPathPrefix));
@@ -149,6 +196,16 @@ export class RecordDatabase {
     });
     const last = rows.length < pageRows ? undefined : numberOf(rows.at(-1), 'number');
     return { files, last };
+  }
+
+  /** Files among the next thousand records of the range, in the order of their paths. */
+  loadedFiles(range: LoadedRange): LoadedFiles {
+    const rows = this.page(range);
+    const files = rows.flatMap((row) => {
+      const isInTime = row.loadedAtMs > range.loadedUntilMs && row.loadedAtMs <= range.nowMs;
+      return isInTime ? [] : loadedFileOf(row, range);
+    });
+    return { files, last: rows.length < pageRows ? undefined : rows.at(-1)?.ufsPath };
   }
 
   count(): number {
@@ -192,14 +249,28 @@ export class RecordDatabase {
 
 /** Without a version there never were pages. */
 function oldFileOf({ status, ufsPath }: RecordRow, pageSizeBytes: number): OldFile {
+  const known = versionOf(status);
+  if (!known) return { ufsPath, fileKey: { a: 0, b: 0, c: 0 }, pageCount: 0 };
+  const { sizeBytes, version } = known;
+  const fileKey = fileKeyOf({ ufsPath, version, pageSizeBytes });
+  return { ufsPath, fileKey, pageCount: pageCountOf(sizeBytes, pageSizeBytes) };
+}
+
+function loadedFileOf(
+  { status, ufsPath, loadedAtMs }: StoredRow,
+  { nowMs, pageSizeBytes }: LoadedRange,
+): readonly LoadedFile[] {
+  const known = versionOf(status);
+  if (!known) return [];
+  const fileKey = fileKeyOf({ ufsPath, version: known.version, pageSizeBytes });
+  return [{ ufsPath, ...known, fileKey, loadedAtMs: loadedAtMs <= nowMs ? loadedAtMs : undefined }];
+}
+
+function versionOf(status: string): { readonly version: string; readonly sizeBytes: number } | undefined {
   const parsed: unknown = parseJson(status);
   const known: Readonly<Record<string, unknown>> = typeof parsed === 'object' ? { ...parsed } : {};
   const { sizeBytes, version } = known;
-  if (typeof version !== 'string' || typeof sizeBytes !== 'number') {
-    return { ufsPath, fileKey: { a: 0, b: 0, c: 0 }, pageCount: 0 };
-  }
-  const fileKey = fileKeyOf({ ufsPath, version, pageSizeBytes });
-  return { ufsPath, fileKey, pageCount: pageCountOf(sizeBytes, pageSizeBytes) };
+  return typeof version === 'string' && typeof sizeBytes === 'number' ? { version, sizeBytes } : undefined;
 }
 
 function removeDatabase(path: string): void {
@@ -211,7 +282,15 @@ function openDatabase(path: string): DatabaseSync {
   try {
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
     const version = numberOf(database.prepare('PRAGMA user_version').get(), 'user_version');
-    if (version !== schemaVersion) {
+    if (version === 2) {
+      // Since when pages of its files are here nobody knows.
+      database.exec(`
+        BEGIN;
+        ALTER TABLE files ADD COLUMN loaded_at_ms INTEGER;
+        PRAGMA user_version = ${schemaVersion};
+        COMMIT;
+      `);
+    } else if (version !== schemaVersion) {
       database.exec(`
         DROP TABLE IF EXISTS files;
         CREATE TABLE files (
@@ -219,7 +298,8 @@ function openDatabase(path: string): DatabaseSync {
           ufs_path TEXT NOT NULL UNIQUE,
           id BLOB NOT NULL,
           status TEXT NOT NULL,
-          checked_at_ms INTEGER NOT NULL
+          checked_at_ms INTEGER NOT NULL,
+          loaded_at_ms INTEGER
         ) STRICT;
         CREATE INDEX files_by_id ON files (id);
         CREATE INDEX files_by_age ON files (checked_at_ms);
@@ -235,12 +315,15 @@ function openDatabase(path: string): DatabaseSync {
 
 type Statements = Readonly<Record<keyof typeof statementTexts, StatementSync>>;
 
-const columns = 'ufs_path, status, checked_at_ms';
+const columns = 'ufs_path, status, checked_at_ms, loaded_at_ms';
 const statementTexts = {
   get: `SELECT ${columns} FROM files WHERE ufs_path = ?`,
   ofId: `SELECT ${columns} FROM files WHERE id = ?`,
   put: `INSERT INTO files (ufs_path, id, status, checked_at_ms) VALUES (?, ?, ?, ?)
-    ON CONFLICT (ufs_path) DO UPDATE SET status = excluded.status, checked_at_ms = excluded.checked_at_ms`,
+    ON CONFLICT (ufs_path) DO UPDATE SET status = excluded.status, checked_at_ms = excluded.checked_at_ms,
+      loaded_at_ms = CASE WHEN status ->> 'version' IS excluded.status ->> 'version' THEN loaded_at_ms END`,
+  loaded: `UPDATE files SET loaded_at_ms = $loadedAtMs WHERE ufs_path = $ufsPath
+    AND status ->> 'version' = $version AND (loaded_at_ms IS NULL OR loaded_at_ms > $loadedAtMs)`,
   remove: 'DELETE FROM files WHERE ufs_path = ?',
   from: `SELECT ${columns} FROM files WHERE ufs_path >= ? ORDER BY ufs_path LIMIT ?`,
   after: `SELECT ${columns} FROM files WHERE ufs_path > ? ORDER BY ufs_path LIMIT ?`,
@@ -260,11 +343,12 @@ function shortIdOf(fileId: string): Buffer {
   return Buffer.from(fileId, 'hex').subarray(0, idBytes);
 }
 
-function rowOf(row: Readonly<Record<string, unknown>>): RecordRow {
+function rowOf(row: Readonly<Record<string, unknown>>): StoredRow {
   return {
     ufsPath: textOf(row, 'ufs_path'),
     status: textOf(row, 'status'),
     checkedAtMs: numberOf(row, 'checked_at_ms'),
+    loadedAtMs: row['loaded_at_ms'] === null ? Number.NaN : numberOf(row, 'loaded_at_ms'),
   };
 }
 

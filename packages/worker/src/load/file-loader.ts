@@ -223,6 +223,8 @@ class BatchRun {
     } else if (seen.isListed && !(await cache.files.confirm(file, seen, seenAtMs))) {
       await this.#lookUp(file);
     }
+    // The record came after the pages.
+    if (mode !== 'metadata') cache.files.kept(file, fileKey, seen);
     this.result.doneFiles++;
   }
 

@@ -5,10 +5,10 @@
  */
 
 import type { PageHandle } from '@alluxio-ts/common/body';
-import type { PageId, PageOrigin } from '@alluxio-ts/common/page';
+import type { FileKey, PageId, PageOrigin } from '@alluxio-ts/common/page';
 
 /** Why a page goes; the label of the eviction metric. */
-export const removeReasons = ['evicted', 'corrupt', 'freed', 'stale', 'dir-failed'] as const;
+export const removeReasons = ['evicted', 'corrupt', 'freed', 'expired', 'stale', 'dir-failed'] as const;
 export type RemoveReason = (typeof removeReasons)[number];
 
 export interface PageStoreStats {
@@ -67,4 +67,10 @@ export interface PageStore {
   stats(): PageStoreStats;
   /** Seals what is open, so that the next start reads footers only; no call may follow. */
   close(): Promise<void>;
+}
+
+/** Whether any of the pages of a version is here, of so many that it has. */
+export function hasAnyPage(store: PageStore, file: FileKey, pageCount: number): boolean {
+  for (let index = 0; index < pageCount; index++) if (store.has({ file, index })) return true;
+  return false;
 }

@@ -55,6 +55,7 @@ export class CacheRig {
   readonly cache: FileCache;
   readonly filler: PageFiller;
   readonly loader: FileLoader;
+  readonly mounts = new MountTable();
   /** Bytes that were fetched for jobs. */
   jobBytes = 0;
   /** On the clock's monotonic time, as a test says. */
@@ -73,7 +74,7 @@ export class CacheRig {
     this.slots = new SlotPool({ slotCount: options.slotCount ?? 16, slotSizeBytes: pageSizeBytes });
     this.store = options.store ?? new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes });
     this.records = new FileRecordStore({
-      port: new LocalRecordPort({ path: options.recordsPath ?? ':memory:', recordsMax: 1000 }),
+      port: new LocalRecordPort({ path: options.recordsPath ?? ':memory:', recordsMax: 10_000 }),
       clock: this.clock,
       logger: silentLogger,
     });
@@ -93,6 +94,7 @@ export class CacheRig {
       runner: new LocalFillRunner(this.slots),
       pageSizeBytes,
       logger: silentLogger,
+      onKept: ({ file, page, record }) => files.kept(file, page.file, record.status),
     });
     this.cache = new FileCache({
       store: this.store,
@@ -103,13 +105,12 @@ export class CacheRig {
       rules,
       events: { read: (outcome) => this.outcomes.push(outcome), looked: () => undefined },
     });
-    const mounts = new MountTable();
-    mounts.set(this.#mount);
+    this.mounts.set(this.#mount);
     this.loader = new FileLoader({
       cache: this.cache,
       store: this.store,
       filler: this.filler,
-      mounts,
+      mounts: this.mounts,
       rules,
       owns: (ufsPath) => !this.strange.has(ufsPath),
       pageSizeBytes,

@@ -37,6 +37,8 @@ Commands:
   mount                 Binds paths of the namespace to under storages.
   rule                  Says which files are kept in the cache, and for how long they are taken as
                         unchanged.
+  ttl                   Says how long files may stay in the cache, counted from when they were
+                        loaded.
   fs                    Looks at files and reads them through the cache. A path is one of the
                         namespace (/s3/dir/a) or of the under storage (s3://bucket/dir/a).
   job                   Loads files into the cache ahead of their readers, and frees them.
@@ -1071,6 +1073,102 @@ Examples:
   alluxio standalone --mount /data=/mnt/nas/data
   alluxio standalone --mount /s3=s3://bucket/ --option alluxio.underfs.s3.region=us-east-1
   alluxio standalone -Dalluxio.worker.page.store.sizes=100GB
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio ttl --help 1`] = `
+Usage: alluxio ttl [options] [command]
+
+Says how long files may stay in the cache, counted from when they were loaded.
+
+Options:
+  -h, --help        display help for command
+
+Commands:
+  add [options]     Adds a rule, or replaces the one of the same directory. Every worker follows it
+                    at once.
+  list [options]    Shows all rules of the cluster.
+  update [options]  Changes the time of a rule that is there.
+  remove [options]  Removes a rule. What is cached stays.
+  help [command]    display help for command
+
+Examples:
+  alluxio ttl add --path /s3/data/ --time 1h
+  alluxio ttl list
+  alluxio ttl update --path /s3/data/ --time 2h
+  alluxio ttl remove --path /s3/data/
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio ttl add --help 1`] = `
+Usage: alluxio ttl add [options]
+
+Adds a rule, or replaces the one of the same directory. Every worker follows it at once.
+
+Options:
+  --path <path>      a directory of the namespace, which a mount holds
+  --time <duration>  how long its files may stay, from 1s on: 90s, 1h, 7d
+  --json             as JSON
+  -h, --help         display help for command
+
+Holds for all files below the directory; of rules for directories within each other the one of the innermost
+counts. Files whose time is over are dropped when workers look for them, every alluxio.ttl.eviction.check.interval
+and when a rule comes. Needs the admin token.
+
+Examples:
+  alluxio ttl add --path /s3/data/ --time 1h
+  alluxio ttl add --path /s3/data/hot/ --time 7d
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio ttl list --help 1`] = `
+Usage: alluxio ttl list [options]
+
+Shows all rules of the cluster.
+
+Options:
+  --json      as JSON
+  -h, --help  display help for command
+
+Examples:
+  alluxio ttl list
+  alluxio ttl list --json
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio ttl remove --help 1`] = `
+Usage: alluxio ttl remove [options]
+
+Removes a rule. What is cached stays.
+
+Options:
+  --path <path>  the directory as it was added
+  --json         as JSON
+  -h, --help     display help for command
+
+Examples:
+  alluxio ttl remove --path /s3/data/
+
+
+`
+
+exports[`packages/cli/test/cli.test.ts > TAP > every command has a help with an example > alluxio ttl update --help 1`] = `
+Usage: alluxio ttl update [options]
+
+Changes the time of a rule that is there.
+
+Options:
+  --path <path>      a directory of the namespace, which a mount holds
+  --time <duration>  how long its files may stay, from 1s on: 90s, 1h, 7d
+  --json             as JSON
+  -h, --help         display help for command
+
+Examples:
+  alluxio ttl update --path /s3/data/ --time 2h
 
 
 `
