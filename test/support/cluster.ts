@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cleanEnvironment } from './environment.ts';
+import { guardOf } from './guard.ts';
 import { localHost, type TestHost } from './test-network.ts';
 
 const execute = promisify(execFile);
@@ -105,6 +106,10 @@ export class Member {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...cleanEnvironment(), ...this.#environment },
     });
+    if (child.pid !== undefined) {
+      const guard = guardOf(child.pid, '');
+      child.once('exit', () => guard.kill('SIGKILL'));
+    }
     child.stdout.setEncoding('utf8').on('data', (text: string) => (this.output += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (this.errors += text));
     return child;
