@@ -52,7 +52,7 @@ export class JobProgressLine {
     const { first, last, seconds } = this.#span();
     const done = (last.share ?? 0) - (first.share ?? 0);
     if (share === undefined || first.share === undefined || done <= 0 || share >= 1) return undefined;
-    return `${clockText((1000 * seconds * (1 - share)) / done)} left`;
+    return `${clockText(1000 * Math.round((seconds * (1 - share)) / done))} left`;
   }
 
   #span(): { readonly first: Sample; readonly last: Sample; readonly seconds: number } {
