@@ -1,9 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { defaultLoadOptions, isEnded } from '@alluxio-ts/common/protocol/jobs';
 import t, { type Test } from 'tap';
 import { until } from '../../../test/support/cluster.ts';
 import { pageSizeBytes } from '../../worker/test/support/cache-rig.ts';
+import { removeOldFailedFiles } from '../src/control/jobs/failed-files.ts';
 import { JobRig, mountUri } from './support/job-rig.ts';
 
 async function open(t: Test, options: ConstructorParameters<typeof JobRig>[1] = {}) {
@@ -111,6 +113,16 @@ await t.test('what may pass is tried again, what may not is kept with its reason
     `${mountUri}/${second}\tUfsAccessDenied\tnot\\u0009yours\n`,
   );
   t.ok(rig.readCounts().get(third));
+});
+
+await t.test('files of failures go when their jobs are forgotten', async (t) => {
+  const dir = t.testdir({ 'old.failed.tsv': '', 'new.failed.tsv': '', 'old.txt': '' });
+  const now = Date.now();
+  const longAgo = new Date(now - 8 * 24 * 3_600_000);
+  for (const name of ['old.failed.tsv', 'old.txt']) utimesSync(join(dir, name), longAgo, longAgo);
+  await removeOldFailedFiles(dir, now);
+  t.same(readdirSync(dir).toSorted(), ['new.failed.tsv', 'old.txt']);
+  await removeOldFailedFiles(join(dir, 'none'), now);
 });
 
 await t.test(

@@ -37,7 +37,9 @@ export function jobHandlers({ jobs, clock }: JobHandlersOptions): Pick<Coordinat
         return { jobs: job && (state ?? job.state) === job.state ? [job] : [] };
       }
       const filter = given({ kind, state, lastId: lastKey, count: Number(count ?? listedDefault) });
-      return { jobs: [...(await control().list(filter, { signal }))] };
+      const found = await control().list(filter, { signal });
+      // A job that is named by itself comes with them.
+      return { jobs: found.map((job) => ({ ...job, failures: [] })) };
     },
     stopJob: async ({ query, signal }) => {
       const job = await control().stop('LOAD', query, { signal });

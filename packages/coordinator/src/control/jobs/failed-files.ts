@@ -1,6 +1,6 @@
 /** The file with all failures of a job, on the disk of the coordinator that ran it: path, code and message on each line, parted by tabs. */
 
-import { appendFile, mkdir } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { JobFailure } from '@alluxio-ts/common/protocol/jobs';
@@ -36,6 +36,19 @@ export class FailedFiles {
   /** Resolves when all of it is written. */
   settled(): Promise<void> {
     return this.#written;
+  }
+}
+
+/** As long as the jobs themselves are kept. */
+const keptMs = 7 * 24 * 3_600_000;
+
+/** Removes the files of jobs that are forgotten. What cannot be removed stays. */
+export async function removeOldFailedFiles(dir: string, nowMs: number): Promise<void> {
+  const names = await readdir(dir).catch(() => []);
+  for (const name of names.filter((each) => each.endsWith('.failed.tsv'))) {
+    const path = join(dir, name);
+    const file = await stat(path).catch(() => undefined);
+    if (file && nowMs - file.mtimeMs > keptMs) await rm(path, { force: true }).catch(() => undefined);
   }
 }
 

@@ -9,6 +9,7 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import { decodeJob, isEnded, type Job } from '@alluxio-ts/common/protocol/jobs';
 import type { KvLease, KvStore } from '@alluxio-ts/common/state/kv-store';
+import { removeOldFailedFiles } from './failed-files.ts';
 import { FreeRunner } from './free-runner.ts';
 import type { ClaimedJob, JobStore } from './job-store.ts';
 import { LoadRunner } from './load-runner.ts';
@@ -191,6 +192,7 @@ export class JobScheduler {
 
   #run(claimed: ClaimedJob, lease: KvLease): void {
     const { id, kind } = claimed.job;
+    void removeOldFailedFiles(this.#options.failuresDir, this.#options.clock.now());
     const signal = AbortSignal.any([this.#stop.signal, lease.lost]);
     const mounted = new MountedPaths(this.#options);
     const runner =
