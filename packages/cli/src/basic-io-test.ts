@@ -6,17 +6,16 @@ import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import type { WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
 import { formatSize } from '@alluxio-ts/common/units';
+import { type JsonFlag, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
 import { ExitStatus, type ProgramOptions, tell } from './context.ts';
 import { OnlineWorkers } from './online-workers.ts';
 import { onPath } from './path-failures.ts';
-import { formatStructured } from './structured-text.ts';
 
-interface BasicIoFlags {
+interface BasicIoFlags extends JsonFlag {
   readonly path: string;
   readonly threads: number;
   readonly seconds: number;
-  readonly json?: true;
 }
 
 /** What is drawn from. */
@@ -209,7 +208,6 @@ async function tellSummary(context: ProgramOptions, flags: BasicIoFlags, summary
     outcomes: Object.fromEntries([...counts.outcomes].toSorted(([one], [other]) => (one < other ? -1 : 1))),
     ...(counts.failure === undefined ? {} : { failure: counts.failure }),
   };
-  if (flags.json) return context.writeOut(formatStructured(data, 'json'));
   const outcomes = Object.entries(data.outcomes).map(([name, count]) => `${name} ${count}`);
   const lines = [
     `Read ${flags.path} for ${round(tookMs / 1000)} s: ${fileCount} files, ${workerCount} workers, ${flags.threads} threads`,
@@ -219,7 +217,7 @@ async function tellSummary(context: ProgramOptions, flags: BasicIoFlags, summary
     `Hits: ${(100 * hitRatio).toFixed(2)}% of requests${outcomes.length === 0 ? '' : ` (${outcomes.join(', ')})`}`,
     ...(counts.failure === undefined ? [] : [`The first failure: ${counts.failure}`]),
   ];
-  return context.writeOut(`${lines.join('\n')}\n`);
+  await print(context, flags, { data, text: `${lines.join('\n')}\n` });
 }
 
 function round(value: number): number {

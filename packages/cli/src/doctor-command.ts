@@ -12,6 +12,7 @@ import {
   noticeFindings,
   storageFindings,
 } from './cluster-findings.ts';
+import { jsonOption } from './answer.ts';
 import { withCoordinator } from './connections.ts';
 import { optionsOf, type ProgramOptions } from './context.ts';
 import { type Finding, Findings, type FindingsOutput, tellFindings } from './finding.ts';
@@ -30,7 +31,7 @@ export function addDoctorCommand(info: Command, context: ProgramOptions): void {
     .addArgument(new Argument('[subject]', 'what to look at').choices(subjects).default('all'))
     .option('--all', 'show what is well, too')
     .option('--disk-speed', 'measure the cache disks, by 32 MB that are written and read')
-    .option('--json', 'as JSON')
+    .addOption(jsonOption())
     .addHelpText('after', doctorHelp)
     .action((subject: Subject, flags: DoctorFlags) => doctor(context, subject, flags));
 }

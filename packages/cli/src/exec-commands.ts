@@ -1,6 +1,7 @@
 /** `alluxio exec`: tries a storage, or the cluster, for real. */
 
 import type { Command } from 'commander';
+import { jsonOption } from './answer.ts';
 import { runBasicIoTest } from './basic-io-test.ts';
 import type { ProgramOptions } from './context.ts';
 import { referencesHelp, valueReader } from './option-references.ts';
@@ -24,7 +25,7 @@ export function addExecCommands(program: Command, context: ProgramOptions): void
     .requiredOption('--path <path>', 'a file or directory, of the namespace or of the under storage')
     .option('--threads <n>', 'files read at once', wholeNumber(1, threadsMax), threadsDefault)
     .option('--seconds <n>', 'for how long', wholeNumber(1, secondsMax), secondsDefault)
-    .option('--json', 'as JSON')
+    .addOption(jsonOption())
     .addHelpText('after', basicIoHelp)
     .action((flags: Parameters<typeof runBasicIoTest>[1]) => runBasicIoTest(context, flags));
 }
@@ -45,7 +46,7 @@ function addUfsTest(exec: Command, context: ProgramOptions): void {
       {},
     )
     .option('--write', 'write a few files as well, and remove them')
-    .option('--json', 'as JSON')
+    .addOption(jsonOption())
     .addHelpText('after', ufsTestHelp)
     .action(async (flags: UfsTestFlags) => {
       // Loaded here alone: no other command needs an adapter.

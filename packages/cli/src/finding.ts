@@ -1,8 +1,8 @@
 /** What a check found, for people or for programs: `info doctor` and `init validate` tell it in the same form. */
 
+import { type JsonFlag, print } from './answer.ts';
 import { ExitStatus, type ProgramOptions } from './context.ts';
 import { printable } from './printable.ts';
-import { formatStructured } from './structured-text.ts';
 
 export const findingLevels = ['ok', 'warning', 'error'] as const;
 export type FindingLevel = (typeof findingLevels)[number];
@@ -40,8 +40,7 @@ export class Findings {
   }
 }
 
-export interface FindingsOutput {
-  readonly json?: true;
+export interface FindingsOutput extends JsonFlag {
   /** Also what is well. */
   readonly all?: true;
 }
@@ -52,10 +51,10 @@ export async function tellFindings(
   findings: readonly Finding[],
   output: FindingsOutput,
 ): Promise<void> {
-  const text = output.json
-    ? formatStructured({ findings: findings.map((finding) => ({ ...finding })) }, 'json')
-    : findingsText(findings, output.all ?? false);
-  await context.writeOut(text);
+  await print(context, output, {
+    data: { findings: findings.map((finding) => ({ ...finding })) },
+    text: findingsText(findings, output.all ?? false),
+  });
   if (findings.some(({ level }) => level === 'error')) throw new ExitStatus(1);
 }
 

@@ -1,19 +1,23 @@
 /** `alluxio info cache`: what each worker has of cache, and how full and well its directories are. */
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
-import type { CacheDirStats, WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
+import {
+  type CacheDirStats,
+  isWorkerNamed,
+  type WorkerView,
+} from '@alluxio-ts/common/protocol/coordinator-api';
 import { hostAndPortOf } from '@alluxio-ts/common/protocol/worker-address';
 import { formatSize } from '@alluxio-ts/common/units';
 import type { Command } from 'commander';
+import { type JsonFlag, jsonOption, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
 import type { ProgramOptions } from './context.ts';
-import { formatStructured, type Structured } from './structured-text.ts';
+import type { Structured } from './structured-text.ts';
 
-interface CacheFlags {
+interface CacheFlags extends JsonFlag {
   readonly live?: true;
   readonly lost?: true;
   readonly worker?: string;
-  readonly json?: true;
 }
 
 export function addInfoCacheCommand(info: Command, context: ProgramOptions): void {
@@ -23,7 +27,7 @@ export function addInfoCacheCommand(info: Command, context: ProgramOptions): voi
     .option('--live', 'only workers that are there')
     .option('--lost', 'only workers that are not')
     .option('--worker <worker>', 'only this one: its id, its host, or host:port')
-    .option('--json', 'as JSON')
+    .addOption(jsonOption())
     .addHelpText('after', cacheHelp)
     .action((flags: CacheFlags) => showCache(context, flags));
 }
@@ -40,13 +44,11 @@ async function showCache(context: ProgramOptions, flags: CacheFlags): Promise<vo
       `no worker is called "${flags.worker}"; "alluxio info nodes" shows them`,
     );
   }
-  await context.writeOut(
-    flags.json ? formatStructured(cacheData(chosen), 'json') : `${cacheLines(chosen).join('\n')}\n`,
-  );
+  await print(context, flags, { data: cacheData(chosen), text: `${cacheLines(chosen).join('\n')}\n` });
 }
 
 function isChosen({ id, address, status }: WorkerView, { live, lost, worker }: CacheFlags): boolean {
-  if (worker !== undefined) return [id, address.Host, hostAndPortOf(address)].includes(worker);
+  if (worker !== undefined) return isWorkerNamed(worker, { id, address });
   if (live) return status === 'ONLINE';
   return lost ? status === 'OFFLINE' : true;
 }

@@ -1,6 +1,7 @@
 /** `alluxio init`: what is done on a machine before its processes run. */
 
 import { type Command, Option } from 'commander';
+import { jsonOption } from './answer.ts';
 import type { ProgramOptions } from './context.ts';
 import type { FormatFlags } from './init-format.ts';
 import type { ValidateFlags } from './init-validate.ts';
@@ -30,7 +31,7 @@ export function addInitCommands(program: Command, context: ProgramOptions): void
     .description('Checks whether processes can run on this machine as they are configured.')
     .addOption(new Option('--type <type>', 'what to check; both without it').choices(validateKinds))
     .option('--all', 'show what is well, too')
-    .option('--json', 'as JSON')
+    .addOption(jsonOption())
     .addHelpText('after', validateHelp)
     .action(async (flags: ValidateFlags) => {
       const { validate } = await import('./init-validate.ts');

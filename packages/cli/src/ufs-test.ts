@@ -6,17 +6,16 @@ import { secretMask } from '@alluxio-ts/common/protocol/mount-secrets';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { tryUfs, type UfsTrial } from '@alluxio-ts/ufs-adapters/try-ufs';
 import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
+import { type JsonFlag, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
 import { ExitStatus, type ProgramOptions } from './context.ts';
 import { printable } from './printable.ts';
-import { formatStructured } from './structured-text.ts';
 import { localRootsOf } from './worker-composition.ts';
 
-export interface UfsTestFlags {
+export interface UfsTestFlags extends JsonFlag {
   readonly path: string;
   readonly option: Readonly<Record<string, string>>;
   readonly write?: true;
-  readonly json?: true;
 }
 
 export async function runUfsTest(context: ProgramOptions, flags: UfsTestFlags): Promise<void> {
@@ -40,11 +39,10 @@ export async function runUfsTest(context: ProgramOptions, flags: UfsTestFlags): 
     await ufs.close();
   }
   const failedCount = trials.filter(({ level }) => level === 'error').length;
-  await context.writeOut(
-    flags.json
-      ? formatStructured({ ufsUri, checks: trials.map((trial) => ({ ...trial })) }, 'json')
-      : `${ufsUri}: ${trials.length} checks, ${failedCount} failed\n`,
-  );
+  await print(context, flags, {
+    data: { ufsUri, checks: trials.map((trial) => ({ ...trial })) },
+    text: `${ufsUri}: ${trials.length} checks, ${failedCount} failed\n`,
+  });
   if (failedCount > 0) throw new ExitStatus(1);
 }
 

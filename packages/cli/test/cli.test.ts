@@ -14,8 +14,8 @@ import { startCoordinator } from '@alluxio-ts/coordinator/coordinator';
 import { Command } from 'commander';
 import t, { type Test } from 'tap';
 import { extractDefinitions, parseNameValue } from '../src/definitions.ts';
-import { createProgram } from '../src/program.ts';
 import { addStandaloneCommand, type StandaloneArguments } from '../src/standalone-arguments.ts';
+import { programTree } from './support/example-lines.ts';
 import { runCommand } from './support/run-command.ts';
 
 const run = (argv: readonly string[], environment: Record<string, string> = {}) =>
@@ -278,23 +278,11 @@ await t.test('a wrong command line is one line on stderr and exit code 1', async
 });
 
 await t.test('every command has a help with an example', async (t) => {
-  const context = {
-    argv: [],
-    definitions: [],
-    environment: {},
-    homeDir: '/none',
-    workingDir: '/none',
-    stdout: { write: () => undefined },
-    stderr: { write: () => undefined },
-    writeOut: async () => undefined,
-    isTerminal: false,
-    stopSignal: async () => 'SIGTERM',
-  };
   const namesOf = (command: Command, names: readonly string[]): readonly (readonly string[])[] => [
     names,
     ...command.commands.flatMap((child) => namesOf(child, [...names, child.name()])),
   ];
-  const all = namesOf(createProgram(context), []);
+  const all = namesOf(programTree(), []);
   t.ok(all.length > 20);
   for (const names of all) {
     const { code, stdout, stderr } = await run([...names, '--help']);

@@ -8,25 +8,11 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { requireProgram } from '../../../test/support/programs.ts';
 import { startTestStandalone } from '../../../test/support/standalone.ts';
-import { createProgram } from '../src/program.ts';
-import { exampleLines } from './support/example-lines.ts';
+import { exampleLines, programTree } from './support/example-lines.ts';
 import { runCommand } from './support/run-command.ts';
 
 const workDir = t.testdir({ out: {} });
-const lines = exampleLines(
-  createProgram({
-    argv: [],
-    definitions: [],
-    environment: {},
-    homeDir: '/none',
-    workingDir: '/none',
-    stdout: { write: () => undefined },
-    stderr: { write: () => undefined },
-    writeOut: async () => undefined,
-    isTerminal: false,
-    stopSignal: () => new Promise(() => undefined),
-  }),
-);
+const lines = exampleLines(programTree());
 
 /** They ask nobody, or say nothing when nobody answers. */
 const local = [

@@ -2,7 +2,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { metricOf, startTestStandalone } from '../../../test/support/standalone.ts';
-import { run } from './support/run.ts';
+import { runCommand as run } from './support/run-command.ts';
 
 const root = t.testdir({ data: { deep: {} }, empty: {}, work: {} });
 const dataDir = join(root, 'data');

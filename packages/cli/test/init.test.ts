@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { startEtcdServer } from '../../../test/support/etcd-server.ts';
 import { startTestStandalone } from '../../../test/support/standalone.ts';
 import type { Finding } from '../src/finding.ts';
-import { run, type RunOptions } from './support/run.ts';
+import { type CommandOptions, runCommand as run } from './support/run-command.ts';
 
 /** A work directory as standalone leaves it, with a mount and a cached file; the standalone may still run. */
 async function used(t: Test) {
@@ -18,7 +18,7 @@ async function used(t: Test) {
   const stop = () => (stopped ??= standalone.stop());
   t.teardown(stop);
   t.equal(await (await fetch(`${standalone.s3}/data/a.txt`)).text(), 'bytes');
-  const alluxio = (argv: readonly string[], more: RunOptions = {}) =>
+  const alluxio = (argv: readonly string[], more: CommandOptions = {}) =>
     run(['init', ...argv], { environment: { ALLUXIO_WORK_DIR: workDir }, ...more });
   const filesOf = async (dir: string) => (await readdir(join(workDir, dir))).sort();
   const mountsAfter = async (): Promise<readonly string[]> => {

@@ -3,6 +3,7 @@
  * Source: Alluxio's `DoraLoadJob.java` for text and JSON, its REST reference for the object.
  */
 
+import { definedFields } from './defined-fields.ts';
 import { isEnded, type Job } from './protocol/jobs.ts';
 import { formatSize } from './units.ts';
 
@@ -52,12 +53,12 @@ export type JobProgressData = Readonly<Record<string, string | number | boolean>
 export function jobProgressData(job: Job, { isVerbose, nowMs }: JobReportOptions): JobProgressData {
   const { options, shown } = job;
   const elapsedMs = elapsedMsOf(job, nowMs);
-  return known({
+  return definedFields({
     mVerbose: isVerbose,
     mJobState: job.state,
     mBandwidth: options.bandwidth || undefined,
     mVerificationEnabled: options.verify,
-    mSkippedByteCount: options.skipIfExists ? shown.heldBytes : 0,
+    mSkippedByteCount: skippedBytesOf(job),
     mLoadedByteCount: options.loadMetadataOnly ? undefined : loadedBytesOf(job),
     mScannedInodesCount: shown.scannedFiles,
     mProcessedInodesCount: shown.processedFiles,
@@ -94,12 +95,18 @@ export function elapsedMsOf({ endedMs, startedMs }: Job, nowMs: number): number 
 }
 
 /** What was here already is loaded too, unless the job is to skip it. */
-export function loadedBytesOf({ options, shown }: Job): number {
-  return shown.loadedBytes + (options.skipIfExists ? 0 : shown.heldBytes);
+export function loadedBytesOf(job: Job): number {
+  return job.shown.loadedBytes + job.shown.heldBytes - skippedBytesOf(job);
 }
 
-function totalBytesOf({ shown, total }: Job): number {
+/** As far as is known. */
+export function totalBytesOf({ shown, total }: Job): number {
   return Math.max(shown.scannedBytes, total?.bytes ?? 0);
+}
+
+/** What was here already, where the job is to skip it. */
+export function skippedBytesOf({ options, shown }: Job): number {
+  return options.skipIfExists ? shown.heldBytes : 0;
 }
 
 /** Bytes per second; undefined within the first second. */
@@ -133,14 +140,6 @@ export function clockText(ms: number): string {
   const seconds = Math.floor(ms / 1000);
   const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
   return parts.map((part) => String(part).padStart(2, '0')).join(':');
-}
-
-function known(
-  fields: Readonly<Record<string, string | number | boolean | undefined>>,
-): Record<string, string | number | boolean> {
-  return Object.fromEntries(
-    Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
 }
 
 /** Alluxio's messages about jobs, to the letter. */

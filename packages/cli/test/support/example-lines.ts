@@ -1,6 +1,7 @@
 /** A line for every command there is, made from what its arguments and flags are called: a new command has one by itself. */
 
 import type { Command } from 'commander';
+import { createProgram } from '../../src/program.ts';
 
 export interface ExampleLine {
   /** `fs ls`. */
@@ -19,6 +20,22 @@ const valuesOfPlaceholder: Readonly<Record<string, string>> = {
   shell: 'bash',
   uri: 's3://bucket/other',
 };
+
+/** All commands, to be looked at and not run. */
+export function programTree(): Command {
+  return createProgram({
+    argv: [],
+    definitions: [],
+    environment: {},
+    homeDir: '/none',
+    workingDir: '/none',
+    stdout: { write: () => undefined },
+    stderr: { write: () => undefined },
+    writeOut: async () => undefined,
+    isTerminal: false,
+    stopSignal: () => new Promise(() => undefined),
+  });
+}
 
 export function exampleLines(program: Command): readonly ExampleLine[] {
   return leavesOf(program, []).filter(({ name }) => !endless.includes(name));

@@ -8,6 +8,8 @@ export interface CommandOptions {
   readonly workingDir?: string;
   /** Of the terminal that standard output is; none without it. */
   readonly outColumns?: number;
+  /** What the person at the terminal answers; nobody is there without it. */
+  readonly answer?: string;
 }
 
 export interface CommandOutcome {
@@ -19,8 +21,9 @@ export interface CommandOutcome {
 
 export async function runCommand(
   argv: readonly string[],
-  { environment = {}, homeDir = '/none', workingDir = '/none', outColumns }: CommandOptions = {},
+  options: CommandOptions = {},
 ): Promise<CommandOutcome> {
+  const { answer, environment = {}, homeDir = '/none', workingDir = '/none', outColumns } = options;
   const stdout: Buffer[] = [];
   const stderr: string[] = [];
   const code = await main({
@@ -34,7 +37,15 @@ export async function runCommand(
       stdout.push(Buffer.from(chunk));
     },
     ...(outColumns === undefined ? {} : { outColumns }),
-    isTerminal: false,
+    isTerminal: answer !== undefined,
+    ...(answer === undefined
+      ? {}
+      : {
+          ask: async (question: string) => {
+            stderr.push(question);
+            return answer;
+          },
+        }),
     stopSignal: () => new Promise(() => undefined),
   });
   return { code, stdout: Buffer.concat(stdout).toString('latin1'), stderr: stderr.join('') };

@@ -1,6 +1,7 @@
 /** Calls the coordinator's REST API. Its failures come back as the AlluxioErrors that they were on the other side. */
 
 import type { Clock } from '../clock.ts';
+import { definedFields } from '../defined-fields.ts';
 import type { ConfEntity } from '../protocol/conf-entities.ts';
 import type { LogLevel } from '../log-level.ts';
 import type {
@@ -215,6 +216,6 @@ export class CoordinatorClient {
 
 /** What is undefined is left out. */
 function queryText(query: Readonly<Record<string, string | undefined>>): string {
-  const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
-  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
+  const given = new URLSearchParams(definedFields(query)).toString();
+  return given === '' ? '' : `?${given}`;
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { logLevels } from '../log-level.ts';
 import type { Unchanging } from './operation.ts';
 import { ruleSchema } from './rules.ts';
-import { workerNetAddressSchema } from './worker-address.ts';
+import { hostAndPortOf, workerNetAddressSchema } from './worker-address.ts';
 
 export const requestIdHeader = 'x-request-id';
 
@@ -119,6 +119,11 @@ export const workerViewSchema = z.object({
 });
 
 export type WorkerView = Unchanging<z.infer<typeof workerViewSchema>>;
+
+/** Whether a worker is meant by this name: its id, its host, or host and port of its REST API. */
+export function isWorkerNamed(name: string, { id, address }: Pick<WorkerView, 'id' | 'address'>): boolean {
+  return [id, address.Host, hostAndPortOf(address)].includes(name);
+}
 
 export const workerQuerySchema = z.strictObject({ id: z.string().min(1).describe('`worker-<uuid>`') });
 

@@ -93,6 +93,12 @@ const countsSchema = z.object({
 export type JobCounts = z.infer<typeof countsSchema>;
 export const noCounts: Readonly<JobCounts> = countsSchema.parse({});
 
+export function sumOfCounts(one: Readonly<JobCounts>, other: Readonly<Partial<JobCounts>>): JobCounts {
+  const sum = { ...one };
+  for (const name of Object.keys(noCounts) as (keyof JobCounts)[]) sum[name] += other[name] ?? 0;
+  return sum;
+}
+
 const failureSchema = z.object({ path: z.string(), code: z.string(), message: z.string() });
 export type JobFailure = Readonly<z.infer<typeof failureSchema>>;
 

@@ -1,6 +1,7 @@
 /** Jobs on the coordinator's port: our calls, and `/api/v1/load` as Alluxio 3.x has it (its REST reference; what is not said there is our choice). */
 
 import { z } from 'zod';
+import { elapsedMsOf, loadedBytesOf, skippedBytesOf, totalBytesOf } from '../job-report.ts';
 import { errorBodySchema } from './error-body.ts';
 import { isEnded, type Job, jobKinds, jobPathsMax, jobSchema, jobStates, loadOptionsSchema } from './jobs.ts';
 import type { ErrorShape } from './operation.ts';
@@ -120,7 +121,6 @@ export function loadViewOf(job: Job, nowMs: number): LoadView {
     job;
   const errors = failures.slice(-failuresShown).map(({ path, message }) => [path, message] as const);
   const errorMessage = Object.fromEntries(failure ? [['job', failure.message] as const, ...errors] : errors);
-  const bytes = shown.loadedBytes + (options.skipIfExists ? 0 : shown.heldBytes);
   const isRunning = !isEnded(job) && state !== 'WAITING';
   return {
     id,
@@ -136,10 +136,10 @@ export function loadViewOf(job: Job, nowMs: number): LoadView {
     loadMetadataOnly: options.loadMetadataOnly,
     verify: options.verify,
     bandwidth: options.bandwidth,
-    timeElapsedMilliseconds: startedMs === undefined ? 0 : Math.max(0, (job.endedMs ?? nowMs) - startedMs),
-    loadedBytes: bytes,
-    skippedBytes: options.skipIfExists ? shown.heldBytes : 0,
-    totalBytes: Math.max(shown.scannedBytes, job.total?.bytes ?? 0),
+    timeElapsedMilliseconds: elapsedMsOf(job, nowMs),
+    loadedBytes: loadedBytesOf(job),
+    skippedBytes: skippedBytesOf(job),
+    totalBytes: totalBytesOf(job),
     loadedNonEmptyFiles: shown.processedFiles - shown.failedFiles,
     failedFiles: shown.failedFiles,
     scannedFiles: shown.scannedFiles,

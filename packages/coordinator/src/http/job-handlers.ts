@@ -1,4 +1,5 @@
 import type { Clock } from '@alluxio-ts/common/clock';
+import { definedFields } from '@alluxio-ts/common/defined-fields';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { subjectOf, type Job } from '@alluxio-ts/common/protocol/jobs';
 import { loadViewOf } from '@alluxio-ts/common/protocol/load-api';
@@ -23,7 +24,7 @@ export function jobHandlers({ jobs, clock }: JobHandlersOptions): Pick<Coordinat
   };
   return {
     submitJob: async ({ body, signal }) => {
-      if (body.kind === 'LOAD') return control().submitLoad(given(body), { signal });
+      if (body.kind === 'LOAD') return control().submitLoad(definedFields(body), { signal });
       if (body.paths?.length !== 1 || body.index !== undefined) {
         throw new AlluxioError('InvalidArgument', 'a job that frees takes one path');
       }
@@ -32,11 +33,11 @@ export function jobHandlers({ jobs, clock }: JobHandlersOptions): Pick<Coordinat
     listJobs: async ({ query, signal }) => {
       const { alias, id, index, kind, path, state, lastKey, count } = query;
       if ((id ?? alias ?? index ?? path) !== undefined) {
-        const selector = given({ id, alias, index, paths: path === undefined ? undefined : [path] });
+        const selector = definedFields({ id, alias, index, paths: path === undefined ? undefined : [path] });
         const job = await control().find(kind ?? 'LOAD', selector, { signal });
         return { jobs: job && (state ?? job.state) === job.state ? [job] : [] };
       }
-      const filter = given({ kind, state, lastId: lastKey, count: Number(count ?? listedDefault) });
+      const filter = definedFields({ kind, state, lastId: lastKey, count: Number(count ?? listedDefault) });
       const found = await control().list(filter, { signal });
       // A job that is named by itself comes with them.
       return { jobs: found.map((job) => ({ ...job, failures: [] })) };
@@ -52,7 +53,10 @@ export function jobHandlers({ jobs, clock }: JobHandlersOptions): Pick<Coordinat
     submitLoad: async ({ body, signal }) => {
       const { options, ...what } = body;
       const { sync, ...loadOptions } = options;
-      const { job, isNew } = await control().submitLoad({ ...given(what), options: loadOptions }, { signal });
+      const { job, isNew } = await control().submitLoad(
+        { ...definedFields(what), options: loadOptions },
+        { signal },
+      );
       const known = sync ? await control().whenEnded(job.id, { signal }) : job;
       const status = isNew ? 'submitted' : 'already submitted, and not ended: it goes on';
       const answer = submittedAnswer(known, status);
@@ -63,16 +67,20 @@ export function jobHandlers({ jobs, clock }: JobHandlersOptions): Pick<Coordinat
       const asked = Object.keys(selector).length;
       if (asked > 1) throw new AlluxioError('InvalidArgument', 'name a load by one of id, index and alias');
       if (asked === 1) {
-        const job = await control().find('LOAD', given(selector), { signal });
+        const job = await control().find('LOAD', definedFields(selector), { signal });
         if (job) return loadViewOf(job, clock.now());
         throw new AlluxioError('JobNotFound', `No job found for ${Object.values(selector).join()}`);
       }
-      const filter = given({ kind: 'LOAD' as const, lastId: lastKey, count: Number(count ?? listedDefault) });
+      const filter = definedFields({
+        kind: 'LOAD' as const,
+        lastId: lastKey,
+        count: Number(count ?? listedDefault),
+      });
       const found = await control().list(filter, { signal });
       return { results: found.map((job) => loadViewOf(job, clock.now())) };
     },
     stopLoad: async ({ body, signal }) => {
-      const job = await control().stop('LOAD', given(body) as JobSelector, { signal });
+      const job = await control().stop('LOAD', definedFields(body) as JobSelector, { signal });
       if (job) return submittedAnswer(job, 'stopping');
       throw new AlluxioError('JobNotFound', 'No job found that has not ended');
     },
@@ -81,11 +89,4 @@ export function jobHandlers({ jobs, clock }: JobHandlersOptions): Pick<Coordinat
 
 function submittedAnswer(job: Job, status: string) {
   return { id: job.id, alias: job.alias ?? job.id, state: job.state, status: `${status}: ${subjectOf(job)}` };
-}
-
-type Given<T> = { [Name in keyof T]: Exclude<T[Name], undefined> };
-
-/** Without the fields that are undefined. */
-function given<T extends object>(fields: T): Given<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>;
 }

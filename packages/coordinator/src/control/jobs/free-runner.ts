@@ -3,7 +3,7 @@
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { toAlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
-import type { Job, JobCounts } from '@alluxio-ts/common/protocol/jobs';
+import { type Job, type JobCounts, sumOfCounts } from '@alluxio-ts/common/protocol/jobs';
 import { withRetries } from '@alluxio-ts/common/retry';
 import type { ClaimedJob } from './job-store.ts';
 import type { LoadWorkers } from './load-workers.ts';
@@ -46,7 +46,10 @@ export class FreeRunner {
     this.#job = { ...this.#job, state: 'RUNNING', startedMs: this.#job.startedMs ?? clock.now() };
     await claimed.save(this.#job, { signal });
     try {
-      for (const path of this.#job.paths) this.#count(await this.#free(path));
+      for (const path of this.#job.paths) {
+        const counts = sumOfCounts(this.#job.counts, await this.#free(path));
+        this.#job = { ...this.#job, counts, shown: counts };
+      }
       this.#job = { ...this.#job, state: 'SUCCEEDED' };
     } catch (thrown) {
       signal.throwIfAborted();
@@ -58,21 +61,10 @@ export class FreeRunner {
     logger.info({ jobId: this.#job.id, state: this.#job.state, ...this.#job.shown }, 'job-ended');
   }
 
-  async #free(path: string): Promise<Pick<JobCounts, 'processedFiles' | 'freedPages' | 'freedBytes'>> {
+  async #free(path: string): Promise<Partial<JobCounts>> {
     const freed = await withRetries({ ...this.#options, triesMax, pauseMinMs, pauseMaxMs }, () =>
       this.#options.workers.free(path, this.#options),
     );
     return { processedFiles: freed.fileCount, freedPages: freed.pageCount, freedBytes: freed.freedBytes };
-  }
-
-  #count(freed: Pick<JobCounts, 'processedFiles' | 'freedPages' | 'freedBytes'>): void {
-    const { counts } = this.#job;
-    const sum = {
-      ...counts,
-      processedFiles: counts.processedFiles + freed.processedFiles,
-      freedPages: counts.freedPages + freed.freedPages,
-      freedBytes: counts.freedBytes + freed.freedBytes,
-    };
-    this.#job = { ...this.#job, counts: sum, shown: sum };
   }
 }

@@ -8,7 +8,7 @@ import { hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import { decodeJob, isEnded, type Job } from '@alluxio-ts/common/protocol/jobs';
-import type { KvLease, KvStore } from '@alluxio-ts/common/state/kv-store';
+import type { KvEvent, KvLease, KvStore, KvWatch } from '@alluxio-ts/common/state/kv-store';
 import { removeOldFailedFiles } from './failed-files.ts';
 import { FreeRunner } from './free-runner.ts';
 import type { ClaimedJob, JobStore } from './job-store.ts';
@@ -85,8 +85,7 @@ export class JobScheduler {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
-        const revision = await this.#list();
-        await Promise.race([this.#follow(revision), this.#followLocks(revision)]);
+        await this.#followBoth(await this.#list());
       } catch (thrown) {
         if (signal.aborted) return;
         logger.warn({ error: thrown }, 'jobs-watch-interrupted');
@@ -104,33 +103,39 @@ export class JobScheduler {
     return revision + 1;
   }
 
-  async #follow(fromRevision: number): Promise<void> {
+  /** When one of the two watches ends, so does the other: both begin again from a new list. */
+  async #followBoth(fromRevision: number): Promise<void> {
     const { jobs, store } = this.#options;
-    const watch = store.watch(jobs.prefix, { fromRevision, signal: this.#stop.signal });
+    const { signal } = this.#stop;
+    const follow = async (prefix: string, take: (events: readonly KvEvent[]) => void): Promise<void> => {
+      const watch = store.watch(prefix, { fromRevision, signal });
+      watches.push(watch);
+      for await (const events of watch.events) take(events);
+    };
+    const watches: KvWatch[] = [];
+    const following = [
+      follow(jobs.prefix, (events) => this.#jobsChanged(events)),
+      follow(jobs.locksPrefix, (events) => this.#locksChanged(events)),
+    ];
     try {
-      for await (const events of watch.events) {
-        for (const event of events) {
-          if (event.kind === 'put') this.#seen(event.entry.key, event.entry.value);
-          else this.#waiting.delete(event.key.slice(jobs.prefix.length));
-        }
-        this.#claim();
-      }
+      await Promise.race(following);
     } finally {
-      watch.close();
+      for (const watch of watches) watch.close();
+      await Promise.allSettled(following);
     }
   }
 
-  /** A lock that goes leaves a job to be taken over. */
-  async #followLocks(fromRevision: number): Promise<void> {
-    const { jobs, store } = this.#options;
-    const watch = store.watch(jobs.locksPrefix, { fromRevision, signal: this.#stop.signal });
-    try {
-      for await (const events of watch.events) {
-        if (events.some(({ kind }) => kind === 'delete')) this.#claim();
-      }
-    } finally {
-      watch.close();
+  #jobsChanged(events: readonly KvEvent[]): void {
+    for (const event of events) {
+      if (event.kind === 'put') this.#seen(event.entry.key, event.entry.value);
+      else this.#waiting.delete(event.key.slice(this.#options.jobs.prefix.length));
     }
+    this.#claim();
+  }
+
+  /** A lock that goes leaves a job to be taken over. */
+  #locksChanged(events: readonly KvEvent[]): void {
+    if (events.some(({ kind }) => kind === 'delete')) this.#claim();
   }
 
   #seen(key: string, value: string): void {

@@ -1,7 +1,7 @@
 /** Runs one load job from where it stands to its end, saves how far it is, and ends it in one of three ways. */
 
 import { AlluxioError, hasErrorCode, toAlluxioError } from '@alluxio-ts/common/errors';
-import { type Job, jobFailuresKept, type JobFailure } from '@alluxio-ts/common/protocol/jobs';
+import { type Job, jobFailuresKept, type JobFailure, noCounts } from '@alluxio-ts/common/protocol/jobs';
 import type { LoadMode } from '@alluxio-ts/common/protocol/load-batch';
 import { FailedFiles } from './failed-files.ts';
 import type { ClaimedJob } from './job-store.ts';
@@ -197,7 +197,5 @@ export class LoadRunner {
 }
 
 function anew(job: Job): Job {
-  const cursor = { pass: 'load', source: 0 } as const;
-  const counts = Object.fromEntries(Object.keys(job.counts).map((name) => [name, 0])) as Job['counts'];
-  return { ...job, cursor, counts };
+  return { ...job, cursor: { pass: 'load', source: 0 }, counts: noCounts };
 }

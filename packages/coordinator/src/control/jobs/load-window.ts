@@ -3,7 +3,13 @@
  * listing: so the files are taken in chunks, and a chunk counts once it and all before it are done. Bounded by how much the caller adds.
  */
 
-import { type JobCounts, type JobCursor, type JobFailure, noCounts } from '@alluxio-ts/common/protocol/jobs';
+import {
+  type JobCounts,
+  type JobCursor,
+  type JobFailure,
+  noCounts,
+  sumOfCounts,
+} from '@alluxio-ts/common/protocol/jobs';
 
 export interface Chunk {
   readonly counts: JobCounts;
@@ -63,7 +69,7 @@ export class LoadWindow {
 
   /** With what was counted behind the cursor. */
   get shown(): JobCounts {
-    return this.#chunks.reduce((sum, { counts }) => sumOf(sum, counts), this.#counts);
+    return this.#chunks.reduce((sum, { counts }) => sumOfCounts(sum, counts), this.#counts);
   }
 
   /** Takes in the next file of the listing; says whether its chunk is full, so that nothing more is added to it. */
@@ -125,14 +131,8 @@ export class LoadWindow {
     for (let first = this.#chunks[0]; first?.isClosed && first.leftCount === 0; first = this.#chunks[0]) {
       this.#chunks.shift();
       this.#cursor = first.cursor;
-      this.#counts = sumOf(this.#counts, first.counts);
+      this.#counts = sumOfCounts(this.#counts, first.counts);
       if (first.failures.length > 0) this.#options.onFailures(first.failures);
     }
   }
-}
-
-function sumOf(one: Readonly<JobCounts>, other: Readonly<JobCounts>): JobCounts {
-  const sum = { ...one };
-  for (const name of Object.keys(noCounts) as (keyof JobCounts)[]) sum[name] += other[name];
-  return sum;
 }
