@@ -1,7 +1,6 @@
 /** Time and chance as arguments, so that a test can hold them still. */
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Clock {
   /** Wall time in milliseconds since the epoch: for dates that people and stores see. */
@@ -15,8 +14,27 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  sleep: (ms, options = {}) => delay(ms, undefined, options.signal ? { signal: options.signal } : {}),
+  sleep,
 };
+
+/** Node's own makes two errors, with their stacks, of each abort; here one ends nearly every deadline, in time. */
+function sleep(ms: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', abort);
+      resolve();
+    }, ms);
+    const abort = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason as Error);
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+}
 
 export interface Random {
   /** Uniform in [0, 1). */

@@ -81,6 +81,11 @@ export interface ReadOptions extends CallOptions {
   readonly version?: string;
   readonly offset: number;
   readonly lengthBytes: number;
+  /**
+   * Memory of `lengthBytes` that the body may be received into, each byte at its place; a chunk that lies in it (same buffer) needs no copying, any other
+   * one does. It is the adapter's until the body has ended, failed or was left.
+   */
+  readonly into?: Uint8Array;
 }
 
 export interface UfsRead {

@@ -10,6 +10,7 @@ import { localUfsOptions } from '@alluxio-ts/ufs-adapters/local/options';
 import { LocalUfs } from '@alluxio-ts/ufs-adapters/local/ufs';
 import type { ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
 import t from 'tap';
+import { intoMemory } from './support/into-memory.ts';
 import { collect, keysOf, patternBytes, testUfs } from './support/ufs-conformance.ts';
 
 const parts = { clock: systemClock, random: systemRandom };
@@ -27,6 +28,10 @@ async function openEmpty(): Promise<{ readonly ufs: LocalUfs; readonly root: str
 }
 
 testUfs(t, 'local', { open: async () => (await openEmpty()).ufs, oddKeys: 'absent' });
+testUfs(t, 'local, into memory', {
+  open: async () => intoMemory((await openEmpty()).ufs),
+  oddKeys: 'absent',
+});
 
 void t.test('a file that changes while it is read fails before its last chunk', async (t) => {
   const changes: readonly [string, (path: string) => Promise<void>][] = [

@@ -8,7 +8,9 @@ import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { s3Error } from '@alluxio-ts/ufs-adapters/s3/errors';
 import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
 import { S3Ufs } from '@alluxio-ts/ufs-adapters/s3/ufs';
+import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import t, { type Test } from 'tap';
+import { intoMemory } from './support/into-memory.ts';
 import { collect, keysOf } from './support/ufs-conformance.ts';
 
 type Play = (request: IncomingMessage, response: ServerResponse) => void;
@@ -64,12 +66,18 @@ const version = 'etag:"e1"';
 const range = { offset: 0, lengthBytes: 10, version };
 const partial = { etag: '"e1"', 'content-range': 'bytes 0-9/100', 'content-length': '10' };
 
-async function readAll(ufs: S3Ufs): Promise<Buffer> {
+/** Bodies come by undici, or are received into the caller's memory: what goes wrong is told alike. */
+function eachWay(name: string, body: (t: Test, by: (ufs: S3Ufs) => Ufs) => Promise<void>): void {
+  void t.test(`${name} (in chunks)`, (t) => body(t, (ufs) => ufs));
+  void t.test(`${name} (into memory)`, (t) => body(t, intoMemory));
+}
+
+async function readAll(ufs: Ufs): Promise<Buffer> {
   const { body } = await ufs.read('key', range);
   return collect(body);
 }
 
-void t.test('an error document or a bare status becomes the right error', async (t) => {
+eachWay('an error document or a bare status becomes the right error', async (t, by) => {
   const cases: readonly [number, string, Record<string, string>, Wanted][] = [
     [503, 'SlowDown', { 'retry-after': '7' }, { code: 'UfsThrottled', retryAfterMs: 7000 }],
     [503, '', { 'retry-after': '2' }, { code: 'UfsThrottled', retryAfterMs: 2000 }],
@@ -109,10 +117,12 @@ void t.test('an error document or a bare status becomes the right error', async 
     ],
   ];
   let next = cases[0];
-  const ufs = await play(t, (_, response) => {
-    const [status = 500, code = '', headers = {}] = next ?? [];
-    response.writeHead(status, headers).end(code === '' ? '' : `<Error><Code>${code}</Code></Error>`);
-  });
+  const ufs = by(
+    await play(t, (_, response) => {
+      const [status = 500, code = '', headers = {}] = next ?? [];
+      response.writeHead(status, headers).end(code === '' ? '' : `<Error><Code>${code}</Code></Error>`);
+    }),
+  );
   for (const row of cases) {
     next = row;
     t.match(await failureOf(ufs.read('key', range)), row[3], `${row[0]} ${row[1]}`);
@@ -129,7 +139,7 @@ void t.test('an error document or a bare status becomes the right error', async 
   );
 });
 
-void t.test('an answer that is not what was asked is refused before its first byte', async (t) => {
+eachWay('an answer that is not what was asked is refused before its first byte', async (t, by) => {
   const cases: readonly [string, number, Record<string, string>, string][] = [
     ['another version', 206, { ...partial, etag: '"e2"' }, 'VersionChanged'],
     ['no version', 206, { ...partial, etag: '' }, 'VersionChanged'],
@@ -142,10 +152,12 @@ void t.test('an answer that is not what was asked is refused before its first by
     ['a whole file without length', 200, { etag: '"e1"' }, 'UfsBadResponse'],
   ];
   let next = cases[0];
-  const ufs = await play(t, (_, response) => {
-    const [, status = 500, headers = {}] = next ?? [];
-    response.writeHead(status, headers).end(Buffer.alloc(Number(headers['content-length'] ?? 10)));
-  });
+  const ufs = by(
+    await play(t, (_, response) => {
+      const [, status = 500, headers = {}] = next ?? [];
+      response.writeHead(status, headers).end(Buffer.alloc(Number(headers['content-length'] ?? 10)));
+    }),
+  );
   for (const row of cases) {
     next = row;
     await t.rejects(ufs.read('key', range), { code: row[3] }, row[0]);
@@ -161,12 +173,14 @@ void t.test('an answer that is not what was asked is refused before its first by
   t.equal((await readAll(ufs)).length, 4);
 });
 
-void t.test('the version goes out as If-Match and the range as Range', async (t) => {
+eachWay('the version goes out as If-Match and the range as Range', async (t, by) => {
   const seen: (string | undefined)[][] = [];
-  const ufs = await play(t, (request, response) => {
-    seen.push([request.url, request.headers['if-match'], request.headers.range]);
-    response.writeHead(206, partial).end(Buffer.alloc(10));
-  });
+  const ufs = by(
+    await play(t, (request, response) => {
+      seen.push([request.url, request.headers['if-match'], request.headers.range]);
+      response.writeHead(206, partial).end(Buffer.alloc(10));
+    }),
+  );
   await readAll(ufs);
   const { body } = await ufs.read('a//../b %', { offset: 0, lengthBytes: 10 });
   await collect(body);
@@ -176,9 +190,9 @@ void t.test('the version goes out as If-Match and the range as Range', async (t)
   ]);
 });
 
-void t.test('a body that is too short or too long fails', async (t) => {
+eachWay('a body that is too short or too long fails', async (t, by) => {
   let next: Play = (_, response) => response.destroy();
-  const ufs = await play(t, (request, response) => next(request, response));
+  const ufs = by(await play(t, (request, response) => next(request, response)));
   next = (_, response) => {
     response.writeHead(206, partial).write(Buffer.alloc(4));
     response.socket?.end();
@@ -202,21 +216,23 @@ void t.test('a body that is too short or too long fails', async (t) => {
   await t.rejects(readAll(ufs), { code: 'UfsUnavailable', retry: 'later' }, 'reset before the answer');
 });
 
-void t.test('silence ends by the timeouts of the mount', async (t) => {
-  const ufs = await play(
-    t,
-    (request, response) => {
-      if (request.url !== '/bucket/silent') response.writeHead(206, partial).write(Buffer.alloc(4));
-    },
-    { 'alluxio.underfs.s3.request.timeout': '50ms', 'alluxio.underfs.s3.socket.timeout': '50ms' },
+eachWay('silence ends by the timeouts of the mount', async (t, by) => {
+  const ufs = by(
+    await play(
+      t,
+      (request, response) => {
+        if (request.url !== '/bucket/silent') response.writeHead(206, partial).write(Buffer.alloc(4));
+      },
+      { 'alluxio.underfs.s3.request.timeout': '50ms', 'alluxio.underfs.s3.socket.timeout': '50ms' },
+    ),
   );
   await t.rejects(ufs.read('silent', range), { code: 'UfsTimeout' });
   await t.rejects(readAll(ufs), { code: 'UfsTimeout' });
 });
 
-void t.test('an abort ends a call that waits, with its reason', async (t) => {
+eachWay('an abort ends a call that waits, with its reason', async (t, by) => {
   const arrived = Promise.withResolvers<void>();
-  const ufs = await play(t, () => arrived.resolve());
+  const ufs = by(await play(t, () => arrived.resolve()));
   const control = new AbortController();
   const reason = new Error('given up');
   const reading = ufs.read('key', { ...range, signal: control.signal });
@@ -225,12 +241,14 @@ void t.test('an abort ends a call that waits, with its reason', async (t) => {
   await t.rejects(reading, reason);
 });
 
-void t.test('a body that is left, aborted unread or refused closes its connection', async (t) => {
+eachWay('a body that is left, aborted unread or refused closes its connection', async (t, by) => {
   const closed: Promise<unknown>[] = [];
-  const ufs = await play(t, (_, response) => {
-    closed.push(once(response, 'close'));
-    response.writeHead(206, partial).write(Buffer.alloc(4));
-  });
+  const ufs = by(
+    await play(t, (_, response) => {
+      closed.push(once(response, 'close'));
+      response.writeHead(206, partial).write(Buffer.alloc(4));
+    }),
+  );
   const left = await ufs.read('key', range);
   for await (const _ of left.body) break;
   const control = new AbortController();

@@ -4,6 +4,7 @@ import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
 import { S3Ufs } from '@alluxio-ts/ufs-adapters/s3/ufs';
 import t from 'tap';
 import { startS3Server } from '../../../test/support/s3-server.ts';
+import { intoMemory } from './support/into-memory.ts';
 import { collect, keysOf, testUfs } from './support/ufs-conformance.ts';
 
 const server = await startS3Server();
@@ -18,12 +19,14 @@ function openUri(uri: string, options: Readonly<Record<string, string>> = {}): S
   return new S3Ufs(read, { clock: systemClock });
 }
 
-testUfs(t, 's3', {
+const bucket = {
   open: async () => openUri(`s3://conformance/te st/${prefixCount++}`),
   oddKeys: traits.keepsOddKeys ? 'kept' : 'refused',
   ordersByBytes: traits.ordersByBytes,
   delimiters: [undefined, ...traits.delimiters],
-});
+} as const;
+testUfs(t, 's3', bucket);
+testUfs(t, 's3, into memory', { ...bucket, open: async () => intoMemory(await bucket.open()) });
 
 void t.test('a bucket root is a mount', async (t) => {
   await server.createBucket('whole-bucket');

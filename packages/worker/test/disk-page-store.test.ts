@@ -98,45 +98,92 @@ void t.test('a store that died is found again from its record headers', async (t
   const dir = t.testdir();
   const store = await openTestStore(dir);
   await fill(store);
-  const unfinished = knownPage(1000, 5000, { pageSizeBytes: testPageSizeBytes });
-  const writer = store.openWriter(unfinished.id, unfinished.origin, unfinished.lengthBytes);
-  await writer?.write(contentsOf(unfinished));
-  await scanCount(store);
   const copy = crashCopy(dir);
-  writer?.finish();
   await store.close();
   const lines: LogLine[] = [];
   const again = await openTestStore(copy, { logger: listLogger(lines) });
   t.match(lines[0]?.fields, { unsealed: 1, foreign: 0, unreadable: 0, pageCount: 60 });
   t.match(await inspectAll(again, pages), { right: 60 });
-  t.notOk(again.has(unfinished.id), 'what was not finished is not there');
   t.equal(await scanCount(again), 60);
   await again.close();
 });
 
-void t.test('a writer that gives up does not hide the records behind its own', async (t) => {
+void t.test('a record without its end is no page, and does not hide those behind it', async (t) => {
   const dir = t.testdir();
   const store = await openTestStore(dir);
   const [one, two, three] = [mixedPage(1), mixedPage(2), mixedPage(3)];
-  const early = store.openWriter(one.id, one.origin, one.lengthBytes);
-  const late = store.openWriter(two.id, two.origin, two.lengthBytes);
-  await late?.write(contentsOf(two));
-  early?.abort();
-  late?.abort();
-  const torn = store.openWriter(one.id, one.origin, one.lengthBytes);
-  const writing = torn?.write(contentsOf(one));
-  torn?.abort();
-  await writing;
-  await putPage(store, three);
-  await scanCount(store);
-  const again = await openTestStore(crashCopy(dir));
-  t.same(
-    [one, two, three].map(({ id }) => again.has(id)),
-    [false, false, true],
-  );
-  await again.close();
+  for (const page of [one, two, three]) await putPage(store, page);
+  const copy = crashCopy(dir);
   await store.close();
+  const [path = ''] = segmentPaths(copy);
+  const bytes = readFileSync(path);
+  const ends = endMarksOf(bytes);
+  t.equal(ends.length, 3);
+  const [, second = 0, third = 0] = ends;
+
+  const present = async (written: Buffer): Promise<readonly boolean[]> => {
+    const there = join(t.testdir(), 'store');
+    cpSync(copy, there, { recursive: true });
+    writeFileSync(segmentPaths(there)[0] ?? '', written);
+    const again = await openTestStore(there);
+    const found = [one, two, three].map(({ id }) => again.has(id));
+    await again.close();
+    return found;
+  };
+  t.same(await present(bytes), [true, true, true]);
+  t.same(await present(Buffer.from(bytes).fill(0, second, second + 8)), [true, false, true], 'a hole');
+  t.same(await present(bytes.subarray(0, third)), [true, true, false], 'a file that is cut');
+  t.same(await present(bytes.subarray(0, third + 20)), [true, true, false], 'within the mark');
+  const moved = Buffer.from(bytes);
+  bytes.copy(moved, second, third, third + 32);
+  t.same(await present(moved), [true, false, true], 'the mark of another record');
 });
+
+void t.test(
+  'a writer that gives up leaves nothing to read, and does not hide the records behind its own',
+  async (t) => {
+    const dir = t.testdir();
+    const store = await openTestStore(dir);
+    const [one, two, three] = [mixedPage(1), mixedPage(2), mixedPage(3)];
+    const early = store.openWriter(one.id, one.origin, one.lengthBytes);
+    const late = store.openWriter(two.id, two.origin, two.lengthBytes);
+    await late?.write(contentsOf(two));
+    early?.abort();
+    late?.abort();
+    const torn = store.openWriter(one.id, one.origin, one.lengthBytes);
+    const writing = torn?.write(contentsOf(one));
+    torn?.abort();
+    await writing;
+    await putPage(store, three);
+    t.same(
+      [one, two, three].map(({ id }) => store.has(id)),
+      [false, false, true],
+    );
+    const copy = crashCopy(dir);
+    const again = await openTestStore(copy);
+    t.ok(again.has(three.id));
+    t.match(await inspectAll(again, [three]), { right: 1 });
+    await again.close();
+    await store.close();
+    const sealed = await openTestStore(dir);
+    t.same(
+      [one, two, three].map(({ id }) => sealed.has(id)),
+      [false, false, true],
+      'an index names what was finished',
+    );
+    await sealed.close();
+  },
+);
+
+/** Where the end marks of a segment's records begin. */
+function endMarksOf(bytes: Buffer): readonly number[] {
+  const found: number[] = [];
+  for (let at = 0; ; at += 1) {
+    at = bytes.indexOf('AXPEND\r\n', at, 'latin1');
+    if (at === -1) return found;
+    found.push(at);
+  }
+}
 
 async function scanCount(store: DiskPageStore): Promise<number> {
   let count = 0;

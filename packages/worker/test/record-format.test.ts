@@ -2,6 +2,9 @@ import t from 'tap';
 import {
   type RecordHeader,
   decodeRecordHeader,
+  encodeRecordEnd,
+  endMarkBytes,
+  isRecordEnd,
   encodeRecordHeader,
   recordLayoutOf,
 } from '../src/page-store/record-format.ts';
@@ -22,20 +25,52 @@ const origin = { ufsPath: 's3://b/ü', version: '"e"', pageSizeBytes: 262_144 };
 function sampleHeader(): RecordHeader {
   const layout = recordLayoutOf(origin, 70_000);
   if (!layout) throw new Error('the sample has a layout');
-  return { isPage: true, origin, index: 7, layout, checksums: Uint32Array.of(1, 0xffff_ffff) };
+  return { origin, index: 7, layout, checksums: Uint32Array.of(1, 0xffff_ffff) };
 }
 
 void t.test('a record header has the recorded bytes', async (t) => {
   const bytes = encodeRecordHeader(sampleHeader(), identity, 8192);
   const recorded = [
-    '4158504147450d0a01000000a0000000abababababababababababababababab',
+    '4158504147450d0a02000000a0000000abababababababababababababababab',
     '020100000000000000200000000000003b2f6d67928c5fe831020e9406e74f2b',
     '0f794058173bc8283e80acde1e5ed89e8c8656c5d114d7f8b2a412d2d5fd03ac',
     'cce3ed050624a0493734591a9666b11000000400070000007011010000100000',
-    '090003000100000073333a2f2f622fc3bc22652201000000ffffffff49bc11ce',
+    '090003000000000073333a2f2f622fc3bc22652201000000ffffffffc07442d8',
   ];
-  t.equal(bytes.toString('hex'), recorded.join(''), 'a change here is a new format version');
+  const { layout } = sampleHeader();
+  t.equal(
+    bytes.toString('hex', 0, layout.headerBytes),
+    recorded.join(''),
+    'a change here is a new format version',
+  );
+  t.equal(bytes.length, layout.dataOffsetBytes);
+  t.ok(bytes.subarray(layout.headerBytes).every((byte) => byte === 0));
   t.same(decodeRecordHeader(bytes, identity, 8192), sampleHeader());
+});
+
+void t.test('a record ends in its mark, which is refused anywhere else', async (t) => {
+  const { layout } = sampleHeader();
+  const bytes = encodeRecordEnd(layout, identity, 8192);
+  t.equal(bytes.length, layout.recordBytes - layout.dataOffsetBytes - layout.lengthBytes);
+  t.ok(bytes.subarray(0, -endMarkBytes).every((byte) => byte === 0));
+  const mark = bytes.subarray(-endMarkBytes);
+  t.equal(
+    mark.toString('hex'),
+    '415850454e440d0aabababababababababababababababab0020000000000000',
+    'a change here is a new format version',
+  );
+  t.ok(isRecordEnd(mark, identity, 8192));
+  t.notOk(isRecordEnd(mark, identity, 12_288), 'another record');
+  t.notOk(
+    isRecordEnd(mark, { ...identity, nonce: Buffer.alloc(16, 0xac) }, 8192),
+    'another life of the segment',
+  );
+  for (let at = 0; at < endMarkBytes; at++) {
+    const damaged = Buffer.from(mark);
+    damaged[at] = (damaged[at] ?? 0) ^ 1;
+    t.notOk(isRecordEnd(damaged, identity, 8192), `byte ${at}`);
+    t.notOk(isRecordEnd(mark.subarray(0, at), identity, 8192), `cut at ${at}`);
+  }
 });
 
 void t.test('a record header is refused anywhere but in its own place', async (t) => {
@@ -48,7 +83,10 @@ void t.test('a record header is refused anywhere but in its own place', async (t
 });
 
 void t.test('every single flip and every cut of a header or footer is found', async (t) => {
-  const header = encodeRecordHeader(sampleHeader(), identity, 8192);
+  const header = encodeRecordHeader(sampleHeader(), identity, 8192).subarray(
+    0,
+    sampleHeader().layout.headerBytes,
+  );
   const segment = encodeSegmentHeader(identity, Buffer.alloc(16, 1));
   const entry = {
     page: { file: { a: 1, b: 2, c: 3 }, index: 4 },
@@ -88,7 +126,7 @@ void t.test('every single flip and every cut of a header or footer is found', as
 });
 
 void t.test('data begins at a memory page from 64 KiB on and behind its header below', async (t) => {
-  t.match(recordLayoutOf(origin, 65_536), { dataOffsetBytes: 4096, recordBytes: 4096 + 65_536 });
+  t.match(recordLayoutOf(origin, 65_536), { dataOffsetBytes: 4096, recordBytes: 4096 + 65_536 + 4096 });
   t.match(recordLayoutOf(origin, 100), { headerBytes: 156, dataOffsetBytes: 160, recordBytes: 4096 });
   t.equal(recordLayoutOf(origin, 0), undefined);
   t.equal(recordLayoutOf(origin, 1.5), undefined);

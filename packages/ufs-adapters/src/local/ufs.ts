@@ -82,7 +82,7 @@ export class LocalUfs implements Ufs {
       }
       const span = { start: options.offset, end, identity: identityOf(stats) };
       const body = ownedBody({
-        chunks: () => this.#chunks(handle, key, span, options.signal),
+        chunks: () => this.#chunks(handle, key, span, options),
         release: () => handle.close(),
         signal: options.signal,
       });
@@ -98,19 +98,17 @@ export class LocalUfs implements Ufs {
     handle: FileHandle,
     key: string,
     span: { readonly start: number; readonly end: number; readonly identity: string },
-    signal: AbortSignal | undefined,
+    { into, signal }: Pick<ReadOptions, 'into' | 'signal'>,
   ): AsyncGenerator<Uint8Array> {
     const path = this.#paths.pathOf(key);
-    const buffer = Buffer.allocUnsafeSlow(Math.min(readSizeBytes, span.end - span.start));
+    const own = into ? undefined : Buffer.allocUnsafeSlow(Math.min(readSizeBytes, span.end - span.start));
     let position = span.start;
     try {
       while (position < span.end) {
         signal?.throwIfAborted();
-        const { bytesRead } = await handle.read({
-          buffer,
-          length: Math.min(buffer.length, span.end - position),
-          position,
-        });
+        const length = Math.min(readSizeBytes, span.end - position);
+        const buffer = own ?? into?.subarray(position - span.start) ?? new Uint8Array(length);
+        const { bytesRead } = await handle.read({ buffer, length, position });
         if (bytesRead === 0) throw versionChanged(path);
         position += bytesRead;
         if (position === span.end && identityOf(await handle.stat({ bigint: true })) !== span.identity) {

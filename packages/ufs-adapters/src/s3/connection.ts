@@ -1,33 +1,52 @@
-/** Sends signed requests to one bucket over its own bounded pool of connections. */
+/**
+ * Sends signed requests to one bucket over bounded pools of connections: bodies that have a place in memory by connections of our own, which receive
+ * straight into it, where the store speaks plain HTTP and gives lengths; everything else by undici.
+ */
 
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { MIB } from '@alluxio-ts/common/units';
-import { type Dispatcher, Pool } from 'undici';
+import { Pool } from 'undici';
 import { type CredentialsSource, credentialsSourceOf } from './credentials.ts';
+import { DirectPool } from './direct-pool.ts';
 import { nameOf, type S3Failure, type S3Subject, s3Error } from './errors.ts';
 import type { S3UfsOptions } from './options.ts';
 import { type S3Request, S3Signer, type SignedRequest } from './requests.ts';
-import { headerOf } from './responses.ts';
+import { type ResponseHeaders, headerOf } from './responses.ts';
 import { childText, parseXml, type XmlElement } from './xml.ts';
 
 /** A page of 1,000 entries with the longest names, each byte encoded as three, stays below this. */
 const documentMaxBytes = 16 * MIB;
 const errorDocumentMaxBytes = 64 * 1024;
 
+/** Less than stores keep a silent connection. */
+const idleTimeoutMs = 4000;
+
 export interface S3Call {
   /** Completes "cannot …" in messages. */
   readonly action: string;
   readonly request: S3Request;
   readonly signal: AbortSignal | undefined;
+  /** Where the body may be received; a piece that lies in it is where it belongs. */
+  readonly into?: Uint8Array | undefined;
 }
 
-export type S3Response = Dispatcher.ResponseData;
+/** An answer that has begun. Its body is read once, or discarded. */
+export interface S3Response {
+  readonly statusCode: number;
+  readonly statusText: string;
+  readonly headers: ResponseHeaders;
+  chunks(): AsyncIterable<Uint8Array>;
+  /** Ends the connection of a body that was not read to its end; without effect after that. */
+  discard(): void;
+}
 
 export class S3Connection {
   readonly #options: S3UfsOptions;
   readonly #signer: S3Signer;
   readonly #pool: Pool;
+  /** Undefined where nothing can be received directly. */
+  #direct: DirectPool | undefined;
 
   constructor(
     options: S3UfsOptions,
@@ -46,6 +65,17 @@ export class S3Connection {
       headersTimeout: options.requestTimeoutMs,
       bodyTimeout: options.socketTimeoutMs,
     });
+    const { hostname, port, protocol } = new URL(options.origin);
+    if (protocol !== 'http:') return;
+    this.#direct = new DirectPool({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: port === '' ? 80 : Number(port),
+      connectionsMax: options.connectionsMax,
+      connectTimeoutMs: options.connectTimeoutMs,
+      headTimeoutMs: options.requestTimeoutMs,
+      silenceTimeoutMs: options.socketTimeoutMs,
+      idleTimeoutMs,
+    });
   }
 
   /** Resolves with the head of the answer, whatever its status; the caller owns the body. Fails when there is no answer. */
@@ -56,23 +86,71 @@ export class S3Connection {
     // HEAD has no document that would tell a clock that is off from keys that are wrong.
     const isRefused = response.statusCode === 403;
     if (!isRefused || !this.#signer.takeClockOf(headerOf(response.headers, 'date'), signed)) return response;
-    response.body.on('error', () => undefined).resume();
+    response.discard();
     return this.#sendOnce(call, await this.#signer.sign(call.request));
   }
 
-  async #sendOnce(call: S3Call, { path, headers }: SignedRequest): Promise<S3Response> {
-    const { request, signal } = call;
+  async #sendOnce(call: S3Call, signed: SignedRequest): Promise<S3Response> {
     try {
-      return await this.#pool.request({
-        method: request.method,
-        path,
-        headers,
-        ...(request.bytes === undefined ? {} : { body: request.bytes }),
-        ...(signal === undefined ? {} : { signal }),
-      });
+      return (await this.#receive(call, signed)) ?? (await this.#request(call, signed));
     } catch (thrown) {
       throw this.connectionError(call, thrown);
     }
+  }
+
+  /** Undefined when the answer has to come by the other way. */
+  async #receive(call: S3Call, { path, headers }: SignedRequest): Promise<S3Response | undefined> {
+    const { into, signal } = call;
+    const direct = this.#direct;
+    if (!into || !direct) return undefined;
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    const response = await direct.get({
+      head: `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`,
+      into,
+      signal,
+    });
+    const { head } = response;
+    if (head.lengthBytes === undefined) {
+      // It sends without a length, and will again.
+      response.discard();
+      this.#direct = undefined;
+      return undefined;
+    }
+    return {
+      statusCode: head.statusCode,
+      statusText: head.statusText,
+      headers: head.headers,
+      chunks: () => response.chunks(),
+      discard: () => response.discard(),
+    };
+  }
+
+  async #request(call: S3Call, { path, headers }: SignedRequest): Promise<S3Response> {
+    const { request, signal } = call;
+    const {
+      body,
+      headers: answered,
+      statusCode,
+      statusText,
+    } = await this.#pool.request({
+      method: request.method,
+      path,
+      headers,
+      // Left to itself undici gives up the connection after each HEAD, for servers that send a body after one; stores do not.
+      reset: false,
+      ...(request.bytes === undefined ? {} : { body: request.bytes }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return {
+      statusCode,
+      statusText,
+      headers: answered,
+      chunks: () => body as AsyncIterable<Uint8Array>,
+      discard: () => {
+        body.on('error', () => undefined);
+        body.destroy();
+      },
+    };
   }
 
   /** The whole body as text; fails with UfsBadResponse when it is longer than any S3 document. */
@@ -80,15 +158,17 @@ export class S3Connection {
     const chunks: Uint8Array[] = [];
     let sizeBytes = 0;
     try {
-      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+      for await (const chunk of response.chunks()) {
         sizeBytes += chunk.length;
         if (sizeBytes > maxBytes) break;
         chunks.push(chunk);
       }
     } catch (thrown) {
+      response.discard();
       throw this.connectionError(call, thrown);
     }
     if (sizeBytes <= maxBytes) return Buffer.concat(chunks).toString();
+    response.discard();
     const name = nameOf(this.subjectOf(call));
     throw new AlluxioError(
       'UfsBadResponse',
@@ -126,6 +206,7 @@ export class S3Connection {
 
   /** Ends what is under way: a body that nobody reads must not keep the process. */
   async close(): Promise<void> {
+    this.#direct?.close(new Error('the storage was closed'));
     await this.#pool.destroy();
   }
 

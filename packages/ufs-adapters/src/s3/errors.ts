@@ -180,7 +180,7 @@ const connectionRows: readonly (readonly [RegExp, ErrorCode, string, Explain])[]
     endpointText,
   ],
   [
-    /^UND_ERR_(HEADERS|BODY)_TIMEOUT$/,
+    /^HTTP_SILENT$|^UND_ERR_(HEADERS|BODY)_TIMEOUT$/,
     'UfsTimeout',
     'the store did not answer in time',
     () => 'ask again later',

@@ -1,6 +1,6 @@
 /**
- * A bucket of S3 or of a store that speaks like it. All requests are signed here and sent by undici: the bytes of a GET
- * through the SDK cost several times the processor time, and the few other calls then need no second client.
+ * A bucket of S3 or of a store that speaks like it. All requests are signed here and sent without the SDK: the bytes of a GET
+ * through it cost several times the processor time, and the few other calls then need no second client.
  */
 
 import type { Clock } from '@alluxio-ts/common/clock';
@@ -70,13 +70,14 @@ export class S3Ufs implements Ufs {
     const objectKey = this.#objectKey(key);
     if (objectKey === undefined) throw fileNotFound(`s3://${this.#options.bucket}/${key}`);
     if (options.lengthBytes === 0) return this.#readNothing(key, options);
-    const { offset, lengthBytes, version, signal } = options;
+    const { into, offset, lengthBytes, version, signal } = options;
     const etag = version === undefined ? undefined : etagOfVersion(version);
     const headers = {
       range: `bytes=${offset}-${offset + lengthBytes - 1}`,
       ...(etag === undefined ? {} : { 'if-match': etag }),
     };
-    const call = this.#call('read', { method: 'GET', key: objectKey, headers }, signal);
+    const request = { method: 'GET', key: objectKey, headers } as const;
+    const call = { action: 'read', request, signal, into: into?.subarray(0, lengthBytes) };
     const response = await this.#connection.send(call);
     if (response.statusCode === 416) {
       await this.#connection.errorOf(call, response);
@@ -92,12 +93,12 @@ export class S3Ufs implements Ufs {
       const body = ownedBody({
         chunks: () => this.#chunks(call, response, span.lengthBytes),
         // Leaving early ends the connection: the rest of the answer may be longer than a new connection is dear.
-        release: () => release(response),
+        release: () => response.discard(),
         signal,
       });
       return { file, body };
     } catch (thrown) {
-      release(response);
+      response.discard();
       throw thrown;
     }
   }
@@ -146,7 +147,7 @@ export class S3Ufs implements Ufs {
   async *#chunks(call: S3Call, response: S3Response, lengthBytes: number): AsyncGenerator<Uint8Array> {
     let given = 0;
     try {
-      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+      for await (const chunk of response.chunks()) {
         given += chunk.length;
         if (given > lengthBytes) break;
         yield chunk;
@@ -223,13 +224,8 @@ export class S3Ufs implements Ufs {
   }
 }
 
-/** Ends the connection of a body that was not read to its end; nothing happens after the end. */
-function release(response: S3Response): void {
-  response.body.on('error', () => undefined);
-  response.body.destroy();
-}
-
 function isEarlyEnd(thrown: unknown): boolean {
   if (!(thrown instanceof Error) || !('code' in thrown)) return false;
-  return thrown.code === 'UND_ERR_SOCKET' || thrown.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
+  const { code } = thrown;
+  return code === 'HTTP_ENDED' || code === 'UND_ERR_SOCKET' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
 }

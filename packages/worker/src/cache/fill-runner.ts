@@ -79,11 +79,12 @@ async function receive(
     version: job.version,
     offset: job.offset + from,
     lengthBytes: to - from,
+    into: bytes.subarray(from, to),
   });
   let at = from;
   for await (const chunk of read.body) {
     if (at + chunk.length > to) throw wrongLength(job, to - from, at + chunk.length - from);
-    bytes.set(chunk, at);
+    if (chunk.buffer !== bytes.buffer) bytes.set(chunk, at);
     at += chunk.length;
     advance(at - from);
   }

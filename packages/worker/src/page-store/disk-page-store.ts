@@ -222,7 +222,6 @@ export class DiskPageStore implements PageStore {
     // Those that are there now: a busy store goes on making new ones.
     const segments = [...this.#log.segments.values()];
     for (const segment of segments) {
-      await this.#log.headersWritten();
       for (const { page, place } of this.#pagesOf(segment)) {
         options.signal?.throwIfAborted();
         const entry = await this.#scanPage(page, segment, place);

@@ -1,7 +1,6 @@
 /**
- * A page on its way to the disk store. Data goes first, the header only when the writer finishes: a process that dies in
- * between leaves no header, and so no page. A writer that gives up after its data was written leaves a void header,
- * so that a restart can walk on.
+ * A page on its way to the disk store: its record is written as a whole, and read when the writer finishes. A writer that gives up after the write leaves a record
+ * that nobody reads, unless the process dies before the segment has its index: then the page is there after the start, with the right bytes.
  */
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
@@ -9,7 +8,7 @@ import type { PageId, PageOrigin } from '@alluxio-ts/common/page';
 import { checksumBlocks } from './page-checksums.ts';
 import type { PageWriter } from './page-store.ts';
 import type { PagePlace } from './page-table.ts';
-import type { RecordHeader, RecordLayout } from './record-format.ts';
+import type { RecordLayout } from './record-format.ts';
 import type { SegmentLog } from './segment-log.ts';
 import type { Segment } from './segment.ts';
 
@@ -37,7 +36,7 @@ export class DiskPageWriter implements PageWriter {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    const { layout, log, segment } = this.#options;
+    const { layout, log, origin, page, segment } = this.#options;
     if (this.#state !== 'open' || bytes.length !== layout.lengthBytes) {
       throw new AlluxioError('Internal', `write of ${bytes.length} bytes to a page writer (${this.#state})`, {
         context: { lengthBytes: layout.lengthBytes },
@@ -46,7 +45,8 @@ export class DiskPageWriter implements PageWriter {
     this.#state = 'writing';
     this.#checksums = checksumBlocks(bytes);
     try {
-      this.#offset = await log.writeData(segment, layout, bytes);
+      const header = { origin, index: page.index, layout, checksums: this.#checksums };
+      this.#offset = await log.writeRecord(segment, header, bytes);
     } catch (thrown) {
       this.#settle('failed');
       throw thrown;
@@ -68,19 +68,17 @@ export class DiskPageWriter implements PageWriter {
       lengthBytes: layout.lengthBytes,
       checksumIndex: segment.addChecksums(this.#checksums),
     });
-    this.#writeHeaderAndEnd(true);
+    this.#end();
   }
 
   abort(): void {
     const { layout, segment } = this.#options;
     if (this.#state === 'writing') {
       this.#state = 'aborted';
-    } else if (this.#state === 'written') {
-      this.#writeHeaderAndEnd(false);
     } else if (this.#state === 'open') {
       segment.unreserve(layout);
       this.#end();
-    } else if (this.#state === 'failed') {
+    } else if (this.#state === 'written' || this.#state === 'failed') {
       this.#end();
     }
   }
@@ -90,17 +88,6 @@ export class DiskPageWriter implements PageWriter {
     const isAborted = this.#state === 'aborted';
     this.#state = state;
     if (isAborted) this.abort();
-  }
-
-  /** The segment waits for the header before it is sealed. A failure has been counted and closes the segment for writes. */
-  #writeHeaderAndEnd(isPage: boolean): void {
-    const { layout, log, origin, page, segment } = this.#options;
-    const header: RecordHeader = { isPage, origin, index: page.index, layout, checksums: this.#checksums };
-    this.#state = 'ended';
-    void log
-      .writeHeader(segment, header, this.#offset)
-      .catch(() => undefined)
-      .finally(() => this.#end());
   }
 
   #end(): void {

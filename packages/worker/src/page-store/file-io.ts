@@ -19,6 +19,27 @@ export async function writeAt(fd: number, bytes: Uint8Array, position: number): 
   while (done < bytes.length) done += await writeOnce(fd, bytes, done, position + done);
 }
 
+/** Writes all of the pieces, one behind the other, as one operation. */
+export async function writeAllAt(fd: number, pieces: readonly Uint8Array[], position: number): Promise<void> {
+  let rest = pieces;
+  let at = position;
+  while (rest.length > 0) {
+    const count = await writevOnce(fd, rest, at);
+    at += count;
+    rest = behind(rest, count);
+  }
+}
+
+/** What is left of the pieces when their first `count` bytes are written. */
+function behind(pieces: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+  let left = count;
+  for (const [index, piece] of pieces.entries()) {
+    if (left < piece.length) return [piece.subarray(left), ...pieces.slice(index + 1)];
+    left -= piece.length;
+  }
+  return [];
+}
+
 export function openFile(path: string, flags: string): Promise<number> {
   return new Promise((resolve, reject) => {
     fs.open(path, flags, 0o600, (error, fd) => (error ? reject(error) : resolve(fd)));
@@ -44,5 +65,11 @@ function writeOnce(fd: number, bytes: Uint8Array, offset: number, position: numb
     fs.write(fd, bytes, offset, bytes.length - offset, position, (error, count) =>
       error ? reject(error) : resolve(count),
     );
+  });
+}
+
+function writevOnce(fd: number, pieces: readonly Uint8Array[], position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.writev(fd, pieces, position, (error, count) => (error ? reject(error) : resolve(count)));
   });
 }

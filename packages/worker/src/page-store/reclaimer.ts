@@ -159,7 +159,7 @@ export class Reclaimer {
       writer.abort();
       throw thrown;
     }
-    // Removed or replaced meanwhile: then the copy is not to come back at the next start either.
+    // Unless it was removed or replaced meanwhile.
     if (shelf.isAt(page, place)) writer.finish();
     else writer.abort();
     return isMoved;
@@ -210,7 +210,7 @@ export async function readHeader(
     }
   });
   const header = decodeRecordHeader(bytes.subarray(0, count), segment.identity, place.recordOffsetBytes);
-  if (!header?.isPage || header.index !== page.index) return undefined;
+  if (header?.index !== page.index) return undefined;
   const { a, b, c } = fileKeyOf(header.origin);
   return a === page.file.a && b === page.file.b && c === page.file.c ? header : undefined;
 }

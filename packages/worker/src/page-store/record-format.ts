@@ -1,17 +1,18 @@
 /**
- * A page's record in a segment: a header that says in full what the page is and what its blocks must be, then the
- * data. The header is written after the data, when the writer finishes, so a valid header stands only before a page
- * that was finished. It names its own place (segment, nonce, offset), so a record that is found anywhere else is refused.
+ * A page's record in a segment: a header that says in full what the page is and what its blocks must be, the data, and an end mark as the record's last
+ * bytes. All of it goes to the disk in one write, in this order, so that a process that dies in the middle leaves no mark, and without its mark a record is
+ * no page. Header and mark name their own place (nonce, offset; the header also the segment), so a record that is found anywhere else is refused.
  *
  *     0   magic "AXPAGE\r\n"        8   format version u32      12  header length u32
  *     16  segment nonce, 16 bytes   32  segment id u64          40  record offset u64
  *     48  sha256(UFS path)          80  sha256(version)
  *     112 page size u32             116 page index u32          120 data length u32     124 data offset u32
- *     128 path length u16           130 version length u16      132 kind u32 (1 page, 2 void)
+ *     128 path length u16           130 version length u16      132 zero u32
  *     136 path, version, zeros up to 4; block checksums u32 each; checksum of all that stands before, u32
  *
- * All numbers are little-endian. A void record stands where a writer gave up after its bytes were written: it lets a
- * restart walk over them. Records begin and end at 4 KiB.
+ *     end mark: magic "AXPEND\r\n", segment nonce, 16 bytes, record offset u64
+ *
+ * All numbers are little-endian. Records begin and end at 4 KiB; what lies between data and mark is zero.
  */
 
 import { Buffer } from 'node:buffer';
@@ -20,7 +21,7 @@ import { type PageOrigin, blockSizeBytes } from '@alluxio-ts/common/page';
 import { blockCountOf, checksumOf } from './page-checksums.ts';
 
 /** Grows with every change of any part of the on-disk format; segments of another one are removed at start. */
-export const formatVersion = 1;
+export const formatVersion = 2;
 
 /** Where records begin, so that data can be sent and mapped in whole memory pages. */
 export const recordAlignmentBytes = 4096;
@@ -29,10 +30,11 @@ export const recordAlignmentBytes = 4096;
 export const pathMaxBytes = 4096;
 export const versionMaxBytes = 1024;
 
+export const endMarkBytes = 32;
+
 const magic = Buffer.from('AXPAGE\r\n', 'latin1');
+const endMagic = Buffer.from('AXPEND\r\n', 'latin1');
 const fixedBytes = 136;
-const pageKind = 1;
-const voidKind = 2;
 
 /** What makes a segment this one and no other. */
 export interface SegmentIdentity {
@@ -52,8 +54,6 @@ export interface RecordLayout {
 }
 
 export interface RecordHeader {
-  /** False for a void record. */
-  readonly isPage: boolean;
   readonly origin: PageOrigin;
   readonly index: number;
   readonly layout: RecordLayout;
@@ -84,7 +84,7 @@ export function recordLayoutOf(origin: PageOrigin, lengthBytes: number): RecordL
 function layoutOf(headerBytes: number, lengthBytes: number): RecordLayout {
   const alignment = lengthBytes >= blockSizeBytes ? recordAlignmentBytes : 8;
   const dataOffsetBytes = alignUp(headerBytes, alignment);
-  const recordBytes = alignUp(dataOffsetBytes + lengthBytes, recordAlignmentBytes);
+  const recordBytes = alignUp(dataOffsetBytes + lengthBytes + endMarkBytes, recordAlignmentBytes);
   return { headerBytes, dataOffsetBytes, lengthBytes, recordBytes };
 }
 
@@ -92,7 +92,7 @@ function headerBytesOf(pathBytes: number, versionBytes: number, lengthBytes: num
   return fixedBytes + alignUp(pathBytes + versionBytes, 4) + 4 * blockCountOf(lengthBytes) + 4;
 }
 
-/** The header's bytes, for `offsetBytes` of the segment and nowhere else. */
+/** What stands before the data, for `offsetBytes` of the segment and nowhere else: the header, and zeros up to where the data begins. */
 export function encodeRecordHeader(
   header: RecordHeader,
   segment: SegmentIdentity,
@@ -101,7 +101,7 @@ export function encodeRecordHeader(
   const { origin, layout, checksums } = header;
   const path = Buffer.from(origin.ufsPath);
   const version = Buffer.from(origin.version);
-  const bytes = Buffer.alloc(layout.headerBytes);
+  const bytes = Buffer.alloc(layout.dataOffsetBytes);
   magic.copy(bytes, 0);
   bytes.writeUInt32LE(formatVersion, 8);
   bytes.writeUInt32LE(layout.headerBytes, 12);
@@ -116,13 +116,32 @@ export function encodeRecordHeader(
   bytes.writeUInt32LE(layout.dataOffsetBytes, 124);
   bytes.writeUInt16LE(path.length, 128);
   bytes.writeUInt16LE(version.length, 130);
-  bytes.writeUInt32LE(header.isPage ? pageKind : voidKind, 132);
   path.copy(bytes, fixedBytes);
   version.copy(bytes, fixedBytes + path.length);
   let at = fixedBytes + alignUp(path.length + version.length, 4);
   for (const checksum of checksums) at = bytes.writeUInt32LE(checksum, at);
   bytes.writeUInt32LE(checksumOf(bytes.subarray(0, at)), at);
   return bytes;
+}
+
+/** What stands behind the data: zeros, and the end mark. */
+export function encodeRecordEnd(layout: RecordLayout, segment: SegmentIdentity, offsetBytes: number): Buffer {
+  const bytes = Buffer.alloc(layout.recordBytes - layout.dataOffsetBytes - layout.lengthBytes);
+  const at = bytes.length - endMarkBytes;
+  endMagic.copy(bytes, at);
+  segment.nonce.copy(bytes, at + 8);
+  bytes.writeBigUInt64LE(BigInt(offsetBytes), at + 24);
+  return bytes;
+}
+
+/** Whether `bytes` begin with the end mark of the record that begins at `offsetBytes`. Never throws. */
+export function isRecordEnd(bytes: Buffer, segment: SegmentIdentity, offsetBytes: number): boolean {
+  return (
+    bytes.length >= endMarkBytes &&
+    bytes.subarray(0, 8).equals(endMagic) &&
+    bytes.subarray(8, 24).equals(segment.nonce) &&
+    bytes.readBigUInt64LE(24) === BigInt(offsetBytes)
+  );
 }
 
 /** The header at the begin of `bytes`, or undefined when there is none that was written for this place. Never throws. */
@@ -148,8 +167,7 @@ function readFields(bytes: Buffer, segment: SegmentIdentity, headerBytes: number
   const lengthBytes = bytes.readUInt32LE(120);
   const pathBytes = bytes.readUInt16LE(128);
   const versionBytes = bytes.readUInt16LE(130);
-  const kind = bytes.readUInt32LE(132);
-  if (pageSizeBytes !== segment.pageSizeBytes || (kind !== pageKind && kind !== voidKind)) return undefined;
+  if (pageSizeBytes !== segment.pageSizeBytes) return undefined;
   if (lengthBytes < 1 || lengthBytes > pageSizeBytes) return undefined;
   if (headerBytes !== headerBytesOf(pathBytes, versionBytes, lengthBytes)) return undefined;
   const layout = layoutOf(headerBytes, lengthBytes);
@@ -162,7 +180,6 @@ function readFields(bytes: Buffer, segment: SegmentIdentity, headerBytes: number
   const origin = { ufsPath: path.toString(), version: version.toString(), pageSizeBytes };
   const first = fixedBytes + alignUp(pathBytes + versionBytes, 4);
   return {
-    isPage: kind === pageKind,
     origin,
     index: bytes.readUInt32LE(116),
     layout,

@@ -21,6 +21,7 @@ import { blockCountOf, checksumOf } from './page-checksums.ts';
 import {
   type SegmentIdentity,
   alignUp,
+  endMarkBytes,
   formatVersion,
   headerMaxBytesOf,
   readChecksums,
@@ -83,7 +84,7 @@ export function footerEntryBytesOf(lengthBytes: number): number {
 /** The smallest segment that can take any one page. */
 export function segmentSizeMinBytesOf(pageSizeBytes: number): number {
   const header = alignUp(headerMaxBytesOf(pageSizeBytes), recordAlignmentBytes);
-  const record = header + alignUp(pageSizeBytes, recordAlignmentBytes);
+  const record = header + alignUp(pageSizeBytes + endMarkBytes, recordAlignmentBytes);
   const footer = footerEntryBytesOf(pageSizeBytes) + trailerBytes;
   return segmentHeaderBytes + record + alignUp(footer, recordAlignmentBytes);
 }

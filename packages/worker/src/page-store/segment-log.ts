@@ -15,12 +15,13 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import { blockCountOf } from './page-checksums.ts';
 import type { DirHealth } from './dir-health.ts';
 import type { DiskQueue } from './disk-queue.ts';
-import { closeFile, openFile, writeAt } from './file-io.ts';
+import { closeFile, openFile, writeAllAt, writeAt } from './file-io.ts';
 import { type PageTable, noEntry } from './page-table.ts';
 import {
   type RecordHeader,
   type RecordLayout,
   alignUp,
+  encodeRecordEnd,
   encodeRecordHeader,
   recordAlignmentBytes,
 } from './record-format.ts';
@@ -59,7 +60,6 @@ export class SegmentLog {
   readonly segments = new Map<number, Segment>();
   readonly #options: SegmentLogOptions;
   readonly #sealing = new Set<Promise<void>>();
-  readonly #headers = new Set<Promise<void>>();
   #active: Segment | undefined;
   #segmentIdNext: number;
   #usedBytes = 0;
@@ -110,24 +110,19 @@ export class SegmentLog {
     return this.#active?.canTake(layout) === true || this.freeBytes >= this.#options.segmentSizeBytes;
   }
 
-  /** Writes a record's data at the place it is given now. Fails with PageStoreUnavailable; the segment is then given up for writes. */
-  async writeData(segment: Segment, layout: RecordLayout, bytes: Uint8Array): Promise<number> {
-    const offset = segment.place(layout);
-    await this.#write(segment, bytes, offset + layout.dataOffsetBytes);
+  /**
+   * Writes a record at the place that it is given now, which is returned; all of it in one write. Fails with PageStoreUnavailable; the segment is then given up for
+   * writes.
+   */
+  async writeRecord(segment: Segment, header: RecordHeader, bytes: Uint8Array): Promise<number> {
+    const offset = segment.place(header.layout);
+    const record = [
+      encodeRecordHeader(header, segment.identity, offset),
+      bytes,
+      encodeRecordEnd(header.layout, segment.identity, offset),
+    ];
+    await this.#write(segment, record, offset);
     return offset;
-  }
-
-  /** Writes a record's header, which makes the record valid for a restart. Fails like `writeData`. */
-  writeHeader(segment: Segment, header: RecordHeader, offset: number): Promise<void> {
-    const bytes = encodeRecordHeader(header, segment.identity, offset);
-    const writing = this.#write(segment, bytes, offset).finally(() => this.#headers.delete(writing));
-    this.#headers.add(writing);
-    return writing;
-  }
-
-  /** Resolves when the headers of all pages finished so far are on the disk, or have failed. */
-  async headersWritten(): Promise<void> {
-    await Promise.allSettled(this.#headers);
   }
 
   /** Ends the appending to a segment; its index is written when its last writer has left. */
@@ -168,12 +163,12 @@ export class SegmentLog {
     for (const segment of this.segments.values()) await segment.close();
   }
 
-  async #write(segment: Segment, bytes: Uint8Array, position: number): Promise<void> {
+  async #write(segment: Segment, pieces: readonly Uint8Array[], position: number): Promise<void> {
     try {
       await this.#options.writes.run(async () => {
         segment.pin();
         try {
-          await writeAt(await segment.fd(), bytes, position);
+          await writeAllAt(await segment.fd(), pieces, position);
         } finally {
           segment.unpin();
         }

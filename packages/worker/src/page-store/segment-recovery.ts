@@ -2,8 +2,8 @@
  * Reads what a segment file holds, at a start. Nothing in the file is believed that its identity and a checksum do not
  * confirm, and nothing in it can make this throw: a file is either usable, with the entries that are sound, or refused.
  *
- * A segment with an index gives the index. One without (the process was killed, the file was cut) is walked from header to header and ends at
- * the first that is not sound: data is never searched for records, for a user could have stored one.
+ * A segment with an index gives the index. One without (the process was killed, the file was cut) is walked from header to header, past records without
+ * their end mark, and ends at the first header that is not sound: data is never searched for records, for a user could have stored one.
  */
 
 import { Buffer } from 'node:buffer';
@@ -14,7 +14,9 @@ import {
   type RecordHeader,
   type SegmentIdentity,
   decodeRecordHeader,
+  endMarkBytes,
   headerMaxBytesOf,
+  isRecordEnd,
 } from './record-format.ts';
 import {
   type SegmentEntry,
@@ -92,21 +94,23 @@ async function walkRecords(
   identity: SegmentIdentity,
 ): Promise<readonly SegmentEntry[]> {
   const entries: SegmentEntry[] = [];
-  const headerMaxBytes = headerMaxBytesOf(identity.pageSizeBytes);
+  // The end of one record and the header of the next stand side by side, and are read together.
+  const wantedBytes = endMarkBytes + headerMaxBytesOf(identity.pageSizeBytes);
   let window: Buffer = Buffer.alloc(0);
   let windowOffset = 0;
   let offset = segmentHeaderBytes;
-  while (offset < sizeBytes) {
-    const at = offset - windowOffset;
-    if (at + Math.min(headerMaxBytes, sizeBytes - offset) > window.length) {
-      window = await readBytes(fd, offset, Math.max(walkWindowBytes, headerMaxBytes));
-      windowOffset = offset;
+  let entry: SegmentEntry | undefined;
+  while (offset <= sizeBytes) {
+    const from = offset - endMarkBytes;
+    if (from - windowOffset + Math.min(wantedBytes, sizeBytes - from) > window.length) {
+      window = await readBytes(fd, from, Math.max(walkWindowBytes, wantedBytes));
+      windowOffset = from;
     }
-    const header = decodeRecordHeader(window.subarray(offset - windowOffset), identity, offset);
+    const bytes = window.subarray(from - windowOffset);
+    if (entry && isRecordEnd(bytes, identity, entry.recordOffsetBytes)) entries.push(entry);
+    const header = decodeRecordHeader(bytes.subarray(endMarkBytes), identity, offset);
     if (!header) break;
-    const entry = entryOf(header, offset);
-    if (entry.dataStartBytes + entry.lengthBytes > sizeBytes) break;
-    if (header.isPage) entries.push(entry);
+    entry = entryOf(header, offset);
     offset += header.layout.recordBytes;
   }
   return entries;

@@ -1,0 +1,241 @@
+/**
+ * One plain HTTP/1.1 connection whose answers are received straight into the caller's memory. Node's own clients give each piece of a body a buffer of its
+ * own, which costs several times the processor time of the transfer; here the kernel copies into the page and nobody else touches the bytes.
+ *
+ * One request at a time, only GET. A body whose length is not given is not received: whoever asked takes another client.
+ */
+
+import { Buffer } from 'node:buffer';
+import { type Socket, connect } from 'node:net';
+import { HttpFailure } from './http-failure.ts';
+import { type ResponseHead, parseResponseHead } from './response-head.ts';
+
+export interface DirectTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly connectTimeoutMs: number;
+  /** How long an answer may take to begin. */
+  readonly headTimeoutMs: number;
+  /** How long an answer that began may be silent. */
+  readonly silenceTimeoutMs: number;
+  /** How long the connection is kept without a request. */
+  readonly idleTimeoutMs: number;
+}
+
+/** A head, and the begin of the body that comes with it: what is in here is copied, so it is small. */
+const headReadBytes = 4096;
+const headMaxBytes = 64 * 1024;
+/** The document of an error is shorter. */
+const errorBodyMaxBytes = 64 * 1024;
+const headEnd = Buffer.from('\r\n\r\n');
+
+interface Waiter {
+  resolve(): void;
+  reject(reason: unknown): void;
+}
+
+/** The answer to one request, as it comes. */
+export class DirectAnswer {
+  head: ResponseHead | undefined;
+  /** Where the body goes; undefined when nobody wants it: it is longer than asked, or its length is not known. */
+  body: Uint8Array | undefined;
+  receivedBytes = 0;
+  readonly #into: Uint8Array;
+  #failure: { readonly reason: unknown } | undefined;
+  #waiter: Waiter | undefined;
+
+  constructor(into: Uint8Array) {
+    this.#into = into;
+  }
+
+  get isWhole(): boolean {
+    return this.body !== undefined && this.receivedBytes === this.body.length;
+  }
+
+  /** Resolves with the head; fails with what happened to the connection. */
+  async begun(): Promise<ResponseHead> {
+    while (this.head === undefined) await this.#change();
+    return this.head;
+  }
+
+  /** The body, as it comes: pieces of the caller's memory, or of memory of its own when it is an error's. */
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    const { body } = this;
+    if (!body) throw new HttpFailure('HPE_INVALID', 'the answer is longer than what was asked for');
+    let given = 0;
+    while (given < body.length) {
+      while (this.receivedBytes === given) await this.#change();
+      const end = this.receivedBytes;
+      yield body.subarray(given, end);
+      given = end;
+    }
+  }
+
+  begin(head: ResponseHead): void {
+    this.head = head;
+    this.body = this.#bodyMemoryOf(head);
+  }
+
+  changed(): void {
+    this.#waiter?.resolve();
+    this.#waiter = undefined;
+  }
+
+  /** Nothing more comes. */
+  fail(reason: unknown): void {
+    this.#failure = { reason };
+    this.#waiter?.reject(reason);
+    this.#waiter = undefined;
+  }
+
+  #change(): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure.reason);
+    return new Promise<void>((resolve, reject) => {
+      this.#waiter = { resolve, reject };
+    });
+  }
+
+  #bodyMemoryOf({ lengthBytes, statusCode }: ResponseHead): Uint8Array | undefined {
+    if (statusCode === 204 || statusCode === 304) return new Uint8Array(0);
+    if (lengthBytes === undefined) return undefined;
+    const isAsked = statusCode === 200 || statusCode === 206;
+    if (isAsked) return lengthBytes <= this.#into.length ? this.#into.subarray(0, lengthBytes) : undefined;
+    return lengthBytes <= errorBodyMaxBytes ? new Uint8Array(lengthBytes) : undefined;
+  }
+}
+
+export interface ConnectionEvents {
+  /** The answer is whole, and the connection may take the next request. */
+  readonly onIdle: (connection: DirectConnection) => void;
+  /** Called once: the connection can take no further request. */
+  readonly onOver: (connection: DirectConnection) => void;
+}
+
+export class DirectConnection {
+  readonly #target: DirectTarget;
+  readonly #events: ConnectionEvents;
+  readonly #socket: Socket;
+  readonly #headBuffer = Buffer.allocUnsafeSlow(headReadBytes);
+  /** Of the request under way. */
+  #answer: DirectAnswer | undefined;
+  /** What came of a head that is not whole. */
+  #headBytes: Buffer | undefined;
+  #isOver = false;
+
+  /** Begins to connect; a request may follow at once. */
+  constructor(target: DirectTarget, events: ConnectionEvents) {
+    this.#target = target;
+    this.#events = events;
+    this.#socket = connect({
+      host: target.host,
+      port: target.port,
+      noDelay: true,
+      onread: { buffer: () => this.#nextBuffer(), callback: (count) => this.#received(count) },
+    });
+    this.#socket.setTimeout(target.connectTimeoutMs);
+    this.#socket.once('connect', () => this.#socket.setTimeout(target.headTimeoutMs));
+    this.#socket.on('timeout', () => this.#end(this.#silence()));
+    this.#socket.on('error', (error) => this.#end(error));
+    this.#socket.on('end', () => this.#end(new HttpFailure('HTTP_ENDED', 'the store closed the connection')));
+    this.#socket.on('close', () => this.#end(new HttpFailure('HTTP_ENDED', 'the connection was closed')));
+  }
+
+  /**
+   * Sends the request. A body of status 200 or 206 that fits is received into `into` from then on, whether anybody reads the answer or not: that memory
+   * is the connection's until the answer is whole, has failed, or `destroy` was called.
+   */
+  get(requestHead: string, into: Uint8Array): DirectAnswer {
+    const answer = new DirectAnswer(into);
+    this.#answer = answer;
+    if (!this.#socket.connecting) this.#socket.setTimeout(this.#target.headTimeoutMs);
+    this.#socket.write(requestHead, 'latin1');
+    return answer;
+  }
+
+  /** Ends the connection; what is under way fails with the reason. Nothing is written to the caller's memory any more. */
+  destroy(reason: unknown): void {
+    this.#end(reason);
+  }
+
+  #nextBuffer(): Uint8Array {
+    const { body, receivedBytes } = this.#answer ?? {};
+    return body && receivedBytes !== undefined && receivedBytes < body.length
+      ? body.subarray(receivedBytes)
+      : this.#headBuffer;
+  }
+
+  /** False stops the reading of what nobody wants. */
+  #received(count: number): boolean {
+    const answer = this.#answer;
+    if (!answer) {
+      this.#end(new HttpFailure('HPE_INVALID', 'the store sent more than was asked for'));
+      return false;
+    }
+    if (!answer.head) return this.#receivedHead(answer, this.#headBuffer.subarray(0, count));
+    answer.receivedBytes += count;
+    if (answer.isWhole) this.#answered();
+    answer.changed();
+    return true;
+  }
+
+  #receivedHead(answer: DirectAnswer, bytes: Buffer): boolean {
+    const all = this.#headBytes ? Buffer.concat([this.#headBytes, bytes]) : bytes;
+    const end = all.indexOf(headEnd);
+    if (end === -1 && all.length <= headMaxBytes) {
+      // The memory that was read into is used again.
+      this.#headBytes = Buffer.from(all);
+      return true;
+    }
+    this.#headBytes = undefined;
+    try {
+      const head = parseResponseHead(all.toString('utf8', 0, end === -1 ? 0 : end));
+      const rest = all.subarray(end + headEnd.length);
+      // 100 Continue and its like announce the answer; they are not it.
+      if (head.statusCode < 200) return rest.length === 0 || this.#receivedHead(answer, Buffer.from(rest));
+      return this.#begin(answer, head, rest);
+    } catch (thrown) {
+      this.#end(thrown);
+      return false;
+    }
+  }
+
+  #begin(answer: DirectAnswer, head: ResponseHead, first: Buffer): boolean {
+    answer.begin(head);
+    const { body } = answer;
+    if (body) {
+      if (first.length > body.length) throw new HttpFailure('HPE_INVALID', 'more came than was announced');
+      body.set(first);
+      answer.receivedBytes = first.length;
+      this.#socket.setTimeout(this.#target.silenceTimeoutMs);
+      if (answer.isWhole) this.#answered();
+    }
+    answer.changed();
+    return body !== undefined;
+  }
+
+  #answered(): void {
+    const isKeptAlive = this.#answer?.head?.isKeptAlive === true;
+    this.#answer = undefined;
+    if (!isKeptAlive) {
+      this.#end(undefined);
+      return;
+    }
+    this.#socket.setTimeout(this.#target.idleTimeoutMs);
+    this.#events.onIdle(this);
+  }
+
+  #silence(): HttpFailure {
+    return this.#socket.connecting
+      ? new HttpFailure('ETIMEDOUT', `no connection within ${this.#target.connectTimeoutMs} ms`)
+      : new HttpFailure('HTTP_SILENT', 'the store was silent for too long');
+  }
+
+  #end(reason: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#socket.destroy();
+    this.#answer?.fail(reason);
+    this.#answer = undefined;
+    this.#events.onOver(this);
+  }
+}

@@ -1,0 +1,125 @@
+/** The connections on which bodies are received straight into the caller's memory: so many at most, kept for the next request. */
+
+import { Limiter } from '@alluxio-ts/common/limiter';
+import { type DirectAnswer, DirectConnection, type DirectTarget } from './direct-connection.ts';
+import type { ResponseHead } from './response-head.ts';
+
+export interface DirectPoolOptions extends DirectTarget {
+  readonly connectionsMax: number;
+}
+
+export interface DirectRequest {
+  /** The whole head, with the empty line that ends it. */
+  readonly head: string;
+  readonly into: Uint8Array;
+  readonly signal: AbortSignal | undefined;
+}
+
+export interface DirectResponse {
+  readonly head: ResponseHead;
+  /** The body as it comes. Fails when it cannot be received here: it is longer than the memory for it, or its length is not given. */
+  chunks(): AsyncIterable<Uint8Array>;
+  /** Ends the connection, unless the body is whole. Nothing is written to the memory any more. */
+  discard(): void;
+}
+
+export class DirectPool {
+  readonly #options: DirectPoolOptions;
+  readonly #limiter: Limiter;
+  /** The one used last is the last. */
+  readonly #idle: DirectConnection[] = [];
+  /** Of connections that are used: gives their place back. */
+  readonly #used = new Map<DirectConnection, () => void>();
+  #isClosed = false;
+
+  constructor(options: DirectPoolOptions) {
+    this.#options = options;
+    const { connectionsMax, host, port } = options;
+    // Whoever asks is bounded already; what comes here waits.
+    this.#limiter = new Limiter({
+      concurrencyMax: connectionsMax,
+      queueMax: Number.POSITIVE_INFINITY,
+      name: `requests to ${host}:${port}`,
+    });
+  }
+
+  /** Resolves when the answer has begun. Fails with what happened to the connection, or with the signal's reason. */
+  async get(request: DirectRequest): Promise<DirectResponse> {
+    const { signal } = request;
+    const release = await this.#limiter.acquire(signal ? { signal } : {});
+    const kept = this.#idle.pop();
+    const connection = kept ?? this.#connect();
+    this.#used.set(connection, release);
+    const answer = connection.get(request.head, request.into);
+    try {
+      return await begun(connection, answer, signal);
+    } catch (thrown) {
+      // A store closes what was idle whenever it likes, also while a request is on its way to it: that says nothing of the request.
+      const isStale = kept !== undefined && answer.head === undefined && !this.#isClosed;
+      if (!isStale || signal?.aborted || isTimeout(thrown)) throw thrown;
+      for (const other of this.#idle.splice(0)) other.destroy(thrown);
+      return this.get(request);
+    }
+  }
+
+  /** Ends all connections. */
+  close(reason: unknown): void {
+    this.#isClosed = true;
+    for (const connection of [...this.#idle, ...this.#used.keys()]) connection.destroy(reason);
+  }
+
+  #connect(): DirectConnection {
+    return new DirectConnection(this.#options, {
+      onIdle: (connection) => {
+        if (this.#isClosed) {
+          connection.destroy(undefined);
+          return;
+        }
+        this.#idle.push(connection);
+        this.#release(connection);
+      },
+      onOver: (connection) => {
+        const at = this.#idle.indexOf(connection);
+        if (at !== -1) this.#idle.splice(at, 1);
+        this.#release(connection);
+      },
+    });
+  }
+
+  #release(connection: DirectConnection): void {
+    const release = this.#used.get(connection);
+    this.#used.delete(connection);
+    release?.();
+  }
+}
+
+function isTimeout(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && thrown.code === 'HTTP_SILENT';
+}
+
+async function begun(
+  connection: DirectConnection,
+  answer: DirectAnswer,
+  signal: AbortSignal | undefined,
+): Promise<DirectResponse> {
+  const abort = (): void => discard(connection, answer, signal?.reason);
+  signal?.addEventListener('abort', abort, { once: true });
+  try {
+    const head = await answer.begun();
+    return {
+      head,
+      chunks: () => answer.chunks(),
+      discard: () => {
+        signal?.removeEventListener('abort', abort);
+        discard(connection, answer, undefined);
+      },
+    };
+  } catch (thrown) {
+    signal?.removeEventListener('abort', abort);
+    throw thrown;
+  }
+}
+
+function discard(connection: DirectConnection, answer: DirectAnswer, reason: unknown): void {
+  if (!answer.isWhole) connection.destroy(reason);
+}
