@@ -5,6 +5,7 @@
 
 import type { Body, Part } from '@alluxio-ts/common/body';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
+import { giveBuffer, takeBuffer } from '@alluxio-ts/common/read-buffers';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 
 /** What is read, and handed to the socket, at once. */
@@ -108,11 +109,11 @@ async function sendSlot(
       // A fill that failed says why when the page is asked for again.
       if (readableEnd === undefined) break;
       const end = Math.min(readableEnd, part.to, at + chunkSizeBytes);
-      const bytes = Buffer.allocUnsafe(end - at);
+      const bytes = takeBuffer(end - at);
       bytes.set(slots.bytesOf(part.slot).subarray(at, end));
       if (!slots.isCurrent(part)) break;
       at = end;
-      mustDrain = !sink.write(bytes);
+      mustDrain = !sink.write(bytes, () => giveBuffer(bytes));
     }
   } finally {
     part.release();

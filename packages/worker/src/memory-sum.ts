@@ -12,7 +12,7 @@ import { hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transpor
 import { fillThreadHeapMaxBytes } from './cache/thread-fill-runner.ts';
 import { fileRecordsMax } from './file-records/file-record-store.ts';
 import { recordThreadHeapMaxBytes } from './file-records/record-port.ts';
-import { readBuffersMaxBytes } from './page-store/read-buffers.ts';
+import { readBuffersMaxBytes } from '@alluxio-ts/common/read-buffers';
 
 export interface MemoryBounds {
   readonly transport: 'plain' | 'hotpath';

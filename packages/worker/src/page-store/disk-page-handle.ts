@@ -6,7 +6,7 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import { type PageId, blockSizeBytes } from '@alluxio-ts/common/page';
 import type { DiskQueue } from './disk-queue.ts';
 import { readAt } from './file-io.ts';
-import { giveBuffer, takeBuffer } from './read-buffers.ts';
+import { giveBuffer, takeBuffer } from '@alluxio-ts/common/read-buffers';
 import { blocksMatch } from './page-checksums.ts';
 import type { PagePlace } from './page-table.ts';
 import type { Segment } from './segment.ts';

@@ -1,5 +1,5 @@
 /**
- * Buffers into which pages are read, used again once their bytes are sent: memory that is new for each read costs more than the read, by page faults and by the
+ * Buffers into which pages are read, and slots are copied, used again once their bytes are sent: memory that is new for each read costs more than the read, by page faults and by the
  * collections that it brings about.
  *
  * A buffer comes back only after a read that has ended, and only from whoever knows that nobody looks at it any more: a read that is given up at its deadline may still
@@ -7,7 +7,7 @@
  */
 
 import { Buffer } from 'node:buffer';
-import { KIB } from '@alluxio-ts/common/units';
+import { KIB } from './units.ts';
 
 /** What is sent at once, 256 KiB, and the blocks at both ends of it that are read in full. */
 const bufferSizeBytes = 384 * KIB;
