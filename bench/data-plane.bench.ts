@@ -12,15 +12,31 @@ import { GIB } from '@alluxio-ts/common/units';
 import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
 import { LoadGenerator } from './load-generator.ts';
 import { machineBusySeconds, treeCpuSeconds } from './process-cpu.ts';
-import { type Measurement, median, workloadTable } from './results.ts';
+import {
+  type Measurement,
+  halfRate,
+  median,
+  rateTable,
+  requestRateOf,
+  targetTable,
+  workloadTable,
+} from './results.ts';
 import { type RelayParts, startRelayingNginx, startRelayingWorker } from './relaying-servers.ts';
-import { type BenchServer, startNginx, startWorker } from './servers.ts';
+import {
+  type BenchServer,
+  rcloneArguments,
+  startCaches,
+  startNginx,
+  startWorker,
+  varnishArguments,
+} from './servers.ts';
 import { startEtcdServer } from '../test/support/etcd-server.ts';
+import { installS3Clients } from '../test/support/python-packages.ts';
 import { type Workload, objectSets, relayed, workloads } from './workloads.ts';
 
 const help = `npm run bench [-- options]
 
-  --quick               short rounds, in under three minutes; prints, writes nothing
+  --quick               short rounds and fewer peers, in under three minutes; prints, writes nothing
   --only w1,w3          these workloads only; prints, writes nothing
   --transport plain     this worker with this transport only (plain, hotpath); prints, writes nothing
   --dir <directory>     where the objects and the cache go (1.2 GiB, removed at the end); the system's temporary directory
@@ -35,6 +51,8 @@ interface Plan {
   readonly rounds: number;
   readonly ms: number;
   readonly warmMs: number;
+  /** Varnish, rclone and nginx as a cache too. */
+  readonly hasCaches: boolean;
   readonly writesResults: boolean;
   readonly parentDir: string;
 }
@@ -59,6 +77,7 @@ function planOf(args: readonly string[]): Plan | undefined {
     workloads: chosen,
     transports: values.transport?.split(',') ?? ['plain', ...(isHotpathBuilt() ? ['hotpath'] : [])],
     ...(values.quick ? { rounds: 3, ms: 1000, warmMs: 500 } : { rounds: 5, ms: 3000, warmMs: 2000 }),
+    hasCaches: !values.quick && values.transport === undefined,
     writesResults: !values.quick && values.only === undefined && values.transport === undefined,
     parentDir: values.dir,
   };
@@ -70,7 +89,7 @@ async function main(): Promise<void> {
     process.stdout.write(help);
     return;
   }
-  const tools = toolsOf();
+  const tools = toolsOf(plan);
   const loadBefore = loadavg();
   const load = LoadGenerator.build(import.meta.dirname);
   const dir = mkdtempSync(join(plan.parentDir, 'alluxio-bench-'));
@@ -83,17 +102,29 @@ async function main(): Promise<void> {
   try {
     const direct = plan.workloads.filter(({ isRelayed }) => !isRelayed);
     const measured: Measurement[] = [];
+    const atHalf: HalfRate[] = [];
     if (direct.length > 0) {
       const contentDir = join(dir, 'content');
       mkdirSync(contentDir);
       for (const objects of objectSets) load.makeObjects(contentDir, objects);
-      await startServers(dir, plan.transports, contentDir, servers);
-      measured.push(...(await measureAll({ ...plan, workloads: direct }, servers, load, stopped.signal)));
+      const measuredServers = await startServers(dir, plan, contentDir, servers);
+      measured.push(
+        ...(await measureAll({ ...plan, workloads: direct }, measuredServers, load, stopped.signal)),
+      );
+      for (const workload of direct.filter(({ name }) => name === 'w1' || name === 'w2')) {
+        atHalf.push(
+          await measureAtHalf(
+            { workload, measured, rounds: plan.rounds, ms: plan.ms },
+            measuredServers,
+            load,
+          ),
+        );
+      }
       for (const server of servers.splice(0).toReversed()) await server.stop();
     }
     if (direct.length < plan.workloads.length)
       measured.push(...(await measureRelayed(plan, dir, load, servers, stopped.signal)));
-    report(plan, measured, { ...tools, loadBefore });
+    report(plan, measured, atHalf, { ...tools, loadBefore });
   } finally {
     for (const server of servers.toReversed()) await server.stop();
     rmSync(dir, { recursive: true, force: true });
@@ -101,17 +132,20 @@ async function main(): Promise<void> {
 }
 
 interface Tools {
+  readonly varnish: string;
   readonly nginx: string;
   readonly cargo: string;
 }
 
 /** Says what is missing; installs nothing. */
-function toolsOf(): Tools {
+function toolsOf({ hasCaches }: Plan): Tools {
   if (process.platform !== 'linux' || availableParallelism() < 2) {
     throw new Error('the benchmark needs Linux and two cores: one for the servers, one for the load');
   }
   versionOf('taskset', ['--version'], 'apt-get install util-linux');
+  const varnish = hasCaches ? versionOf('varnishd', ['-V'], 'apt-get install varnish').split('\n', 1) : [];
   return {
+    varnish: varnish.join(''),
     nginx: versionOf('nginx', ['-v'], 'apt-get install nginx-light'),
     cargo: versionOf('cargo', ['--version'], 'see rustup.rs'),
   };
@@ -128,12 +162,13 @@ function versionOf(command: string, args: readonly string[], howToInstall: strin
   }
 }
 
+/** Gives those that are measured; there may be more of them in `servers`, all of which are to be stopped. */
 async function startServers(
   dir: string,
-  transports: readonly string[],
+  { hasCaches, transports }: Plan,
   contentDir: string,
   servers: BenchServer[],
-): Promise<void> {
+): Promise<readonly BenchServer[]> {
   for (const [name, isNopushOn] of [
     ['nginx', true],
     ['nginx, tcp_nopush off', false],
@@ -151,6 +186,10 @@ async function startServers(
       }),
     );
   }
+  const direct = [...servers];
+  if (!hasCaches) return direct;
+  const rclone = join(await installS3Clients(), 'bin', 'rclone');
+  return [...direct, ...(await startCaches({ dir, contentDir, rclone }, servers))];
 }
 
 /** What is started is added to `servers`; etcd ends here. */
@@ -205,13 +244,18 @@ async function measureAll(
 
 async function measure(
   server: BenchServer,
-  run: { readonly workload: Workload; readonly round: number; readonly ms: number },
+  run: {
+    readonly workload: Workload;
+    readonly round: number;
+    readonly ms: number;
+    readonly ratePerSecond?: number;
+  },
   load: LoadGenerator,
 ): Promise<Measurement> {
-  const { ms, round, workload } = run;
+  const { ms, ratePerSecond = 0, round, workload } = run;
   const busyBefore = machineBusySeconds();
   const cpuBefore = treeCpuSeconds(server.pid);
-  const result = await load.measure(server, workload, { ms, seed: round });
+  const result = await load.measure(server, workload, { ms, seed: round, ratePerSecond });
   const serverCpuSeconds = treeCpuSeconds(server.pid) - cpuBefore;
   const othersSeconds = machineBusySeconds() - busyBefore - serverCpuSeconds - result.cpuSeconds;
   return {
@@ -224,14 +268,51 @@ async function measure(
   };
 }
 
+interface HalfRate {
+  readonly workload: Workload;
+  readonly measured: readonly Measurement[];
+}
+
+/** Every server that can is asked at half the rate of the better nginx. */
+async function measureAtHalf(
+  run: {
+    readonly workload: Workload;
+    readonly measured: readonly Measurement[];
+    readonly rounds: number;
+    readonly ms: number;
+  },
+  servers: readonly BenchServer[],
+  load: LoadGenerator,
+): Promise<HalfRate> {
+  const { ms, rounds, workload } = run;
+  const ratePerSecond = halfRate(workload, run.measured);
+  const of = run.measured.filter((one) => one.workload === workload.name);
+  const able = servers.filter(({ name }) => requestRateOf(name, of) > ratePerSecond);
+  const measured: Measurement[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    for (const server of able)
+      measured.push(await measure(server, { workload, round, ms, ratePerSecond }, load));
+  }
+  return { workload, measured };
+}
+
 function report(
   plan: Plan,
   measured: readonly Measurement[],
+  atHalf: readonly HalfRate[],
   facts: Tools & { readonly loadBefore: readonly number[] },
 ): void {
-  const tables = plan.workloads.map(
-    (workload) => `## ${workload.title}\n\n${workloadTable(workload, measured)}\n`,
-  );
+  const ratios = targetTable('alluxio-ts, hotpath', measured);
+  const tables = [
+    ...(ratios === undefined
+      ? []
+      : [`## Targets: CPU time of the peer over that of the hotpath transport\n\n${ratios}\n`]),
+    ...plan.workloads.map((workload) => `## ${workload.title}\n\n${workloadTable(workload, measured)}\n`),
+    ...atHalf.map(
+      (half) =>
+        `## ${half.workload.name.toUpperCase()} at half the rate of the better nginx\n\n${rateTable(half.measured)}\n`,
+    ),
+  ];
   process.stdout.write(`${tables.join('\n')}\n${machineText(plan, measured, facts)}`);
   if (!plan.writesResults) return;
   const intro = `# Results of the data plane's benchmark
@@ -241,7 +322,14 @@ over the server's own, within a round, against the better of the two nginx confi
 `;
   const config = readFileSync(join(import.meta.dirname, 'nginx.conf.in'), 'utf8');
   const proxyConfig = readFileSync(join(import.meta.dirname, 'nginx-proxy.conf.in'), 'utf8');
+  const sliceConfig = readFileSync(join(import.meta.dirname, 'nginx-slice.conf.in'), 'utf8');
+  const commands = [
+    ['varnishd', ...varnishArguments('@dir@', 0, 1)],
+    ['rclone', ...rcloneArguments('@content@', 0)],
+  ];
   const peers = [
+    `## Varnish and rclone\n\n\`\`\`sh\n${commands.map((words) => words.join(' ')).join('\n')}\n\`\`\`\n`,
+    `## nginx.conf of the slice cache\n\n\`\`\`nginx\n${sliceConfig}\`\`\`\n`,
     `## nginx.conf\n\n\`\`\`nginx\n${config}\`\`\`\n`,
     `## nginx.conf of the proxy in W5\n\n\`\`\`nginx\n${proxyConfig}\`\`\`\n`,
   ].join('\n');
@@ -258,7 +346,7 @@ function machineText(
   const congestion = '/proc/sys/net/ipv4/tcp_congestion_control';
   const lines = [
     `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / GIB)} GiB, Linux ${release()}, TCP ${existsSync(congestion) ? readFileSync(congestion, 'utf8').trim() : ''}`,
-    `Node ${process.version}, ${facts.nginx}, ${facts.cargo}`,
+    `Node ${process.version}, ${facts.nginx}, ${facts.varnish}, ${facts.cargo}`,
     `Load average before ${facts.loadBefore.map((load) => load.toFixed(2)).join(' ')}; other processes took ${median(others).toFixed(2)} cores (median), ${Math.max(...others).toFixed(2)} at most, during a run`,
     `${plan.rounds} rounds of ${plan.ms / 1000} s a server; ${verified} bodies compared byte for byte, all heads checked`,
   ];

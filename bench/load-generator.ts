@@ -54,7 +54,7 @@ export class LoadGenerator {
   async measure(
     target: LoadTarget,
     workload: Workload,
-    options: { readonly ms: number; readonly seed: number },
+    options: { readonly ms: number; readonly seed: number; readonly ratePerSecond?: number },
   ): Promise<LoadResult> {
     return this.#run(target, workload.objects, { ...workload, ...options });
   }
@@ -65,6 +65,8 @@ export class LoadGenerator {
       folder: target.folder,
       request: load.requestBytes,
       connections: load.connectionCount,
+      fresh: load.isFresh === true ? 1 : 0,
+      rate: Math.round(load.ratePerSecond ?? 0),
       'verify-every': load.verifyEvery,
       ms: load.ms,
       seed: load.seed,
@@ -88,6 +90,10 @@ interface Load {
   readonly verifyEvery: number;
   readonly ms: number;
   readonly seed: number;
+  /** A connection for each request. */
+  readonly isFresh?: boolean;
+  /** Requests begin at this rate, whether earlier ones have been answered or not; as fast as they are answered unless given. */
+  readonly ratePerSecond?: number;
 }
 
 function objectArguments(objects: ObjectSet): readonly string[] {

@@ -27,19 +27,121 @@ const columns = [
   "load generator's core",
 ] as const;
 
-/** The better of the nginx configurations is what the ratios are to. */
-export const baselinePrefix = 'nginx';
+/** What keeps the files itself, or passes them on: the better configuration of nginx is what the ratios are to. */
+const baselinePattern = /^nginx($|, | proxy_pass)/;
+
+/** What the CPU time of the peer over that of the native transport is to be, by workload. */
+const targets: Readonly<Record<string, readonly (readonly [Workload['name'], number])[]>> = {
+  nginx: [
+    ['w1', 1.2],
+    ['w2', 1.2],
+    ['w3', 1.3],
+    ['w4', 1],
+  ],
+  'nginx slice cache': [
+    ['w1', 1.6],
+    ['w2', 1.8],
+    ['w3', 1.5],
+    ['w4', 1.3],
+  ],
+  Varnish: [
+    ['w1', 3],
+    ['w2', 2.5],
+    ['w3', 2.2],
+    ['w4', 2],
+  ],
+  'rclone serve http': [
+    ['w1', 10],
+    ['w2', 15],
+    ['w3', 6],
+    ['w4', 5],
+  ],
+};
+
+/** The targets beside what was measured; undefined when the native transport was not. */
+export function targetTable(own: string, all: readonly Measurement[]): string | undefined {
+  if (!all.some(({ server }) => server === own)) return undefined;
+  const rows = Object.entries(targets).map(([peer, cells]) => [
+    peer,
+    ...cells.map(([workload, target]) => {
+      const measured = all.filter((one) => one.workload === workload);
+      const base = peer === 'nginx' ? bestBaseline(serversOf(measured), measured) : peer;
+      const ratios = ratiosTo(measured, base, own);
+      if (ratios.length === 0) return `not measured (≥ ${target})`;
+      return `${spread(ratios, 2)}, ${median(ratios) >= target ? 'met' : 'missed'} (≥ ${target})`;
+    }),
+  ]);
+  const head = ['versus', '4 KiB', '128 KiB', '1 MiB', '64 MiB'];
+  return tableOf([head, head.map(() => '---'), ...rows]);
+}
+
+/** Latencies when requests come at a fixed rate. */
+export function rateTable(all: readonly Measurement[]): string {
+  const columns = ['server', 'requests/s', 'p50 µs', 'p99 µs', 'CPU µs/request'];
+  const rows = serversOf(all).map((server) => {
+    const own = all.filter((one) => one.server === server);
+    return [
+      server,
+      spread(
+        own.map(({ load }) => load.requests / load.wallSeconds),
+        0,
+      ),
+      spread(
+        own.map(({ load }) => load.p50Us),
+        0,
+      ),
+      spread(
+        own.map(({ load }) => load.p99Us),
+        0,
+      ),
+      spread(own.map(cpuUsPerRequest), 1),
+    ];
+  });
+  return tableOf([columns, columns.map(() => '---'), ...rows]);
+}
+
+/** Half of what the better nginx answered a second. */
+export function halfRate(workload: Workload, all: readonly Measurement[]): number {
+  const measured = all.filter((one) => one.workload === workload.name);
+  const base = bestBaseline(serversOf(measured), measured);
+  return requestRateOf(base, measured) / 2;
+}
+
+/** Requests a second, the median. */
+export function requestRateOf(server: string | undefined, measured: readonly Measurement[]): number {
+  const own = measured.filter((one) => one.server === server);
+  return median(own.map(({ load }) => load.requests / load.wallSeconds));
+}
+
+function serversOf(measured: readonly Measurement[]): readonly string[] {
+  return [...new Set(measured.map((one) => one.server))];
+}
+
+/** The peer's CPU time over that of `own`, round by round. */
+function ratiosTo(
+  measured: readonly Measurement[],
+  peer: string | undefined,
+  own: string,
+): readonly number[] {
+  return measured
+    .filter(({ server }) => server === own)
+    .flatMap((one) => {
+      const base = measured.find((other) => other.server === peer && other.round === one.round);
+      return base ? [cpuPerGib(base) / cpuPerGib(one)] : [];
+    });
+}
+
+function tableOf(rows: readonly (readonly string[])[]): string {
+  return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
 
 export function workloadTable(workload: Workload, all: readonly Measurement[]): string {
   const measured = all.filter((one) => one.workload === workload.name);
-  const servers = [...new Set(measured.map((one) => one.server))];
+  const servers = serversOf(measured);
   const baseline = bestBaseline(servers, measured);
   const rows = servers.map((server) => {
     const own = measured.filter((one) => one.server === server);
-    const ratios = own.flatMap((one) => {
-      const base = measured.find((other) => other.server === baseline && other.round === one.round);
-      return base ? [cpuPerGib(base) / cpuPerGib(one)] : [];
-    });
+    const ratios = ratiosTo(measured, baseline, server);
     return [
       server,
       spread(own.map(cpuPerGib), 3),
@@ -64,14 +166,14 @@ export function workloadTable(workload: Workload, all: readonly Measurement[]): 
       `${Math.round(100 * median(own.map(({ load }) => load.cpuSeconds / load.wallSeconds)))} %`,
     ];
   });
-  return [columns, columns.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return tableOf([columns, columns.map(() => '---'), ...rows]);
 }
 
 function bestBaseline(servers: readonly string[], measured: readonly Measurement[]): string | undefined {
   const cost = (server: string): number =>
     median(measured.filter((one) => one.server === server).map(cpuPerGib));
   return servers
-    .filter((server) => server.startsWith(baselinePrefix))
+    .filter((server) => baselinePattern.test(server))
     .toSorted((one, other) => cost(one) - cost(other))[0];
 }
 

@@ -17,6 +17,7 @@ export interface BenchServer {
 }
 
 export const serverCore = 0;
+const originCore = 1;
 const startDeadlineMs = 30_000;
 const pollMs = 50;
 
@@ -52,6 +53,71 @@ export function startNginxProxy(options: {
   return startNginxWith('nginx-proxy.conf.in', values, options);
 }
 
+/** Caches in front of an nginx that serves the same files from another core. All is added to `servers`, which is stopped also when this fails. */
+export async function startCaches(
+  options: { readonly dir: string; readonly contentDir: string; readonly rclone: string },
+  servers: BenchServer[],
+): Promise<readonly BenchServer[]> {
+  const { contentDir, dir, rclone } = options;
+  const origin = await startNginx({
+    name: 'origin',
+    dir: join(dir, 'origin'),
+    contentDir,
+    isNopushOn: false,
+    core: originCore,
+  });
+  servers.push(origin);
+  const add = async (server: Promise<BenchServer>): Promise<BenchServer> => {
+    servers.push(await server);
+    return server;
+  };
+  return [
+    await add(
+      startNginxWith(
+        'nginx-slice.conf.in',
+        { upstream: String(origin.port) },
+        { name: 'nginx slice cache', dir: join(dir, 'slice') },
+      ),
+    ),
+    await add(startVarnish(join(dir, 'varnish'), origin.port)),
+    await add(startRclone(rclone, contentDir)),
+  ];
+}
+
+/** In memory, as it is installed but for the size; its answers carry their age, and live longer than the run. */
+export function varnishArguments(dir: string, port: number, originPort: number): readonly string[] {
+  const listen = ['-a', `127.0.0.1:${port}`, '-b', `127.0.0.1:${originPort}`];
+  return ['-F', '-n', dir, ...listen, '-s', 'malloc,2g', '-t', '3600'];
+}
+
+export function rcloneArguments(contentDir: string, port: number): readonly string[] {
+  return ['serve', 'http', '--addr', `127.0.0.1:${port}`, '--baseurl', '/bench', '--read-only', contentDir];
+}
+
+async function startVarnish(dir: string, originPort: number): Promise<BenchServer> {
+  mkdirSync(dir, { recursive: true });
+  const port = await freePort();
+  return started('Varnish', spawnPinned('varnishd', varnishArguments(dir, port, originPort)), port);
+}
+
+async function startRclone(command: string, contentDir: string): Promise<BenchServer> {
+  const port = await freePort();
+  return started('rclone serve http', spawnPinned(command, rcloneArguments(contentDir, port)), port);
+}
+
+/** Once it listens; stopped when it does not. */
+async function started(name: string, child: ChildProcess, port: number): Promise<BenchServer> {
+  child.stdout?.resume();
+  const server = serverOf(name, child, port);
+  try {
+    await whenListening(server, child);
+  } catch (thrown) {
+    await server.stop();
+    throw thrown;
+  }
+  return server;
+}
+
 async function startNginxWith(
   templateName: string,
   values: Readonly<Record<string, string>>,
@@ -64,15 +130,11 @@ async function startNginxWith(
   const config = fill(template, { ...values, dir, user: userInfo().username, port: String(port) });
   const configFile = join(dir, 'nginx.conf');
   writeFileSync(configFile, config);
-  const child = spawnPinned('nginx', ['-p', dir, '-c', configFile, '-e', join(dir, 'error.log')], core);
-  const server = serverOf(name, child, port);
-  try {
-    await whenListening(server, child);
-  } catch (thrown) {
-    await server.stop();
-    throw thrown;
-  }
-  return server;
+  return started(
+    name,
+    spawnPinned('nginx', ['-p', dir, '-c', configFile, '-e', join(dir, 'error.log')], core),
+    port,
+  );
 }
 
 export async function startWorker(options: {

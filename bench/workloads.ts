@@ -9,7 +9,7 @@ export interface ObjectSet {
 }
 
 export interface Workload {
-  readonly name: 'w1' | 'w2' | 'w3' | 'w4' | 'w5';
+  readonly name: 'w1' | 'w1c' | 'w2' | 'w2c' | 'w3' | 'w4' | 'w5';
   readonly title: string;
   /** Whether the servers pass on what others have, instead of having it. */
   readonly isRelayed: boolean;
@@ -17,6 +17,8 @@ export interface Workload {
   /** Of each range, at a random multiple of it; 0 asks for whole objects. */
   readonly requestBytes: number;
   readonly connectionCount: number;
+  /** A connection for each request. */
+  readonly isFresh?: boolean;
   /** One answer in so many has its bytes checked; of every one the head is. */
   readonly verifyEvery: number;
 }
@@ -47,6 +49,26 @@ export const workloads: readonly Workload[] = [
     objects: ranged,
     requestBytes: 128 * KIB,
     connectionCount: 16,
+    verifyEvery: 100,
+  },
+  {
+    name: 'w1c',
+    title: 'W1c: as W1, a connection for each request',
+    isRelayed: false,
+    objects: ranged,
+    requestBytes: 4 * KIB,
+    connectionCount: 16,
+    isFresh: true,
+    verifyEvery: 100,
+  },
+  {
+    name: 'w2c',
+    title: 'W2c: as W2, a connection for each request',
+    isRelayed: false,
+    objects: ranged,
+    requestBytes: 128 * KIB,
+    connectionCount: 16,
+    isFresh: true,
     verifyEvery: 100,
   },
   {

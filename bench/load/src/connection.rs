@@ -1,4 +1,4 @@
-//! One keep-alive connection that has one request under way at a time.
+//! A connection that has one request under way at a time: kept for the next one, or made anew for each.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -32,6 +32,9 @@ pub struct Answer {
 }
 
 pub struct Connection {
+    address: SocketAddr,
+    /// Whether each request has a connection of its own.
+    is_fresh: bool,
     stream: TcpStream,
     wanted: Wanted,
     content: Content,
@@ -42,10 +45,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
+    pub fn open(address: SocketAddr, is_fresh: bool) -> io::Result<Self> {
+        let stream = connect(address)?;
         let wanted = Wanted {
             name: String::new(),
             size: 0,
@@ -54,6 +55,8 @@ impl Connection {
             is_verified: false,
         };
         Ok(Self {
+            address,
+            is_fresh,
             stream,
             wanted,
             content: Content::of(""),
@@ -67,21 +70,37 @@ impl Connection {
         self.stream.as_raw_fd()
     }
 
-    pub fn send(&mut self, folder: &str, wanted: Wanted) -> io::Result<()> {
+    /// After an answer on a connection that served its one request: the next one, with a new descriptor.
+    pub fn renew(&mut self) -> io::Result<()> {
+        self.stream = connect(self.address)?;
+        Ok(())
+    }
+
+    pub fn is_fresh(&self) -> bool {
+        self.is_fresh
+    }
+
+    /// `due` is when the request was to begin: its latency counts from there.
+    pub fn send(&mut self, folder: &str, wanted: Wanted, due: Instant) -> io::Result<()> {
         let range = if wanted.is_whole() {
             String::new()
         } else {
             format!("Range: bytes={}-{}\r\n", wanted.from, wanted.to - 1)
         };
         let request = format!(
-            "GET {folder}/{} HTTP/1.1\r\nHost: bench\r\n{range}\r\n",
-            wanted.name
+            "GET {folder}/{} HTTP/1.1\r\nHost: bench\r\n{range}{}\r\n",
+            wanted.name,
+            if self.is_fresh {
+                "Connection: close\r\n"
+            } else {
+                ""
+            }
         );
         if wanted.is_verified {
             self.content = Content::of(&wanted.name);
         }
         self.wanted = wanted;
-        self.sent_at = Instant::now();
+        self.sent_at = due;
         // A request is far smaller than a socket's buffer, which is empty now.
         self.stream.write_all(request.as_bytes())
     }
@@ -173,6 +192,13 @@ impl Connection {
         let Wanted { name, from, to, .. } = &self.wanted;
         format!("{name} bytes {from} to {to}: {what}")
     }
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok(stream)
 }
 
 /// Where the body begins; `from` bytes were looked at before.

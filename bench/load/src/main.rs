@@ -141,47 +141,83 @@ fn run(options: &Options) -> Result<(), String> {
         random: Random::new(number_of(options, "seed")?),
         asked: 0,
     };
-    let connection_count = number_of(options, "connections")?;
+    let is_fresh = number_of(options, "fresh")? == 1;
+    let rate = number_of(options, "rate")?;
     let mut connections = Vec::new();
-    for _ in 0..connection_count {
-        connections.push(Connection::open(address).map_err(|error| format!("{address}: {error}"))?);
+    for _ in 0..number_of(options, "connections")? {
+        let connection = Connection::open(address, is_fresh);
+        connections.push(connection.map_err(|error| format!("{address}: {error}"))?);
     }
     let poll = Poll::new(&connections).map_err(|error| format!("epoll: {error}"))?;
     let mut totals = Totals::default();
     let mut latencies = Latencies::new();
     let mut buffer = vec![0; BUFFER_BYTES];
     let start = Instant::now();
-    let mut under_way = 0;
-    for connection in &mut connections {
-        under_way += ask(connection, folder, workload.next())?;
-    }
-    while under_way > 0 {
-        for index in poll.wait()? {
+    let mut schedule = Schedule {
+        start,
+        rate,
+        sent: 0,
+    };
+    let mut idle: Vec<usize> = (0..connections.len()).collect();
+    let mut is_over = false;
+    loop {
+        while let Some(due) = schedule.due().filter(|_| !is_over && !idle.is_empty()) {
+            let Some(wanted) = workload.next() else {
+                is_over = true;
+                break;
+            };
+            let index = idle.pop().unwrap_or_default();
+            schedule.sent += 1;
+            connections[index]
+                .send(folder, wanted, due)
+                .map_err(|error| format!("cannot send: {error}"))?;
+        }
+        if is_over && idle.len() == connections.len() {
+            break;
+        }
+        // Between the requests of a schedule there is nothing to sleep for: the core is this process's own.
+        let is_waiting = rate == 0 || is_over;
+        for index in poll.wait(is_waiting)? {
             let connection = &mut connections[index];
             let Some(answer) = connection.receive(&mut buffer)? else {
                 continue;
             };
-            under_way -= 1;
             totals.requests += 1;
             totals.bytes += answer.body_bytes;
             totals.verified += u64::from(answer.is_verified);
             latencies.record(answer.latency_ns);
-            if workload.is_sweep || start.elapsed() < duration {
-                under_way += ask(connection, folder, workload.next())?;
+            if connection.is_fresh() {
+                connection
+                    .renew()
+                    .and_then(|()| poll.add(index, connection))
+                    .map_err(|error| format!("cannot connect again: {error}"))?;
             }
+            idle.push(index);
         }
+        is_over = is_over || (!workload.is_sweep && start.elapsed() >= duration);
     }
     print(&totals, &latencies, start.elapsed());
     Ok(())
 }
 
-/// Sends the request, if there is one; gives how many.
-fn ask(connection: &mut Connection, folder: &str, wanted: Option<Wanted>) -> Result<u64, String> {
-    let Some(wanted) = wanted else { return Ok(0) };
-    connection
-        .send(folder, wanted)
-        .map_err(|error| format!("cannot send: {error}"))?;
-    Ok(1)
+/// When requests begin: as soon as a connection is free, or so many a second, whether earlier ones have been answered or not.
+struct Schedule {
+    start: Instant,
+    /// A second; 0 for as many as possible.
+    rate: u64,
+    sent: u64,
+}
+
+impl Schedule {
+    /// The time of the next request, if it has come.
+    fn due(&self) -> Option<Instant> {
+        let now = Instant::now();
+        if self.rate == 0 {
+            return Some(now);
+        }
+        let due = self.start + Duration::from_nanos(self.sent * 1_000_000_000 / self.rate);
+        (due <= now).then_some(due)
+    }
 }
 
 fn print(totals: &Totals, latencies: &Latencies, wall: Duration) {
@@ -221,22 +257,29 @@ impl Poll {
         if fd < 0 {
             return Err(std::io::Error::last_os_error());
         }
+        let poll = Self { fd };
         for (index, connection) in connections.iter().enumerate() {
-            let mut event = libc::epoll_event {
-                events: libc::EPOLLIN as u32,
-                u64: index as u64,
-            };
-            // SAFETY: both descriptors are open, the event outlives the call.
-            let outcome =
-                unsafe { libc::epoll_ctl(fd, libc::EPOLL_CTL_ADD, connection.fd(), &mut event) };
-            if outcome < 0 {
-                return Err(std::io::Error::last_os_error());
-            }
+            poll.add(index, connection)?;
         }
-        Ok(Self { fd })
+        Ok(poll)
     }
 
-    fn wait(&self) -> Result<impl Iterator<Item = usize>, String> {
+    fn add(&self, index: usize, connection: &Connection) -> std::io::Result<()> {
+        let mut event = libc::epoll_event {
+            events: libc::EPOLLIN as u32,
+            u64: index as u64,
+        };
+        // SAFETY: both descriptors are open, the event outlives the call.
+        let outcome =
+            unsafe { libc::epoll_ctl(self.fd, libc::EPOLL_CTL_ADD, connection.fd(), &mut event) };
+        if outcome < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// Without waiting there may be none.
+    fn wait(&self, is_waiting: bool) -> Result<impl Iterator<Item = usize>, String> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
         // SAFETY: the array has room for as many events as are asked for.
         let count = unsafe {
@@ -244,10 +287,10 @@ impl Poll {
                 self.fd,
                 events.as_mut_ptr(),
                 EVENTS_MAX as i32,
-                SILENCE_MAX_MS,
+                if is_waiting { SILENCE_MAX_MS } else { 0 },
             )
         };
-        if count == 0 {
+        if count == 0 && is_waiting {
             return Err(format!(
                 "the server has been silent for {SILENCE_MAX_MS} ms"
             ));
