@@ -86,6 +86,8 @@ export interface ReadOptions extends CallOptions {
    * one does. It is the adapter's until the body has ended, failed or was left.
    */
   readonly into?: Uint8Array;
+  /** The size of the file, where the caller knows it: a storage may have more to say of its bytes when all of them are asked for. */
+  readonly fileSizeBytes?: number;
 }
 
 export interface UfsRead {

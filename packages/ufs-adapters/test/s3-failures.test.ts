@@ -1,8 +1,10 @@
 /** What no real server can be made to do on request: each case is played by a small one of our own. */
 
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { crc32 } from 'node:zlib';
 import { systemClock } from '@alluxio-ts/common/clock';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { s3Error } from '@alluxio-ts/ufs-adapters/s3/errors';
@@ -214,6 +216,63 @@ eachWay('a body that is too short or too long fails', async (t, by) => {
   await t.rejects(readAll(ufs), { code: /UfsUnavailable|UfsBadResponse/ }, 'reset');
   next = (_, response) => response.socket?.resetAndDestroy();
   await t.rejects(readAll(ufs), { code: 'UfsUnavailable', retry: 'later' }, 'reset before the answer');
+});
+
+eachWay('a whole object is compared with what the store says of it', async (t, by) => {
+  const bytes = Buffer.from('0123456789');
+  const crc = Buffer.alloc(4);
+  crc.writeUInt32BE(crc32(bytes));
+  const right = crc.toString('base64');
+  const md5 = createHash('md5').update(bytes).digest('hex');
+  const wrongMd5 = md5.replace(/^./, (digit) => (digit === '0' ? '1' : '0'));
+  const kms = { 'x-amz-server-side-encryption': 'aws:kms' };
+  const ofParts = { 'x-amz-checksum-crc32': 'AAAAAA==', 'x-amz-checksum-type': 'COMPOSITE' };
+  const cases: readonly [string, string, Record<string, string>, boolean][] = [
+    ['auto', 'e1', { 'x-amz-checksum-crc32': right }, true],
+    ['auto', 'e1', { 'x-amz-checksum-crc32': 'AAAAAA==' }, false],
+    ['md5', 'e1', { 'x-amz-checksum-crc32': 'AAAAAA==' }, false],
+    ['none', 'e1', { 'x-amz-checksum-crc32': 'AAAAAA==' }, true],
+    ['auto', 'e1', ofParts, true],
+    ['auto', 'e1', { 'x-amz-checksum-crc32': 'AAAAAA==-2' }, true],
+    ['auto', wrongMd5, {}, true],
+    ['md5', md5, {}, true],
+    ['md5', wrongMd5, {}, false],
+    ['md5', wrongMd5, { 'x-amz-server-side-encryption': 'AES256' }, false],
+    ['md5', wrongMd5, kms, true],
+    ['md5', `${wrongMd5}-3`, {}, true],
+  ];
+  for (const [verify, tag, headers, isGood] of cases) {
+    let seen: IncomingMessage['headers'] = {};
+    const answer: Play = (request, response) => {
+      seen = request.headers;
+      response
+        .writeHead(200, { etag: `"${tag}"`, 'content-length': '10', ...headers })
+        .write(bytes.subarray(0, 5));
+      setImmediate(() => response.end(bytes.subarray(5)));
+    };
+    const ufs = by(await play(t, answer, { 'alluxio.underfs.s3.checksum.verify': verify }));
+    const read = await ufs.read('key', { ...range, version: `etag:"${tag}"`, fileSizeBytes: 10 });
+    const given: Uint8Array[] = [];
+    const reading = (async () => {
+      for await (const chunk of read.body) given.push(Buffer.from(chunk));
+    })();
+    const name = `${verify}, ${tag}, ${JSON.stringify(headers)}`;
+    if (isGood) await reading;
+    else
+      await t.rejects(
+        reading,
+        { code: 'UfsBadResponse', message: /are not those of its (CRC-32|MD5)/ },
+        name,
+      );
+    t.equal(Buffer.concat(given).equals(bytes), isGood, name);
+    t.equal(seen['x-amz-checksum-mode'], verify === 'none' ? undefined : 'ENABLED');
+    t.equal(seen.range, verify === 'none' ? 'bytes=0-9' : undefined);
+  }
+  const ufs = by(
+    await play(t, (_, response) => response.writeHead(206, { ...partial, ...ofParts }).end(bytes)),
+  );
+  const part = await ufs.read('key', { ...range, fileSizeBytes: 100 });
+  t.equal((await collect(part.body)).length, 10, 'a part is not compared');
 });
 
 eachWay('silence ends by the timeouts of the mount', async (t, by) => {

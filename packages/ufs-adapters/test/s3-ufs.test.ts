@@ -39,6 +39,16 @@ void t.test('a bucket root is a mount', async (t) => {
   t.match(file, { key: 'a/b', version: `etag:${file.etag}`, isPartial: false });
 });
 
+void t.test('an object of the store is what its MD5 says', async (t) => {
+  const ufs = openUri('s3://conformance/checked', { 'alluxio.underfs.s3.checksum.verify': 'md5' });
+  t.teardown(() => ufs.close());
+  const file = await ufs.write('file', Buffer.from('some bytes'));
+  t.match(file.etag, /^"[0-9a-f]{32}"$/, 'it can be compared');
+  const whole = { offset: 0, lengthBytes: 10, fileSizeBytes: 10, version: file.version ?? '' };
+  t.equal((await collect((await ufs.read('file', whole)).body)).toString(), 'some bytes');
+  t.equal((await collect((await intoMemory(ufs).read('file', whole)).body)).toString(), 'some bytes');
+});
+
 void t.test('a listing of more than a page comes in whole and in order', async (t) => {
   const ufs = openUri('s3://conformance/many');
   t.teardown(() => ufs.close());

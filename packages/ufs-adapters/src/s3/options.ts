@@ -53,6 +53,10 @@ const table = {
     name: 'alluxio.underfs.s3.list.ordered',
     help: 'false: for stores that do not list in the byte order of names (SeaweedFS, S3 Express); such listings cannot be resumed. Default: true.',
   },
+  checksumVerify: {
+    name: 'alluxio.underfs.s3.checksum.verify',
+    help: 'What objects that are read in one piece are compared with. auto: the CRC-32 that they were uploaded with, where the store has it; md5: failing that their ETag, where it is an MD5 (some 2 CPU seconds a GiB); none. Default: auto.',
+  },
   requestTimeout: {
     name: 'alluxio.underfs.s3.request.timeout',
     help: 'How long the store may take to begin its answer. Default: 1min.',
@@ -88,6 +92,9 @@ export type S3Credentials =
   | { readonly kind: 'default' }
   | { readonly kind: 'anonymous' };
 
+/** What a whole object is compared with. */
+export type ChecksumVerify = 'auto' | 'md5' | 'none';
+
 export interface S3UfsOptions {
   readonly bucket: string;
   /** '' or ends with '/'; stands before every key. */
@@ -100,6 +107,7 @@ export interface S3UfsOptions {
   readonly credentials: S3Credentials;
   /** Whether the store lists in the byte order of names, as S3 does. */
   readonly isListOrdered: boolean;
+  readonly checksumVerify: ChecksumVerify;
   readonly requestTimeoutMs: number;
   readonly socketTimeoutMs: number;
   readonly connectTimeoutMs: number;
@@ -138,6 +146,7 @@ export function s3UfsOptions(input: S3OptionsInput): S3UfsOptions {
     region: (endpoint === undefined ? undefined : optionValue(options, table.endpointRegion)) ?? region,
     credentials: credentialsOf(options),
     isListOrdered: readBoolean(options, table.listOrdered) ?? true,
+    checksumVerify: readChecksumVerify(options),
     requestTimeoutMs: readDuration(options, table.requestTimeout, 60_000),
     socketTimeoutMs: readDuration(options, table.socketTimeout, 50_000),
     connectTimeoutMs: readDuration(options, table.connectTimeout, 10_000),
@@ -190,6 +199,15 @@ function credentialsOf(options: Readonly<Record<string, string>>): S3Credentials
   if (isAnonymous) return { kind: 'anonymous' };
   if (accessKeyId === undefined || secretAccessKey === undefined) return { kind: 'default' };
   return { kind: 'keys', accessKeyId, secretAccessKey, sessionToken };
+}
+
+function readChecksumVerify(options: Readonly<Record<string, string>>): ChecksumVerify {
+  const value = optionValue(options, table.checksumVerify)?.toLowerCase() ?? 'auto';
+  if (value === 'auto' || value === 'md5' || value === 'none') return value;
+  throw new AlluxioError(
+    'InvalidOptions',
+    `${table.checksumVerify.name} is "${value}"; write auto, md5 or none`,
+  );
 }
 
 function readBoolean(options: Readonly<Record<string, string>>, option: MountOption): boolean | undefined {

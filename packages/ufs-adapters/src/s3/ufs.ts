@@ -18,6 +18,7 @@ import type {
   UfsRead,
 } from '../ufs.ts';
 import { type S3Call, S3Connection, type S3Response } from './connection.ts';
+import { type BodyCheck, bodyCheckOf } from './body-check.ts';
 import type { CredentialsSource } from './credentials.ts';
 import { badAnswer, nameOf } from './errors.ts';
 import { listS3 } from './list.ts';
@@ -72,8 +73,13 @@ export class S3Ufs implements Ufs {
     if (options.lengthBytes === 0) return this.#readNothing(key, options);
     const { into, offset, lengthBytes, version, signal } = options;
     const etag = version === undefined ? undefined : etagOfVersion(version);
+    const { checksumVerify } = this.#options;
+    const isWhole = version !== undefined && offset === 0 && options.fileSizeBytes === lengthBytes;
     const headers = {
-      range: `bytes=${offset}-${offset + lengthBytes - 1}`,
+      // Only with all of an object a store tells its checksum.
+      ...(isWhole && checksumVerify !== 'none'
+        ? { 'x-amz-checksum-mode': 'ENABLED' }
+        : { range: `bytes=${offset}-${offset + lengthBytes - 1}` }),
       ...(etag === undefined ? {} : { 'if-match': etag }),
     };
     const request = { method: 'GET', key: objectKey, headers } as const;
@@ -90,8 +96,9 @@ export class S3Ufs implements Ufs {
       const span = this.#spanOf(call, response, options);
       const file = statusOf(key, span.totalBytes, response.headers);
       checkVersion(nameOf(this.#connection.subjectOf(call)), file, version);
+      const check = isWhole ? bodyCheckOf(response.headers, checksumVerify) : undefined;
       const body = ownedBody({
-        chunks: () => this.#chunks(call, response, span.lengthBytes),
+        chunks: () => this.#chunks(call, response, { lengthBytes: span.lengthBytes, check }),
         // Leaving early ends the connection: the rest of the answer may be longer than a new connection is dear.
         release: () => response.discard(),
         signal,
@@ -144,12 +151,22 @@ export class S3Ufs implements Ufs {
     return { totalBytes, lengthBytes: end - offset };
   }
 
-  async *#chunks(call: S3Call, response: S3Response, lengthBytes: number): AsyncGenerator<Uint8Array> {
+  /** Bytes that are not what the store says of the object fail before the last of them is handed out. */
+  async *#chunks(
+    call: S3Call,
+    response: S3Response,
+    { check, lengthBytes }: { readonly check: BodyCheck | undefined; readonly lengthBytes: number },
+  ): AsyncGenerator<Uint8Array> {
+    const name = nameOf(this.#connection.subjectOf(call));
     let given = 0;
     try {
       for await (const chunk of response.chunks()) {
         given += chunk.length;
         if (given > lengthBytes) break;
+        check?.update(chunk);
+        if (check && given === lengthBytes && !check.matches()) {
+          throw badAnswer(this.#options.origin, `the bytes of ${name} are not those of its ${check.name}`);
+        }
         yield chunk;
       }
     } catch (thrown) {
@@ -157,7 +174,6 @@ export class S3Ufs implements Ufs {
       if (call.signal?.aborted || !isEarlyEnd(thrown)) throw this.#connection.connectionError(call, thrown);
     }
     if (given === lengthBytes) return;
-    const name = nameOf(this.#connection.subjectOf(call));
     throw badAnswer(this.#options.origin, `${name} was to have ${lengthBytes} bytes, ${given} came`);
   }
 

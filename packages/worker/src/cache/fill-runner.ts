@@ -20,6 +20,7 @@ export interface FillJob {
   readonly version: string;
   /** Where in the file the page begins. */
   readonly offset: number;
+  readonly fileSizeBytes: number;
 }
 
 export interface FillRunner {
@@ -80,6 +81,7 @@ async function receive(
     offset: job.offset + from,
     lengthBytes: to - from,
     into: bytes.subarray(from, to),
+    fileSizeBytes: job.fileSizeBytes,
   });
   let at = from;
   for await (const chunk of read.body) {

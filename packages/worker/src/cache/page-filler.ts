@@ -116,7 +116,7 @@ export class PageFiller {
 
   async #run(request: FillRequest, fill: FillPlan): Promise<FileStatus | undefined> {
     const { pageSizeBytes, runner, slots } = this.#options;
-    const { file, page } = request;
+    const { file, page, record } = request;
     const { lengthBytes, split, version } = fill;
     const { slot } = fill.lease;
     let status: FileStatus | undefined;
@@ -129,6 +129,7 @@ export class PageFiller {
         ufsPath: file.ufsPath,
         version,
         offset: page.index * pageSizeBytes,
+        fileSizeBytes: record.status.sizeBytes,
       });
     } catch (thrown) {
       fill.writer.abort();
