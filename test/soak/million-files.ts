@@ -68,7 +68,12 @@ const worker = await startWorker(
     ufsOfThreads: { schemes: [], localAllowedRoots: [], environment: {}, metricsOf: () => noMetrics },
   },
 );
-const noMetrics = { calls: () => undefined, bytes: () => undefined, latencyMs: () => undefined };
+const noMetrics = {
+  calls: () => undefined,
+  bytes: () => undefined,
+  latencyMs: () => undefined,
+  retry: () => undefined,
+};
 const capacityBytes = 64 * GIB;
 const coordinator = await startCoordinator({
   ...common,

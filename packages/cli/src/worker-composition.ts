@@ -20,6 +20,7 @@ import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-cl
 import type { JobParts } from '@alluxio-ts/coordinator/coordinator';
 import type { LoadWorkers } from '@alluxio-ts/coordinator/control/jobs/load-workers';
 import type { MountProbe } from '@alluxio-ts/coordinator/control/mount-control';
+import type { CircuitChange } from '@alluxio-ts/ufs-adapters/circuit-keeper';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
@@ -57,9 +58,16 @@ export function openStorages(
   metrics: Metrics,
   localAllowedRoots: readonly string[],
 ): Storages {
-  const { clock, random, environment } = parts;
+  const { clock, logger, random, environment } = parts;
   const metricsOf = (scheme: string): UfsMetrics => ufsMetrics(metrics, scheme);
-  const registry = createUfsRegistry({ clock, random, environment, metrics: metricsOf, localAllowedRoots });
+  const registry = createUfsRegistry({
+    clock,
+    random,
+    environment,
+    metrics: metricsOf,
+    localAllowedRoots,
+    onCircuitChange: circuitObserver(metrics, logger),
+  });
   return { registry, localAllowedRoots, metricsOf };
 }
 
@@ -123,7 +131,7 @@ export async function startWorkerFromOptions(
       cacheDirs,
       pageEvents,
       decodeMount: (entry) => unsealMount(decodeMount(entry.key, entry.value), box),
-      openUfs: (uri, mountOptions) => registry.open(uri, mountOptions, { check: false }),
+      openUfs: (uri, mountOptions, how) => registry.open(uri, mountOptions, { check: false, ...how }),
       ufsOfThreads: { schemes: registry.schemes, localAllowedRoots, environment, metricsOf },
       coordinator: surroundings.coordinator,
       ...(cluster ? { cluster } : {}),
@@ -277,6 +285,24 @@ export function localRootsOf(uris: readonly string[]): readonly string[] {
     .map((uri) => `/${uri.prefix}`);
 }
 
+/** Two mounts of one storage have a circuit each, and so have the reads and the load jobs of a process. */
+function circuitObserver(metrics: Metrics, logger: Logger): (scheme: string, change: CircuitChange) => void {
+  const openCounts = new Map<string, number>();
+  return (scheme, { failingMs, failureCount, name, state }) => {
+    const openCount = (openCounts.get(scheme) ?? 0) + (state === 'open' ? 1 : -1);
+    openCounts.set(scheme, openCount);
+    metrics.set('alluxio_ufs_circuits_open', { ufs_type: scheme }, openCount);
+    const fields = { ufsUri: name, failingMs: Math.round(failingMs), failureCount };
+    if (state === 'closed') logger.info(fields, 'ufs-circuit-closed');
+    if (state !== 'open') return;
+    metrics.add('alluxio_ufs_circuit_openings_total', { ufs_type: scheme }, 1);
+    logger.warn(
+      { ...fields, meaning: 'calls to it fail at once until it answers again; cached files are served' },
+      'ufs-circuit-opened',
+    );
+  };
+}
+
 function ufsMetrics(metrics: Metrics, scheme: string): UfsMetrics {
   return {
     calls: (operation, outcome) => {
@@ -287,5 +313,6 @@ function ufsMetrics(metrics: Metrics, scheme: string): UfsMetrics {
     bytes: (count) => metrics.add('alluxio_ufs_data_access_bytes_total', { method: 'read' }, count),
     latencyMs: (operation, ms) =>
       metrics.observe('alluxio_ufs_latency_ms', { method: operation, ufs_type: scheme }, ms),
+    retry: (outcome) => metrics.add('alluxio_ufs_retries_total', { ufs_type: scheme, outcome }, 1),
   };
 }

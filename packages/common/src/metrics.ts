@@ -115,6 +115,21 @@ const table = {
     help: 'Calls to under storages that failed, by the code of docs/errors.md.',
     labels: ['ufs_type', 'error_code'],
   },
+  alluxio_ufs_retries_total: {
+    kind: 'counter',
+    help: 'Failed calls to under storages that were repeated, and those that were not because a tenth of all calls had been (outcomes repeated, refused).',
+    labels: ['ufs_type', 'outcome'],
+  },
+  alluxio_ufs_circuits_open: {
+    kind: 'gauge',
+    help: 'Under storages that are left alone now because they do not answer: calls to them fail at once. The log says which (event ufs-circuit-opened).',
+    labels: ['ufs_type'],
+  },
+  alluxio_ufs_circuit_openings_total: {
+    kind: 'counter',
+    help: 'How often an under storage was left alone because it did not answer.',
+    labels: ['ufs_type'],
+  },
   alluxio_ufs_data_access_bytes_total: {
     kind: 'counter',
     help: 'Bytes read from under storages.',

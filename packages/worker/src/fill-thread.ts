@@ -28,10 +28,11 @@ const registry = createUfsRegistry({
   localAllowedRoots: data.localAllowedRoots,
   metrics: (scheme) => metrics.of(scheme),
   concurrencyShare: 1 / data.threadCount,
+  keepsCircuits: false,
 });
 const storages = new ThreadStorages({
   openMax: openStoragesMax,
-  open: ({ options, uri }) => registry.open(parseMountUri(uri), options, { check: false }),
+  open: ({ circuit, options, uri }) => registry.open(parseMountUri(uri), options, { check: false, circuit }),
 });
 
 const goneMounts = new BroadcastChannel(data.goneChannel);

@@ -16,6 +16,7 @@ import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { KIB, MIB } from '@alluxio-ts/common/units';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
+import { Circuit } from '@alluxio-ts/ufs-adapters/circuit';
 import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import type { UfsCount } from '../src/cache/fill-message.ts';
 import { errorOfPlain, plainErrorOf } from '../src/cache/fill-message.ts';
@@ -36,6 +37,7 @@ function recordingMetrics(counts: UfsCount[]): (scheme: string) => UfsMetrics {
     calls: (...values) => counts.push({ scheme, name: 'calls', values }),
     bytes: (...values) => counts.push({ scheme, name: 'bytes', values }),
     latencyMs: (...values) => counts.push({ scheme, name: 'latencyMs', values }),
+    retry: (...values) => counts.push({ scheme, name: 'retry', values }),
   });
 }
 
@@ -104,7 +106,7 @@ async function startRig(t: Test, fillThreadCount: number) {
       pageStore: new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes }),
       cacheDirs: [],
       decodeMount: (entry) => decodeMount(entry.key, entry.value),
-      openUfs: (uri, options) => registry.open(uri, options, { check: false }),
+      openUfs: (uri, options, how) => registry.open(uri, options, { check: false, ...how }),
       ufsOfThreads: { schemes: registry.schemes, localAllowedRoots, environment, metricsOf },
     },
   );
@@ -253,7 +255,7 @@ async function withFiller(
     localAllowedRoots: [dir],
     environment,
     id: systemRandom.uuid(),
-    optionsOf: (mount) => (mount === local ? {} : undefined),
+    openingOf: (mount) => (mount === local ? { options: {}, circuit: Circuit.newMemory() } : undefined),
     metricsOf: recordingMetrics([]),
     onRestart: () => restarts++,
     heapMaxBytes: 64 * MIB,
@@ -307,6 +309,49 @@ void t.test('a storage that lives in this thread only is read in it', async (t) 
   });
 });
 
+void t.test('threads and their starter leave a storage alone together', async (t) => {
+  const origin = await S3Origin.start();
+  const options = origin.mountOptions;
+  await origin.close();
+  const uri = parseMountUri('s3://bucket');
+  const memory = Circuit.newMemory();
+  const circuit = new Circuit({ name: uri.text, clock: systemClock, memory });
+  const slots = new SlotPool({ slotCount: 4, slotSizeBytes: pageSizeBytes });
+  const runner = new ThreadFillRunner({
+    slots,
+    threadCount: 2,
+    threadFile: threadFile('../src/fill-thread.ts'),
+    localAllowedRoots: [],
+    environment,
+    id: systemRandom.uuid(),
+    openingOf: () => ({ options, circuit: memory }),
+    metricsOf: recordingMetrics([]),
+    onRestart: () => undefined,
+    logger: silentLogger,
+  });
+  t.teardown(() => runner.close());
+  const mount = { path: '/s', uri, ufs: new MemoryUfs({ clock: systemClock }), sinceMs: 0 };
+  const run = (key: string) =>
+    runner
+      .run(mount, { slot: 0, split: 0, lengthBytes: 10, key, ufsPath: key, version: 'etag:"e"', offset: 0 })
+      .then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+  const opened = circuit.whenOpened();
+  for (const thrown of await Promise.all(['a', 'b', 'c'].map(run)))
+    t.match(thrown, { code: 'UfsUnavailable' });
+  await opened;
+  t.throws(() => circuit.check(), { code: 'UfsUnavailable' }, 'this thread knows');
+  for (const thrown of await Promise.all(['d', 'e', 'f', 'g'].map(run))) {
+    t.match(thrown, { context: { isLeftAlone: true } });
+  }
+  const { count, ms } = circuit.failing;
+  t.ok(count >= 5 && ms < 60_000, 'the clock of all threads is one');
+  circuit.close();
+  t.match(await run('h'), { context: { isLeftAlone: undefined } }, 'it is asked again');
+});
+
 void t.test('when threads cannot start at all, pages are fetched without them', async (t) => {
   await withFiller(t, { threadFile: threadFile('support/no-such-thread.ts') }, async ({ fill, local }) => {
     await fill(local, 'sound');
@@ -340,7 +385,7 @@ void t.test('a thread keeps so many storages open, and none that is in use is cl
         },
       }),
   });
-  const mount = (id: number) => ({ id, uri: 'mem://b', options: {} });
+  const mount = (id: number) => ({ id, uri: 'mem://b', options: {}, circuit: Circuit.newMemory() });
   const held = Promise.withResolvers<void>();
   const use = storages.use(mount(1), () => held.promise);
   for (const id of [2, 3, 2, 4]) await storages.use(mount(id), async () => undefined);

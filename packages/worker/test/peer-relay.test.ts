@@ -82,6 +82,7 @@ class Trio {
                 calls: () => undefined,
                 bytes: () => undefined,
                 latencyMs: () => undefined,
+                retry: () => undefined,
               }),
             },
             cluster: {

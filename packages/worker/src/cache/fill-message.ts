@@ -29,6 +29,8 @@ export interface FillThreadMount {
   readonly uri: string;
   /** Secrets opened. */
   readonly options: Readonly<Record<string, string>>;
+  /** Of the mount's circuit, which is kept by whoever serves it. */
+  readonly circuit: SharedArrayBuffer;
 }
 
 export interface FillTask {
@@ -85,6 +87,7 @@ export class CarriedUfsMetrics {
       // As many as there are chunks, so they are summed up.
       bytes: (count) => this.#bytes.set(scheme, (this.#bytes.get(scheme) ?? 0) + count),
       latencyMs: (...values) => this.#counts.push({ scheme, name: 'latencyMs', values }),
+      retry: (...values) => this.#counts.push({ scheme, name: 'retry', values }),
     };
   }
 
@@ -110,6 +113,9 @@ export function replayCounts(counts: readonly UfsCount[], metricsOf: (scheme: st
         break;
       case 'latencyMs':
         metrics.latencyMs(...count.values);
+        break;
+      case 'retry':
+        metrics.retry(...count.values);
         break;
       default:
         count satisfies never;

@@ -32,8 +32,8 @@ export interface ThreadFillRunnerOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Tells this runner's threads from those of another one in the process. */
   readonly id: string;
-  /** The mount's options, secrets opened; undefined for a mount whose storage lives in this thread only: it is read here. */
-  readonly optionsOf: (mount: ServedMount) => Readonly<Record<string, string>> | undefined;
+  /** How to open the mount once more; undefined for one whose storage lives in this thread only: it is read here. */
+  readonly openingOf: (mount: ServedMount) => Pick<FillThreadMount, 'options' | 'circuit'> | undefined;
   readonly metricsOf: (scheme: string) => UfsMetrics;
   /** Told of each thread that took the place of one that died. */
   readonly onRestart: () => void;
@@ -140,9 +140,9 @@ export class ThreadFillRunner implements FillRunner {
   }
 
   #know(mount: ServedMount): FillThreadMount | undefined {
-    const options = this.#options.optionsOf(mount);
-    if (!options) return undefined;
-    const known = { id: this.#mountIdNext++, uri: mount.uri.text, options };
+    const opening = this.#options.openingOf(mount);
+    if (!opening) return undefined;
+    const known = { id: this.#mountIdNext++, uri: mount.uri.text, ...opening };
     this.#mounts.set(mount, known);
     return known;
   }
