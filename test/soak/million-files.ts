@@ -73,6 +73,8 @@ const noMetrics = {
   bytes: () => undefined,
   latencyMs: () => undefined,
   retry: () => undefined,
+  hedge: () => undefined,
+  pausedMs: () => undefined,
 };
 const capacityBytes = 64 * GIB;
 const coordinator = await startCoordinator({

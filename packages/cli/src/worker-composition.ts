@@ -15,13 +15,14 @@ import { decodeMount } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
-import { formatSize } from '@alluxio-ts/common/units';
+import { formatSize, MIB } from '@alluxio-ts/common/units';
 import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import type { JobParts } from '@alluxio-ts/coordinator/coordinator';
 import type { LoadWorkers } from '@alluxio-ts/coordinator/control/jobs/load-workers';
 import type { MountProbe } from '@alluxio-ts/coordinator/control/mount-control';
 import type { CircuitChange } from '@alluxio-ts/ufs-adapters/circuit-keeper';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
+import { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
@@ -51,6 +52,8 @@ export interface Storages {
   readonly registry: UfsRegistry;
   readonly localAllowedRoots: readonly string[];
   readonly metricsOf: (scheme: string) => UfsMetrics;
+  readonly readRate: ReadRate | undefined;
+  readonly hedgesReads: boolean;
 }
 
 export function openStorages(
@@ -58,7 +61,9 @@ export function openStorages(
   metrics: Metrics,
   localAllowedRoots: readonly string[],
 ): Storages {
-  const { clock, logger, random, environment } = parts;
+  const { clock, logger, options, random, environment } = parts;
+  const hedgesReads = options.get('alluxio.worker.ufs.hedged.read.enabled');
+  const readRate = readRateOf(options, clock);
   const metricsOf = (scheme: string): UfsMetrics => ufsMetrics(metrics, scheme);
   const registry = createUfsRegistry({
     clock,
@@ -66,9 +71,18 @@ export function openStorages(
     environment,
     metrics: metricsOf,
     localAllowedRoots,
+    readRate,
+    hedgesReads,
     onCircuitChange: circuitObserver(metrics, logger),
   });
-  return { registry, localAllowedRoots, metricsOf };
+  return { registry, localAllowedRoots, metricsOf, readRate, hedgesReads };
+}
+
+function readRateOf(options: Options, clock: Clock): ReadRate | undefined {
+  const bytesPerSecond = options.get('alluxio.worker.data.ufs.read.rate.limit.mb') * MIB;
+  return bytesPerSecond > 0
+    ? new ReadRate({ bytesPerSecond, clock, memory: ReadRate.newMemory() })
+    : undefined;
 }
 
 export interface WorkerSurroundings {
@@ -88,7 +102,7 @@ export async function startWorkerFromOptions(
 ): Promise<Worker> {
   const { options, clock, random, logger, environment } = parts;
   const { metrics, store, box, storages, cluster } = surroundings;
-  const { registry, localAllowedRoots, metricsOf } = storages;
+  const { registry, ...ufsOfThreads } = storages;
   const pageEvents = new PageEvents();
   const cacheDirs = await openCacheDirs(parts, pageEvents, surroundings.closers);
   return startWorker(
@@ -132,7 +146,7 @@ export async function startWorkerFromOptions(
       pageEvents,
       decodeMount: (entry) => unsealMount(decodeMount(entry.key, entry.value), box),
       openUfs: (uri, mountOptions, how) => registry.open(uri, mountOptions, { check: false, ...how }),
-      ufsOfThreads: { schemes: registry.schemes, localAllowedRoots, environment, metricsOf },
+      ufsOfThreads: { ...ufsOfThreads, schemes: registry.schemes, environment },
       coordinator: surroundings.coordinator,
       ...(cluster ? { cluster } : {}),
     },
@@ -314,5 +328,7 @@ function ufsMetrics(metrics: Metrics, scheme: string): UfsMetrics {
     latencyMs: (operation, ms) =>
       metrics.observe('alluxio_ufs_latency_ms', { method: operation, ufs_type: scheme }, ms),
     retry: (outcome) => metrics.add('alluxio_ufs_retries_total', { ufs_type: scheme, outcome }, 1),
+    hedge: (outcome) => metrics.add('alluxio_ufs_hedged_reads_total', { ufs_type: scheme, outcome }, 1),
+    pausedMs: (ms) => metrics.add('alluxio_ufs_read_rate_limit_wait_ms_total', { ufs_type: scheme }, ms),
   };
 }

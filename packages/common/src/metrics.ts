@@ -120,6 +120,16 @@ const table = {
     help: 'Failed calls to under storages that were repeated, and those that were not because a tenth of all calls had been (outcomes repeated, refused).',
     labels: ['ufs_type', 'outcome'],
   },
+  alluxio_ufs_hedged_reads_total: {
+    kind: 'counter',
+    help: 'Reads of under storages that did not begin in time and were asked for a second time, by which request began to answer first (outcomes first, second), and those that were not because one in fifty had been (refused).',
+    labels: ['ufs_type', 'outcome'],
+  },
+  alluxio_ufs_read_rate_limit_wait_ms_total: {
+    kind: 'counter',
+    help: 'Milliseconds that bodies of under storages waited for alluxio.worker.data.ufs.read.rate.limit.mb, all of them together.',
+    labels: ['ufs_type'],
+  },
   alluxio_ufs_circuits_open: {
     kind: 'gauge',
     help: 'Under storages that are left alone now because they do not answer: calls to them fail at once. The log says which (event ufs-circuit-opened).',

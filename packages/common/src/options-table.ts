@@ -298,6 +298,22 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.data.ufs.read.rate.limit.mb',
+    type: 'integer',
+    default: '0',
+    min: '0',
+    max: '1000000',
+    help: 'MiB a second that this worker reads at most from all its under storages but local directories together, for readers and load jobs alike; 0 is no limit.',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.ufs.hedged.read.enabled',
+    type: 'boolean',
+    default: 'false',
+    help: 'Whether a read of an under storage (but a local directory) that has not begun to answer within the time that 98 % of its reads do is asked for a second time, and the first to begin is taken. One read in fifty at most.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.load.concurrency',
     type: 'integer',
     default: '24',

@@ -6,12 +6,15 @@ import { canonicalScheme, type MountUri } from '@alluxio-ts/common/ufs-path';
 import { Circuit } from './circuit.ts';
 import { type CircuitChange, CircuitKeeper } from './circuit-keeper.ts';
 import { withCircuit } from './layers/with-circuit.ts';
+import { withHedge } from './layers/with-hedge.ts';
 import { withLimit } from './layers/with-limit.ts';
 import { type UfsMetrics, withMetrics } from './layers/with-metrics.ts';
+import { withReadRate } from './layers/with-read-rate.ts';
 import { withRetry } from './layers/with-retry.ts';
 import { localMountOptions, localUfsOptions } from './local/options.ts';
 import { LocalUfs } from './local/ufs.ts';
 import { checkKnownOptions, isSecretOption, type MountOption, maskSecrets } from './mount-options.ts';
+import type { ReadRate } from './read-rate.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { s3MountOptions, s3UfsOptions } from './s3/options.ts';
 import { S3Ufs } from './s3/ufs.ts';
@@ -34,6 +37,8 @@ export interface OpenedUfs {
   readonly ufs: Ufs;
   readonly concurrencyMax: number;
   readonly retryCountMax: number;
+  /** False for a storage of this machine, which a rate of the network and second requests do not concern. */
+  readonly isRemote: boolean;
 }
 
 /** A kind of storage. */
@@ -56,6 +61,10 @@ export interface UfsRegistryOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The part of a mount's requests that this registry's storages may have under way, where several share them: 1 is all. */
   readonly concurrencyShare?: number;
+  /** What the bodies of remote storages are held to; no limit unless given. */
+  readonly readRate?: ReadRate | undefined;
+  /** Whether reads of remote storages are hedged. Default false. */
+  readonly hedgesReads?: boolean;
   /** False in a thread whose circuits another one keeps. Default true. */
   readonly keepsCircuits?: boolean;
   /** Told when a storage is left alone because it does not answer, and when it is not any more. */
@@ -119,8 +128,8 @@ export function createUfsRegistry(options: UfsRegistryOptions): UfsRegistry {
 }
 
 /**
- * metrics › retry › limit › circuit › adapter: a pause between tries takes no place, what is counted is what the caller saw, and nobody waits for a
- * place to ask a storage that is left alone.
+ * metrics › retry › hedge › limit › circuit › rate › adapter: a pause between tries takes no place, what is counted is what the caller saw, and nobody waits for a
+ * place to ask a storage that is left alone. A second request takes a place like the first.
  */
 function decorate(opened: OpenedUfs, mount: OpenedMount, options: UfsRegistryOptions): Ufs {
   const { clock, random, concurrencyShare = 1 } = options;
@@ -128,14 +137,19 @@ function decorate(opened: OpenedUfs, mount: OpenedMount, options: UfsRegistryOpt
   const metrics = options.metrics?.(canonicalScheme(uri.scheme));
   const concurrencyMax = Math.ceil(opened.concurrencyMax * concurrencyShare);
   const circuit = new Circuit({ name: uri.text, clock, memory: mount.circuit });
-  const told = keepCircuit(withCircuit(opened.ufs, { circuit, clock }), circuit, uri, options);
+  const paced = pace(opened, options.readRate, metrics);
+  const told = keepCircuit(withCircuit(paced, { circuit, clock }), circuit, uri, options);
   const limited = withLimit(told, {
     concurrencyMax,
     queueMax: concurrencyMax * queuedPerSlotMax,
     name: uri.text,
     check: () => circuit.check(),
   });
-  const retried = withRetry(limited, {
+  const hedged =
+    options.hedgesReads && opened.isRemote
+      ? withHedge(limited, { clock, onHedge: (outcome) => metrics?.hedge(outcome) })
+      : limited;
+  const retried = withRetry(hedged, {
     clock,
     random,
     triesMax: opened.retryCountMax + 1,
@@ -146,6 +160,14 @@ function decorate(opened: OpenedUfs, mount: OpenedMount, options: UfsRegistryOpt
     ...(metrics ? { onRetry: (outcome) => metrics.retry(outcome) } : {}),
   });
   return metrics ? withMetrics(retried, { metrics, clock }) : retried;
+}
+
+function pace(
+  { isRemote, ufs }: OpenedUfs,
+  rate: ReadRate | undefined,
+  metrics: UfsMetrics | undefined,
+): Ufs {
+  return rate && isRemote ? withReadRate(ufs, { rate, onPaused: (ms) => metrics?.pausedMs(ms) }) : ufs;
 }
 
 interface OpenedMount {
@@ -179,7 +201,7 @@ function localScheme({ clock, random, localAllowedRoots }: UfsRegistryOptions): 
     open: (uri, options, { check }) => {
       if (check) checkKnownOptions('file', options, localMountOptions);
       const ufs = new LocalUfs(localUfsOptions(uri, localAllowedRoots), { clock, random });
-      return { ufs, concurrencyMax: localConcurrencyMax, retryCountMax: localRetryCountMax };
+      return { ufs, concurrencyMax: localConcurrencyMax, retryCountMax: localRetryCountMax, isRemote: false };
     },
   };
 }
@@ -191,7 +213,7 @@ function s3Scheme({ clock, environment }: UfsRegistryOptions): UfsScheme {
     open: (uri, options, { check }) => {
       const read = s3UfsOptions({ uri, options, environment, check });
       const ufs = new S3Ufs(read, { clock });
-      return { ufs, concurrencyMax: read.connectionsMax, retryCountMax: read.retryCountMax };
+      return { ufs, concurrencyMax: read.connectionsMax, retryCountMax: read.retryCountMax, isRemote: true };
     },
   };
 }

@@ -53,7 +53,12 @@ async function rig(t: Test, options: { readonly concurrencyMax?: number } = {}):
         {
           scheme: 'mem',
           options: [],
-          open: () => ({ ufs: inner, concurrencyMax: options.concurrencyMax ?? 8, retryCountMax: 0 }),
+          open: () => ({
+            ufs: inner,
+            concurrencyMax: options.concurrencyMax ?? 8,
+            retryCountMax: 0,
+            isRemote: false,
+          }),
         },
       ],
     });

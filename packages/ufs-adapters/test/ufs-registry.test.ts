@@ -34,6 +34,8 @@ function countingMetrics(): UfsMetrics & { readonly seen: string[]; readonly byt
     },
     latencyMs: () => undefined,
     retry: () => undefined,
+    hedge: () => undefined,
+    pausedMs: () => undefined,
   };
 }
 
@@ -41,7 +43,7 @@ function memoryScheme(ufs: () => Ufs): UfsScheme {
   return {
     scheme: 'mem',
     options: [{ name: 'mem.token', isSecret: true, help: 'For tests.' }],
-    open: () => ({ ufs: ufs(), concurrencyMax: 4, retryCountMax: 2 }),
+    open: () => ({ ufs: ufs(), concurrencyMax: 4, retryCountMax: 2, isRemote: false }),
   };
 }
 

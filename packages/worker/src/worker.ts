@@ -24,6 +24,7 @@ import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
 import { Circuit } from '@alluxio-ts/ufs-adapters/circuit';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
+import type { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import { CacheControl } from './cache/cache-control.ts';
 import { CacheRulesFile } from './cache/cache-rules-file.ts';
@@ -128,6 +129,8 @@ export interface WorkerParts {
     readonly localAllowedRoots: readonly string[];
     readonly environment: Readonly<Record<string, string | undefined>>;
     readonly metricsOf: (scheme: string) => UfsMetrics;
+    readonly readRate?: ReadRate | undefined;
+    readonly hedgesReads?: boolean;
   };
 }
 
@@ -490,16 +493,14 @@ function createFillRunner(
   openingOf: ThreadFillRunnerOptions['openingOf'],
 ): FillRunner {
   if (threadCount === 0) return new LocalFillRunner(slots);
-  const { environment, localAllowedRoots, metricsOf, schemes } = parts.ufsOfThreads;
+  const { schemes, ...ufsOfThreads } = parts.ufsOfThreads;
   return new ThreadFillRunner({
+    ...ufsOfThreads,
     slots,
     threadCount,
     threadFile: threadFileOf('fill-thread'),
-    localAllowedRoots,
-    environment,
     id: parts.random.uuid(),
     openingOf: (mount) => (schemes.includes(mount.uri.scheme) ? openingOf(mount) : undefined),
-    metricsOf,
     onRestart: () => parts.metrics.add('alluxio_fill_threads_restarted_total', {}, 1),
     logger: parts.logger,
   });

@@ -17,6 +17,7 @@ import { KIB, MIB } from '@alluxio-ts/common/units';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
 import { Circuit } from '@alluxio-ts/ufs-adapters/circuit';
+import { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import type { UfsCount } from '../src/cache/fill-message.ts';
 import { errorOfPlain, plainErrorOf } from '../src/cache/fill-message.ts';
@@ -38,16 +39,16 @@ function recordingMetrics(counts: UfsCount[]): (scheme: string) => UfsMetrics {
     bytes: (...values) => counts.push({ scheme, name: 'bytes', values }),
     latencyMs: (...values) => counts.push({ scheme, name: 'latencyMs', values }),
     retry: (...values) => counts.push({ scheme, name: 'retry', values }),
+    hedge: (...values) => counts.push({ scheme, name: 'hedge', values }),
+    pausedMs: (...values) => counts.push({ scheme, name: 'pausedMs', values }),
   });
 }
 
-function countOf(counts: readonly UfsCount[], name: 'calls' | 'bytes', first?: string): number {
+function countOf(counts: readonly UfsCount[], name: 'calls' | 'bytes' | 'pausedMs', first?: string): number {
   const found = counts.filter(
     (count) => count.name === name && (first === undefined || count.values[0] === first),
   );
-  return name === 'calls'
-    ? found.length
-    : found.reduce((sum, count) => sum + (count.name === 'bytes' ? count.values[0] : 0), 0);
+  return name === 'calls' ? found.length : found.reduce((sum, count) => sum + Number(count.values[0]), 0);
 }
 
 /** A whole worker with a local directory at /dir and an S3 origin at /s3. */
@@ -350,6 +351,37 @@ void t.test('threads and their starter leave a storage alone together', async (t
   t.ok(count >= 5 && ms < 60_000, 'the clock of all threads is one');
   circuit.close();
   t.match(await run('h'), { context: { isLeftAlone: undefined } }, 'it is asked again');
+});
+
+void t.test('threads hold the rate of their worker', async (t) => {
+  const origin = await S3Origin.start();
+  origin.put('object', contentOf(1, pageSizeBytes));
+  const memory = ReadRate.newMemory();
+  const slots = new SlotPool({ slotCount: 4, slotSizeBytes: pageSizeBytes });
+  const counts: UfsCount[] = [];
+  const runner = new ThreadFillRunner({
+    slots,
+    threadCount: 2,
+    threadFile: threadFile('../src/fill-thread.ts'),
+    localAllowedRoots: [],
+    environment,
+    readRate: new ReadRate({ bytesPerSecond: 4 * MIB, clock: systemClock, memory }),
+    id: systemRandom.uuid(),
+    openingOf: () => ({ options: origin.mountOptions, circuit: Circuit.newMemory() }),
+    metricsOf: recordingMetrics(counts),
+    onRestart: () => undefined,
+    logger: silentLogger,
+  });
+  t.teardown(async () => {
+    await runner.close();
+    await origin.close();
+  });
+  const ufs = new MemoryUfs({ clock: systemClock });
+  const mount = { path: '/s', uri: parseMountUri('s3://bucket'), ufs, sinceMs: 0 };
+  const job = { split: 0, key: 'object', ufsPath: 'object', version: 'etag:"1-x"', offset: 0 };
+  await Promise.all([0, 1].map((slot) => runner.run(mount, { ...job, slot, lengthBytes: pageSizeBytes })));
+  // 1 MiB takes 250 ms, of which a fifth was saved up.
+  t.ok(countOf(counts, 'pausedMs') > 100);
 });
 
 void t.test('when threads cannot start at all, pages are fetched without them', async (t) => {

@@ -83,6 +83,8 @@ class Trio {
                 bytes: () => undefined,
                 latencyMs: () => undefined,
                 retry: () => undefined,
+                hedge: () => undefined,
+                pausedMs: () => undefined,
               }),
             },
             cluster: {

@@ -10,6 +10,7 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { MIB } from '@alluxio-ts/common/units';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
+import type { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { Piscina } from 'piscina';
 import {
@@ -30,6 +31,9 @@ export interface ThreadFillRunnerOptions {
   readonly threadFile: string;
   readonly localAllowedRoots: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** As the storages of this thread have them. */
+  readonly readRate?: ReadRate | undefined;
+  readonly hedgesReads?: boolean;
   /** Tells this runner's threads from those of another one in the process. */
   readonly id: string;
   /** How to open the mount once more; undefined for one whose storage lives in this thread only: it is read here. */
@@ -66,7 +70,7 @@ export class ThreadFillRunner implements FillRunner {
   #mountIdNext = 1;
 
   constructor(options: ThreadFillRunnerOptions) {
-    const { environment, id, localAllowedRoots, slots, threadCount } = options;
+    const { environment, hedgesReads = false, id, localAllowedRoots, slots, threadCount } = options;
     this.#options = options;
     this.#local = new LocalFillRunner(slots);
     const goneChannel = `alluxio-fill-${id}`;
@@ -77,6 +81,8 @@ export class ThreadFillRunner implements FillRunner {
       localAllowedRoots,
       environment: { ...environment },
       threadCount,
+      readRate: options.readRate?.shared,
+      hedgesReads,
       goneChannel,
     };
     this.#pool = new Piscina<FillTask, FillAnswer>({
