@@ -45,6 +45,7 @@ const worker = await startWorker(
     directMemoryBytes: 64 * pageSizeBytes,
     fillThreadCount: 0,
     loadConcurrencyMax: 24,
+    readAheadMaxBytes: 32 * MIB,
     maxAgeMs: 3_600_000,
     staleIfErrorMaxMs: 0,
     exposesCredentials: false,

@@ -117,6 +117,7 @@ export async function startWorkerFromOptions(
       metastoreDir: options.get('alluxio.dora.worker.metastore.rocksdb.dir'),
       pageSizeBytes: options.get('alluxio.worker.page.store.page.size'),
       directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
+      readAheadMaxBytes: options.get('alluxio.worker.read.ahead.size.max'),
       fillThreadCount: fillThreadCountOf(options.get('alluxio.worker.fill.threads'), availableParallelism()),
       loadConcurrencyMax: options.get('alluxio.worker.load.concurrency'),
       maxAgeMs: options.get('alluxio.worker.metadata.default.max.age'),

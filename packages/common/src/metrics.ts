@@ -63,6 +63,16 @@ const table = {
     labels: [],
   },
   alluxio_fills_running: { kind: 'gauge', help: 'Pages being fetched now.', labels: [] },
+  alluxio_read_ahead_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes of pages that were fetched ahead of a reader, before it came to them.',
+    labels: [],
+  },
+  alluxio_read_ahead_unused_bytes_total: {
+    kind: 'counter',
+    help: 'Of those, bytes of pages that their reader never came to: known a minute after it was seen last.',
+    labels: [],
+  },
   alluxio_fill_threads_restarted_total: {
     kind: 'counter',
     help: 'Threads for fetching pages that died and were replaced; their fills failed and may be asked for again.',

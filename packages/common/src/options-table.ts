@@ -289,6 +289,14 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.read.ahead.size.max',
+    type: 'size',
+    default: '32MB',
+    max: '1GB',
+    help: 'How much of a file is fetched ahead of a reader that goes through it in order, at most and with at most half of alluxio.worker.direct.memory.size; 0 fetches only what is asked for.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.fill.threads',
     type: 'integer',
     default: '-1',

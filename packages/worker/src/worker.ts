@@ -36,6 +36,7 @@ import type { ServedMount } from './cache/mount-table.ts';
 import { MountTable } from './cache/mount-table.ts';
 import { PageFiller } from './cache/page-filler.ts';
 import { type Placement, SelfPlacement } from './cache/placement.ts';
+import { ReadAhead } from './cache/read-ahead.ts';
 import { StoredRules } from './cache/stored-rules.ts';
 import { ThreadFillRunner, type ThreadFillRunnerOptions } from './cache/thread-fill-runner.ts';
 import type { KvMirrorOptions } from './cluster/kv-mirror.ts';
@@ -56,7 +57,14 @@ import { startTtl } from './start-ttl.ts';
 import { startWorkerWeb } from './web/worker-web.ts';
 import { threadFileOf } from './thread-file.ts';
 import { WorkerDoctor, type WorkerFacts } from './worker-diagnosis.ts';
-import { cacheEvents, readGauges, recordAnswer, recordTableAnswers, statsOf } from './worker-observation.ts';
+import {
+  cacheEvents,
+  readAheadEvents,
+  readGauges,
+  recordAnswer,
+  recordTableAnswers,
+  statsOf,
+} from './worker-observation.ts';
 
 export type TransportKind = 'plain' | 'hotpath';
 
@@ -81,6 +89,8 @@ export interface WorkerOptions {
   readonly metastoreDir: string;
   readonly pageSizeBytes: number;
   readonly directMemoryBytes: number;
+  /** So much of a file is fetched ahead of a reader that goes through it in order. */
+  readonly readAheadMaxBytes: number;
   /** 0 fetches pages in this thread. */
   readonly fillThreadCount: number;
   /** Pages that load jobs may have under way, and at most half of the memory for them. */
@@ -244,6 +254,16 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       onKept: ({ file, page, record }) => files.kept(file, page.file, record.status),
     });
     closers.push(() => filler.idle());
+    const readAhead = new ReadAhead({
+      store: pageStore,
+      filler,
+      slots,
+      pageSizeBytes: options.pageSizeBytes,
+      sizeMaxBytes: options.readAheadMaxBytes,
+      clock,
+      events: readAheadEvents(metrics),
+    });
+    metrics.onScrape(() => readAhead.sweep());
     let lastReadMs = Number.NEGATIVE_INFINITY;
     const observed = cacheEvents(metrics);
     const cache = new FileCache({
@@ -251,6 +271,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       slots,
       files,
       filler,
+      readAhead,
       pageSizeBytes: options.pageSizeBytes,
       rules,
       events: {

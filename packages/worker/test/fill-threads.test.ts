@@ -92,6 +92,7 @@ async function startRig(t: Test, fillThreadCount: number) {
       directMemoryBytes: 16 * pageSizeBytes,
       fillThreadCount,
       loadConcurrencyMax: 4,
+      readAheadMaxBytes: 32 * MIB,
       maxAgeMs: 0,
       staleIfErrorMaxMs: 0,
       exposesCredentials: false,

@@ -58,6 +58,7 @@ class Trio {
             directMemoryBytes: 16 * pageSizeBytes,
             fillThreadCount: 0,
             loadConcurrencyMax: 4,
+            readAheadMaxBytes: 32 * MIB,
             maxAgeMs: 3_600_000,
             staleIfErrorMaxMs: 0,
             exposesCredentials: false,
