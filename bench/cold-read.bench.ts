@@ -3,7 +3,9 @@
  * `npm run bench:cold -- --help`.
  */
 
+import { once } from 'node:events';
 import { writeFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,7 +15,6 @@ import { KIB, MIB } from '@alluxio-ts/common/units';
 import { S3Signer } from '@alluxio-ts/ufs-adapters/s3/requests';
 import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
 import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
-import { Agent, request } from 'undici';
 import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
 import { localHost } from '../test/support/test-network.ts';
 import { median } from './results.ts';
@@ -35,15 +36,9 @@ const smallBytes = 100 * KIB;
 const smallPerRound = 40;
 const noLimit = Number.POSITIVE_INFINITY;
 
-/** Where bytes come from: how to ask for an object. */
+/** Where bytes come from. `get` gives the milliseconds until an object, or a part of it, was there. */
 interface Source {
-  get(key: string, range?: { readonly from: number; readonly to: number }): Promise<Got>;
-}
-
-interface Got {
-  readonly firstByteMs: number;
-  readonly ms: number;
-  readonly bytes: number;
+  get(key: string, range?: { readonly from: number; readonly to: number }): Promise<number>;
 }
 
 interface Bench {
@@ -126,7 +121,7 @@ function directSource(options: Readonly<Record<string, string>>): Source {
   const { accessKeyId, secretAccessKey } = target.credentials;
   const keys = { accessKeyId, secretAccessKey };
   const signer = new S3Signer({ target, credentials: async () => keys, now: () => systemClock.now() });
-  const agent = new Agent({ connections: 1 });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   return {
     get: async (key, range) => {
       const signed = await signer.sign({ method: 'GET', key, headers: rangeHeaders(range) });
@@ -136,7 +131,7 @@ function directSource(options: Readonly<Record<string, string>>): Source {
 }
 
 function cachedSource(s3: string): Source {
-  const agent = new Agent({ connections: 1 });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   return { get: (key, range) => timedGet(`${s3}/cold/${key}`, rangeHeaders(range), agent) };
 }
 
@@ -144,19 +139,16 @@ function rangeHeaders(range?: { readonly from: number; readonly to: number }): R
   return range ? { range: `bytes=${range.from}-${range.to - 1}` } : {};
 }
 
-async function timedGet(url: string, headers: Record<string, string>, dispatcher: Agent): Promise<Got> {
+async function timedGet(url: string, headers: Record<string, string>, agent: Agent): Promise<number> {
   const beginMs = performance.now();
-  const response = await request(url, { headers, dispatcher });
-  let firstByteMs = 0;
-  let bytes = 0;
-  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-    if (bytes === 0) firstByteMs = performance.now() - beginMs;
-    bytes += chunk.length;
-  }
+  const asked = request(url, { headers, agent }).end();
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  response.resume();
+  await once(response, 'end');
   if (response.statusCode !== 200 && response.statusCode !== 206) {
     throw new Error(`${url}: status ${response.statusCode}`);
   }
-  return { firstByteMs, ms: performance.now() - beginMs, bytes };
+  return performance.now() - beginMs;
 }
 
 async function report(bench: Bench): Promise<string> {
@@ -191,10 +183,10 @@ async function sequential(bench: Bench, name: string, shape: LinkShape): Promise
   const steps = { direct: [] as number[], cached: [] as number[] };
   const ufsBytes: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    whole.direct.push((await direct.get('sequential')).ms);
+    whole.direct.push(await direct.get('sequential'));
     await alluxio.client.formatCache();
     const before = await link.receivedBytes();
-    whole.cached.push((await cached.get('sequential')).ms);
+    whole.cached.push(await cached.get('sequential'));
     ufsBytes.push((await link.receivedBytes()) - before);
     steps.direct.push(await inSteps(direct));
     await alluxio.client.formatCache();
@@ -226,16 +218,16 @@ async function deep({ alluxio, cached, direct, link, rounds }: Bench): Promise<s
   const times = { direct: [] as number[], unknown: [] as number[], known: [] as number[] };
   let ufsBytesMax = 0;
   for (let read = 0; read < rounds * 6; read++) {
-    times.direct.push((await direct.get('deep', range)).ms);
+    times.direct.push(await direct.get('deep', range));
     await alluxio.client.formatCache();
     const before = await link.receivedBytes();
-    times.unknown.push((await cached.get('deep', range)).ms);
+    times.unknown.push(await cached.get('deep', range));
     ufsBytesMax = Math.max(ufsBytesMax, (await settledBytes(link)) - before);
     await alluxio.client.formatCache();
     // A look at the file first, as clients have that list or ask for sizes.
     await cached.get('deep', { from: 0, to: 1 });
     await settledBytes(link);
-    times.known.push((await cached.get('deep', range)).ms);
+    times.known.push(await cached.get('deep', range));
     await settledBytes(link);
   }
   return `## 100 bytes at 50.9 MiB of 64 MiB: all connections together 50 MB/s, 1 ms each way
@@ -267,14 +259,14 @@ async function small({ alluxio, cached, direct, link, rounds }: Bench): Promise<
   const times = { direct: [] as number[], unknown: [] as number[], known: [] as number[] };
   for (let index = 0; index < smallPerRound * rounds; index++) {
     const key = `small/${index}`;
-    times.direct.push((await direct.get(key)).ms);
-    times.unknown.push((await cached.get(key)).ms);
+    times.direct.push(await direct.get(key));
+    times.unknown.push(await cached.get(key));
   }
   await alluxio.client.formatCache();
   for (let index = 0; index < smallPerRound * rounds; index++) {
     const key = `small/${index}`;
     await head(`${alluxio.s3}/cold/${key}`);
-    times.known.push((await cached.get(key)).ms);
+    times.known.push(await cached.get(key));
   }
   const over = (own: readonly number[]): string => (median(own) - median(times.direct)).toFixed(1);
   return `## Objects of 100 KiB: 10 ms each way
@@ -288,8 +280,10 @@ async function small({ alluxio, cached, direct, link, rounds }: Bench): Promise<
 }
 
 async function head(url: string): Promise<void> {
-  const response = await request(url, { method: 'HEAD' });
-  await response.body.dump();
+  const asked = request(url, { method: 'HEAD' }).end();
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  response.resume();
+  await once(response, 'end');
 }
 
 function seconds(times: readonly number[]): string {
