@@ -1,12 +1,15 @@
 /** Asks a storage that is left alone, one question at a time with growing pauses, until it answers. One thread keeps a circuit: the one that serves the mount. */
 
 import type { Clock } from '@alluxio-ts/common/clock';
+import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
 import { type Circuit, isSilence } from './circuit.ts';
 import type { CallOptions } from './ufs.ts';
 
 const pauseMinMs = 500;
 /** The longest that calls go on to fail when the storage is back. */
 const pauseMaxMs = 5000;
+/** A question that is not answered by then is given up: a connection that was open when the storage went never tells. */
+const answerMaxMs = 10_000;
 /** One that opens again so soon is not trusted with short pauses. */
 const settledMs = 10_000;
 
@@ -65,19 +68,27 @@ export class CircuitKeeper {
   }
 
   async #askUntilAnswered(signal: AbortSignal): Promise<void> {
-    const { ask, circuit, clock } = this.#options;
+    const { circuit, clock } = this.#options;
     for (;;) {
       circuit.askAgainAt(clock.monotonic() + this.#pauseMs);
       await clock.sleep(this.#pauseMs, { signal });
       this.#pauseMs = Math.min(pauseMaxMs, this.#pauseMs * 2);
       circuit.halfOpen();
-      const isAnswered = await ask({ signal }).then(
-        () => true,
-        (thrown: unknown) => !isSilence(thrown),
-      );
+      const isAnswered = await this.#isAnswered(signal);
       signal.throwIfAborted();
       if (isAnswered) return;
     }
+  }
+
+  async #isAnswered(signal: AbortSignal): Promise<boolean> {
+    const { ask, clock } = this.#options;
+    const patience = new AbortController();
+    const answer = ask({ signal: AbortSignal.any([signal, patience.signal]) }).then(
+      () => true,
+      (thrown: unknown) => !isSilence(thrown) && !patience.signal.aborted,
+    );
+    if (!(await resolvesWithin(clock, answerMaxMs, answer))) patience.abort();
+    return answer;
   }
 
   #tell(state: CircuitChange['state']): void {

@@ -22,7 +22,7 @@ const stateWord = 0;
 const failureCountWord = 1;
 /** Hash of the name that the last server error was about. */
 const failedNameWord = 2;
-/** When the first failure since the last answer was asked for, and when that answer came: milliseconds of the monotonic clock, which is one for all threads. */
+/** When the first call that failed since the last answer was begun, and when that answer came: milliseconds of the monotonic clock, which is one for all threads. */
 const failingSinceWord = 3;
 const answeredWord = 4;
 const askedAgainWord = 5;
@@ -63,7 +63,7 @@ export class Circuit {
 
   /** How many tries have failed since the last answer, and for how long. */
   get failing(): { readonly count: number; readonly ms: number } {
-    const sinceMs = this.#read(failingSinceWord);
+    const sinceMs = Math.max(this.#read(failingSinceWord), this.#read(answeredWord));
     return { count: this.#read(failureCountWord), ms: Math.max(0, this.#nowMs - sinceMs) };
   }
 
@@ -89,7 +89,7 @@ export class Circuit {
     }
     if (!this.isClosed || this.#isKnown(call.name, call.failure)) return;
     const count = Number(Atomics.add(this.#words, failureCountWord, 1n)) + 1;
-    if (count === 1) this.#write(failingSinceWord, Math.max(call.askedAtMs, this.#read(answeredWord)));
+    if (count === 1) this.#write(failingSinceWord, call.askedAtMs);
     if (count >= failuresMax || this.failing.ms >= silenceMaxMs) this.#move(closedState, openState);
   }
 

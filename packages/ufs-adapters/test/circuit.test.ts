@@ -144,13 +144,28 @@ void t.test('one question at a time, and calls go through again once it is answe
   const gate = inner.hold({ operation: 'stat' });
   await passes(clock, 500);
   await gate.reached;
-  await passes(clock, 60_000);
+  await passes(clock, 9000);
   t.equal(questions(), 1, 'the next one waits for it');
   await t.rejects(ufs.stat('file'), { code: 'UfsUnavailable', message: /asked again just now/ }, 'half-open');
   gate.open();
   await turns();
   t.match(changes, [{ state: 'open' }, { state: 'closed' }]);
   t.equal((await ufs.stat('file'))?.sizeBytes, 5);
+});
+
+void t.test('a question without an answer is given up for the next one', async (t) => {
+  const { changes, clock, inner, questions, ufs } = await rig(t);
+  inner.fail(failure('UfsTimeout'), { operation: 'read', times: 5 });
+  for (let index = 0; index < 5; index++) await t.rejects(ufs.read('file', range));
+  await turns();
+  const gate = inner.hold({ operation: 'stat' });
+  await passes(clock, 500);
+  await gate.reached;
+  await passes(clock, 10_000);
+  t.match(changes, [{ state: 'open' }]);
+  await passes(clock, 1000);
+  t.equal(questions(), 2);
+  t.match(changes, [{ state: 'open' }, { state: 'closed' }]);
 });
 
 void t.test('answers that one does not like are answers', async (t) => {
