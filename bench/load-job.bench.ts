@@ -10,16 +10,16 @@ import { open } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
+import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import { systemClock } from '@alluxio-ts/common/clock';
 import { isEnded, type Job } from '@alluxio-ts/common/protocol/jobs';
 import { KIB, MIB } from '@alluxio-ts/common/units';
-import { cleanEnvironment } from '../test/support/environment.ts';
 import { installS3Clients } from '../test/support/python-packages.ts';
 import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
 import { localHost } from '../test/support/test-network.ts';
 import { treeCpuSeconds } from './process-cpu.ts';
 import { median } from './results.ts';
+import { type StandaloneProcess, startStandaloneProcess } from './standalone-process.ts';
 
 const help = `npm run bench:load [-- options]
 
@@ -33,7 +33,6 @@ const largeBytes = 256 * MIB;
 const bucket = 'dataset';
 const connectionCount = 32;
 const execute = promisify(execFile);
-const alluxio = new URL('../packages/cli/bin/alluxio.js', import.meta.url).pathname;
 
 interface Plan {
   readonly smallCount: number;
@@ -212,60 +211,19 @@ function alluxioLoad(verify: boolean) {
   };
 }
 
-interface RunningAlluxio {
-  readonly pid: number;
-  readonly s3: string;
-  readonly client: CoordinatorClient;
-  stop(): Promise<void>;
-}
-
-async function startAlluxio(server: S3Server, { dir }: Plan): Promise<RunningAlluxio> {
-  const workDir = join(dir, 'work');
-  const ports = ['coordinator.web.port', 'worker.rest.port', 'worker.http.server.port', 'worker.web.port'];
-  const definitions = [
-    `-Dalluxio.work.dir=${workDir}`,
-    '-Dalluxio.worker.page.store.sizes=32GB',
-    ...ports.map((port) => `-Dalluxio.${port}=0`),
-  ];
-  const child = spawn(process.execPath, [alluxio, 'standalone', ...definitions], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-    env: cleanEnvironment(),
-  });
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-  while (!output.includes('Ctrl-C')) {
-    if (child.exitCode !== null) throw new Error(output);
-    await systemClock.sleep(50);
-  }
-  const coordinator = new URL(/Coordinator +(\S+)/.exec(output)?.[1] ?? '');
-  const s3 = /S3 API +(\S+)/.exec(output)?.[1] ?? '';
-  const tokenFile = /Admin token +(\S+)/.exec(output)?.[1] ?? '';
-  const { readFileSync } = await import('node:fs');
-  const client = new CoordinatorClient({
-    host: coordinator.hostname,
-    port: Number(coordinator.port),
-    token: readFileSync(tokenFile, 'utf8').trim(),
-  });
-  await client.addMount({
-    path: '/dataset',
-    ufsUri: `s3://${bucket}/`,
-    options: {
-      ...server.mountOptions,
-      ...(server.traits.ordersByBytes ? {} : { 'alluxio.underfs.s3.list.ordered': 'false' }),
+function startAlluxio(server: S3Server, { dir }: Plan): Promise<StandaloneProcess> {
+  return startStandaloneProcess({
+    workDir: join(dir, 'work'),
+    definitions: ['alluxio.worker.page.store.sizes=32GB'],
+    mount: {
+      path: '/dataset',
+      ufsUri: `s3://${bucket}/`,
+      options: {
+        ...server.mountOptions,
+        ...(server.traits.ordersByBytes ? {} : { 'alluxio.underfs.s3.list.ordered': 'false' }),
+      },
     },
   });
-  return {
-    pid: child.pid ?? 0,
-    s3,
-    client,
-    stop: async () => {
-      await client.close();
-      const ended = once(child, 'exit');
-      child.kill('SIGTERM');
-      await ended;
-      rmSync(workDir, { recursive: true });
-    },
-  };
 }
 
 async function load(client: CoordinatorClient, options: { readonly verify: boolean }): Promise<Job> {

@@ -301,13 +301,22 @@ t.test(
       t.match(Buffer.from(failed.bytes).toString(), /<Code>ServiceUnavailable<\/Code>/);
       t.ok(performance.now() - begun < 30_000, `in ${Math.round(performance.now() - begun)} ms`);
     });
-    await withStandalone(workDir, 'gone', definitions, async ({ s3 }) => {
+    await withStandalone(workDir, 'gone', definitions, async ({ s3, web }) => {
       const stale = await get(`${s3}/data/cached`);
       t.equal(stale.headers.get('x-alluxio-cache'), 'hit-stale', 'after a restart');
       t.equal(sha256(stale.bytes), sha256(bytes));
-      t.equal((await get(`${s3}/data/not-cached`)).status, 503);
+      let failed = await get(`${s3}/data/not-cached`);
+      while (!Buffer.from(failed.bytes).toString().includes('is left alone')) {
+        t.equal(failed.status, 503);
+        failed = await get(`${s3}/data/not-cached`);
+      }
+      t.match(failed.headers.get('retry-after'), /^[1-5]$/, 'it says when to come back');
+      t.equal(await metricOf(web, 'alluxio_ufs_circuits_open'), 1);
+      t.equal((await get(`${s3}/data/cached`)).headers.get('x-alluxio-cache'), 'hit-stale');
       await proxy.start();
-      t.equal((await get(`${s3}/data/not-cached`)).status, 200, 'and all is well when the storage is back');
+      while (failed.status === 503) failed = await get(`${s3}/data/not-cached`);
+      t.equal(failed.status, 200, 'and all is well when the storage is back');
+      t.equal(await metricOf(web, 'alluxio_ufs_circuits_open'), 0);
     });
   },
 );

@@ -45,6 +45,7 @@ const worker = await startWorker(
     directMemoryBytes: 64 * pageSizeBytes,
     fillThreadCount: 0,
     loadConcurrencyMax: 24,
+    readAheadMaxBytes: 32 * MIB,
     maxAgeMs: 3_600_000,
     staleIfErrorMaxMs: 0,
     exposesCredentials: false,
@@ -68,7 +69,14 @@ const worker = await startWorker(
     ufsOfThreads: { schemes: [], localAllowedRoots: [], environment: {}, metricsOf: () => noMetrics },
   },
 );
-const noMetrics = { calls: () => undefined, bytes: () => undefined, latencyMs: () => undefined };
+const noMetrics = {
+  calls: () => undefined,
+  bytes: () => undefined,
+  latencyMs: () => undefined,
+  retry: () => undefined,
+  hedge: () => undefined,
+  pausedMs: () => undefined,
+};
 const capacityBytes = 64 * GIB;
 const coordinator = await startCoordinator({
   ...common,

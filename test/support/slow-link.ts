@@ -1,4 +1,4 @@
-/** A TCP relay that is as slow as it is told: latency in each direction, bytes a second for all its connections together, or nothing at all. */
+/** A TCP relay that is as slow as it is told: latency in each direction, bytes a second for all its connections together and for each, or nothing at all. */
 
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -6,18 +6,25 @@ import { systemClock } from '@alluxio-ts/common/clock';
 
 /** One connection sends so much before another one has its turn. */
 const pieceBytes = 16 * 1024;
+/** Timers are no finer. */
+const timerMs = 2;
 /** What may be on the way in one direction of a connection. */
 const roomBytes = 1024 * 1024;
 
 export class SlowLink {
   /** What was taken in is let out so much later. */
   latencyMs = 0;
+  /** In both directions together. */
   bytesPerSecond = Number.POSITIVE_INFINITY;
+  /** In each direction of each connection. */
+  connectionBytesPerSecond = Number.POSITIVE_INFINITY;
+  /** Bytes that came from the target and were let out. */
+  receivedBytes = 0;
   readonly #target: { readonly host: string; readonly port: number };
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #over = new AbortController();
-  #turn: Promise<void> = Promise.resolve();
+  readonly #line = new Line();
   #stalled: PromiseWithResolvers<void> | undefined;
 
   constructor(target: { readonly host: string; readonly port: number }) {
@@ -60,18 +67,21 @@ export class SlowLink {
         upstream.destroy();
       });
     }
-    void this.#pass(client, upstream);
-    void this.#pass(upstream, client);
+    void this.#pass(client, upstream, () => undefined);
+    void this.#pass(upstream, client, (bytes) => (this.receivedBytes += bytes));
   }
 
-  async #pass(from: Socket, to: Socket): Promise<void> {
+  async #pass(from: Socket, to: Socket, count: (bytes: number) => void): Promise<void> {
+    const line = new Line();
     let sent: Promise<unknown> = Promise.resolve();
     let onTheWayBytes = 0;
     try {
       for await (const chunk of from as AsyncIterable<Buffer>) {
         const dueMs = systemClock.monotonic() + this.latencyMs;
         onTheWayBytes += chunk.length;
-        sent = sent.then(() => this.#letOut(chunk, dueMs, to)).then(() => (onTheWayBytes -= chunk.length));
+        sent = sent
+          .then(() => this.#letOut(chunk, dueMs, { to, line, count }))
+          .then(() => (onTheWayBytes -= chunk.length));
         sent.catch(() => undefined);
         if (onTheWayBytes > roomBytes) await sent;
       }
@@ -82,20 +92,38 @@ export class SlowLink {
     }
   }
 
-  async #letOut(chunk: Buffer, dueMs: number, to: Socket): Promise<void> {
+  async #letOut(chunk: Buffer, dueMs: number, { count, line, to }: Way): Promise<void> {
     const { signal } = this.#over;
     await systemClock.sleep(Math.max(0, dueMs - systemClock.monotonic()), { signal });
     for (let at = 0; at < chunk.length; at += pieceBytes) {
       await this.#stalled?.promise;
       const piece = chunk.subarray(at, at + pieceBytes);
-      await this.#inTurn((piece.length / this.bytesPerSecond) * 1000);
+      const busyUntilMs = Math.max(
+        this.#line.book((1000 * piece.length) / this.bytesPerSecond),
+        line.book((1000 * piece.length) / this.connectionBytesPerSecond),
+      );
+      const waitMs = busyUntilMs - systemClock.monotonic();
+      // A timer that is late is made good by the next ones.
+      if (waitMs > timerMs) await systemClock.sleep(waitMs, { signal });
+      count(piece.length);
       if (!to.write(piece)) await once(to, 'drain', { signal });
     }
   }
+}
 
-  async #inTurn(ms: number): Promise<void> {
-    if (ms === 0) return;
-    this.#turn = this.#turn.then(() => systemClock.sleep(ms, { signal: this.#over.signal }));
-    await this.#turn;
+interface Way {
+  readonly to: Socket;
+  readonly line: Line;
+  readonly count: (bytes: number) => void;
+}
+
+/** What takes one piece after the other. */
+class Line {
+  #busyUntilMs = 0;
+
+  /** When a piece that takes so long, and all before it, are through. */
+  book(ms: number): number {
+    this.#busyUntilMs = Math.max(this.#busyUntilMs, systemClock.monotonic()) + ms;
+    return this.#busyUntilMs;
   }
 }

@@ -316,10 +316,16 @@ function mountFindings(cluster: ClusterDiagnosis, told: readonly ToldWorker[]): 
 function judgeProbe(
   findings: Findings,
   where: string,
-  { path, ufsUri, durationMs, fault }: MountProbe,
+  { path, ufsUri, durationMs, fault, leftAloneMs }: MountProbe,
 ): void {
   const subject = `${path} at ${where}`;
-  if (fault) {
+  if (leftAloneMs !== undefined) {
+    findings.error(
+      subject,
+      `${ufsUri} has not answered for ${Math.round(leftAloneMs / 1000)} s: what is not cached fails at once there${fault ? ` (${fault.message})` : ', though it answers now'}`,
+      `make ${ufsUri} reachable from there; it is asked every 5 s at the least, and used again when it answers`,
+    );
+  } else if (fault) {
     findings.error(
       subject,
       `${ufsUri}: ${fault.message}`,

@@ -15,12 +15,14 @@ import { decodeMount } from '@alluxio-ts/common/protocol/mounts';
 import type { SecretBox } from '@alluxio-ts/common/secret-box';
 import type { KvStore } from '@alluxio-ts/common/state/kv-store';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
-import { formatSize } from '@alluxio-ts/common/units';
+import { formatSize, MIB } from '@alluxio-ts/common/units';
 import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import type { JobParts } from '@alluxio-ts/coordinator/coordinator';
 import type { LoadWorkers } from '@alluxio-ts/coordinator/control/jobs/load-workers';
 import type { MountProbe } from '@alluxio-ts/coordinator/control/mount-control';
+import type { CircuitChange } from '@alluxio-ts/ufs-adapters/circuit-keeper';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
+import { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
@@ -50,6 +52,8 @@ export interface Storages {
   readonly registry: UfsRegistry;
   readonly localAllowedRoots: readonly string[];
   readonly metricsOf: (scheme: string) => UfsMetrics;
+  readonly readRate: ReadRate | undefined;
+  readonly hedgesReads: boolean;
 }
 
 export function openStorages(
@@ -57,10 +61,28 @@ export function openStorages(
   metrics: Metrics,
   localAllowedRoots: readonly string[],
 ): Storages {
-  const { clock, random, environment } = parts;
+  const { clock, logger, options, random, environment } = parts;
+  const hedgesReads = options.get('alluxio.worker.ufs.hedged.read.enabled');
+  const readRate = readRateOf(options, clock);
   const metricsOf = (scheme: string): UfsMetrics => ufsMetrics(metrics, scheme);
-  const registry = createUfsRegistry({ clock, random, environment, metrics: metricsOf, localAllowedRoots });
-  return { registry, localAllowedRoots, metricsOf };
+  const registry = createUfsRegistry({
+    clock,
+    random,
+    environment,
+    metrics: metricsOf,
+    localAllowedRoots,
+    readRate,
+    hedgesReads,
+    onCircuitChange: circuitObserver(metrics, logger),
+  });
+  return { registry, localAllowedRoots, metricsOf, readRate, hedgesReads };
+}
+
+function readRateOf(options: Options, clock: Clock): ReadRate | undefined {
+  const bytesPerSecond = options.get('alluxio.worker.data.ufs.read.rate.limit.mb') * MIB;
+  return bytesPerSecond > 0
+    ? new ReadRate({ bytesPerSecond, clock, memory: ReadRate.newMemory() })
+    : undefined;
 }
 
 export interface WorkerSurroundings {
@@ -80,7 +102,7 @@ export async function startWorkerFromOptions(
 ): Promise<Worker> {
   const { options, clock, random, logger, environment } = parts;
   const { metrics, store, box, storages, cluster } = surroundings;
-  const { registry, localAllowedRoots, metricsOf } = storages;
+  const { registry, ...ufsOfThreads } = storages;
   const pageEvents = new PageEvents();
   const cacheDirs = await openCacheDirs(parts, pageEvents, surroundings.closers);
   return startWorker(
@@ -95,6 +117,7 @@ export async function startWorkerFromOptions(
       metastoreDir: options.get('alluxio.dora.worker.metastore.rocksdb.dir'),
       pageSizeBytes: options.get('alluxio.worker.page.store.page.size'),
       directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
+      readAheadMaxBytes: options.get('alluxio.worker.read.ahead.size.max'),
       fillThreadCount: fillThreadCountOf(options.get('alluxio.worker.fill.threads'), availableParallelism()),
       loadConcurrencyMax: options.get('alluxio.worker.load.concurrency'),
       maxAgeMs: options.get('alluxio.worker.metadata.default.max.age'),
@@ -123,8 +146,8 @@ export async function startWorkerFromOptions(
       cacheDirs,
       pageEvents,
       decodeMount: (entry) => unsealMount(decodeMount(entry.key, entry.value), box),
-      openUfs: (uri, mountOptions) => registry.open(uri, mountOptions, { check: false }),
-      ufsOfThreads: { schemes: registry.schemes, localAllowedRoots, environment, metricsOf },
+      openUfs: (uri, mountOptions, how) => registry.open(uri, mountOptions, { check: false, ...how }),
+      ufsOfThreads: { ...ufsOfThreads, schemes: registry.schemes, environment },
       coordinator: surroundings.coordinator,
       ...(cluster ? { cluster } : {}),
     },
@@ -277,6 +300,24 @@ export function localRootsOf(uris: readonly string[]): readonly string[] {
     .map((uri) => `/${uri.prefix}`);
 }
 
+/** Two mounts of one storage have a circuit each, and so have the reads and the load jobs of a process. */
+function circuitObserver(metrics: Metrics, logger: Logger): (scheme: string, change: CircuitChange) => void {
+  const openCounts = new Map<string, number>();
+  return (scheme, { failingMs, failureCount, name, state }) => {
+    const openCount = (openCounts.get(scheme) ?? 0) + (state === 'open' ? 1 : -1);
+    openCounts.set(scheme, openCount);
+    metrics.set('alluxio_ufs_circuits_open', { ufs_type: scheme }, openCount);
+    const fields = { ufsUri: name, failingMs: Math.round(failingMs), failureCount };
+    if (state === 'closed') logger.info(fields, 'ufs-circuit-closed');
+    if (state !== 'open') return;
+    metrics.add('alluxio_ufs_circuit_openings_total', { ufs_type: scheme }, 1);
+    logger.warn(
+      { ...fields, meaning: 'calls to it fail at once until it answers again; cached files are served' },
+      'ufs-circuit-opened',
+    );
+  };
+}
+
 function ufsMetrics(metrics: Metrics, scheme: string): UfsMetrics {
   return {
     calls: (operation, outcome) => {
@@ -287,5 +328,8 @@ function ufsMetrics(metrics: Metrics, scheme: string): UfsMetrics {
     bytes: (count) => metrics.add('alluxio_ufs_data_access_bytes_total', { method: 'read' }, count),
     latencyMs: (operation, ms) =>
       metrics.observe('alluxio_ufs_latency_ms', { method: operation, ufs_type: scheme }, ms),
+    retry: (outcome) => metrics.add('alluxio_ufs_retries_total', { ufs_type: scheme, outcome }, 1),
+    hedge: (outcome) => metrics.add('alluxio_ufs_hedged_reads_total', { ufs_type: scheme, outcome }, 1),
+    pausedMs: (ms) => metrics.add('alluxio_ufs_read_rate_limit_wait_ms_total', { ufs_type: scheme }, ms),
   };
 }

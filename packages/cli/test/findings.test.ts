@@ -117,6 +117,15 @@ const cases: readonly (readonly [string, Given, Partial<Finding>])[] = [
     { level: 'warning', check: 'mount' },
   ],
   [
+    'a storage that is left alone',
+    { worker: { mounts: [{ ...probe, fault, leftAloneMs: 12_345 }] } },
+    {
+      level: 'error',
+      finding:
+        's3://bucket has not answered for 12 s: what is not cached fails at once there (the key is wrong)',
+    },
+  ],
+  [
     'clear secrets',
     { cluster: { mounts: [{ ...probe, hasClearSecrets: true }] } },
     { level: 'warning', check: 'security', subject: '/s3' },

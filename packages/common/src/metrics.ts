@@ -63,6 +63,16 @@ const table = {
     labels: [],
   },
   alluxio_fills_running: { kind: 'gauge', help: 'Pages being fetched now.', labels: [] },
+  alluxio_read_ahead_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes of pages that were fetched ahead of a reader, before it came to them.',
+    labels: [],
+  },
+  alluxio_read_ahead_unused_bytes_total: {
+    kind: 'counter',
+    help: 'Of those, bytes of pages that their reader never came to: known a minute after it was seen last.',
+    labels: [],
+  },
   alluxio_fill_threads_restarted_total: {
     kind: 'counter',
     help: 'Threads for fetching pages that died and were replaced; their fills failed and may be asked for again.',
@@ -114,6 +124,31 @@ const table = {
     kind: 'counter',
     help: 'Calls to under storages that failed, by the code of docs/errors.md.',
     labels: ['ufs_type', 'error_code'],
+  },
+  alluxio_ufs_retries_total: {
+    kind: 'counter',
+    help: 'Failed calls to under storages that were repeated, and those that were not because a tenth of all calls had been (outcomes repeated, refused).',
+    labels: ['ufs_type', 'outcome'],
+  },
+  alluxio_ufs_hedged_reads_total: {
+    kind: 'counter',
+    help: 'Reads of under storages that did not begin in time and were asked for a second time, by which request began to answer first (outcomes first, second), and those that were not because one in fifty had been (refused).',
+    labels: ['ufs_type', 'outcome'],
+  },
+  alluxio_ufs_read_rate_limit_wait_ms_total: {
+    kind: 'counter',
+    help: 'Milliseconds that bodies of under storages waited for alluxio.worker.data.ufs.read.rate.limit.mb, all of them together.',
+    labels: ['ufs_type'],
+  },
+  alluxio_ufs_circuits_open: {
+    kind: 'gauge',
+    help: 'Under storages that are left alone now because they do not answer: calls to them fail at once. The log says which (event ufs-circuit-opened).',
+    labels: ['ufs_type'],
+  },
+  alluxio_ufs_circuit_openings_total: {
+    kind: 'counter',
+    help: 'How often an under storage was left alone because it did not answer.',
+    labels: ['ufs_type'],
   },
   alluxio_ufs_data_access_bytes_total: {
     kind: 'counter',

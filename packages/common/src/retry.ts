@@ -10,6 +10,8 @@ export interface RetryOptions {
   readonly pauseMinMs: number;
   readonly pauseMaxMs: number;
   readonly signal?: AbortSignal;
+  /** Asked before each repetition, while there are tries left; false makes this failure the last. */
+  readonly mayRepeat?: () => boolean;
 }
 
 /**
@@ -26,7 +28,7 @@ export async function withRetries<T>(
     } catch (thrown) {
       if (!(thrown instanceof AlluxioError) || thrown.retry !== 'later') throw thrown;
       if (options.signal?.aborted) throw thrown;
-      if (attempt >= options.triesMax) throw spent(thrown);
+      if (attempt >= options.triesMax || options.mayRepeat?.() === false) throw spent(thrown);
       const ceiling = Math.min(options.pauseMaxMs, options.pauseMinMs * 2 ** (attempt - 1));
       const pause = Math.max(
         options.random.next() * ceiling,

@@ -3,12 +3,19 @@
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { canonicalScheme, type MountUri } from '@alluxio-ts/common/ufs-path';
+import { Circuit } from './circuit.ts';
+import { type CircuitChange, CircuitKeeper } from './circuit-keeper.ts';
+import { withCircuit } from './layers/with-circuit.ts';
+import { withHedge } from './layers/with-hedge.ts';
 import { withLimit } from './layers/with-limit.ts';
 import { type UfsMetrics, withMetrics } from './layers/with-metrics.ts';
+import { withReadRate } from './layers/with-read-rate.ts';
 import { withRetry } from './layers/with-retry.ts';
 import { localMountOptions, localUfsOptions } from './local/options.ts';
 import { LocalUfs } from './local/ufs.ts';
 import { checkKnownOptions, isSecretOption, type MountOption, maskSecrets } from './mount-options.ts';
+import type { ReadRate } from './read-rate.ts';
+import { RetryBudget } from './retry-budget.ts';
 import { s3MountOptions, s3UfsOptions } from './s3/options.ts';
 import { S3Ufs } from './s3/ufs.ts';
 import type { Ufs } from './ufs.ts';
@@ -21,6 +28,8 @@ export interface OpenUfsOptions {
    * served. Where a local mount may lie is held in either case.
    */
   readonly check?: boolean;
+  /** Of `Circuit.newMemory`, for a mount that is opened in several threads; its own unless given. */
+  readonly circuit?: SharedArrayBuffer;
 }
 
 /** An adapter as it stands alone, and the bounds that the layers are to hold for it. */
@@ -28,6 +37,8 @@ export interface OpenedUfs {
   readonly ufs: Ufs;
   readonly concurrencyMax: number;
   readonly retryCountMax: number;
+  /** False for a storage of this machine, which a rate of the network and second requests do not concern. */
+  readonly isRemote: boolean;
 }
 
 /** A kind of storage. */
@@ -50,6 +61,14 @@ export interface UfsRegistryOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The part of a mount's requests that this registry's storages may have under way, where several share them: 1 is all. */
   readonly concurrencyShare?: number;
+  /** What the bodies of remote storages are held to; no limit unless given. */
+  readonly readRate?: ReadRate | undefined;
+  /** Whether reads of remote storages are hedged. Default false. */
+  readonly hedgesReads?: boolean;
+  /** False in a thread whose circuits another one keeps. Default true. */
+  readonly keepsCircuits?: boolean;
+  /** Told when a storage is left alone because it does not answer, and when it is not any more. */
+  readonly onCircuitChange?: (scheme: string, change: CircuitChange) => void;
   /** Further kinds of storage; one with the name of a built-in takes its place. */
   readonly extraSchemes?: readonly UfsScheme[];
 }
@@ -74,6 +93,10 @@ const localConcurrencyMax = 32;
 const localRetryCountMax = 2;
 const retryPauseMinMs = 50;
 const retryPauseMaxMs = 5000;
+/** Together with the time that connecting may take, whoever asks a storage that is away hears so within 5 s. */
+const repeatWithinMs = 3000;
+/** No file has to have this name: any answer is one. */
+const askedName = '.alluxio-answers';
 
 export function createUfsRegistry(options: UfsRegistryOptions): UfsRegistry {
   const kinds = new Map<string, UfsScheme>();
@@ -91,7 +114,8 @@ export function createUfsRegistry(options: UfsRegistryOptions): UfsRegistry {
         `no adapter for ${uri.scheme}://; this version has ${schemes.join(', ')}`,
       );
     }
-    return decorate(kind.open(uri, mountOptions, { check: how.check ?? true }), uri, options);
+    const opened = kind.open(uri, mountOptions, { check: how.check ?? true });
+    return decorate(opened, { uri, circuit: how.circuit ?? Circuit.newMemory() }, options);
   }
 
   return {
@@ -103,23 +127,71 @@ export function createUfsRegistry(options: UfsRegistryOptions): UfsRegistry {
   };
 }
 
-/** metrics › retry › limit › adapter: a pause between tries takes no place, and what is counted is what the caller saw. */
-function decorate(opened: OpenedUfs, uri: MountUri, options: UfsRegistryOptions): Ufs {
-  const { clock, random, metrics, concurrencyShare = 1 } = options;
+/**
+ * metrics › retry › hedge › limit › circuit › rate › adapter: a pause between tries takes no place, what is counted is what the caller saw, and nobody waits for a
+ * place to ask a storage that is left alone. A second request takes a place like the first.
+ */
+function decorate(opened: OpenedUfs, mount: OpenedMount, options: UfsRegistryOptions): Ufs {
+  const { clock, random, concurrencyShare = 1 } = options;
+  const { uri } = mount;
+  const metrics = options.metrics?.(canonicalScheme(uri.scheme));
   const concurrencyMax = Math.ceil(opened.concurrencyMax * concurrencyShare);
-  const limited = withLimit(opened.ufs, {
+  const circuit = new Circuit({ name: uri.text, clock, memory: mount.circuit });
+  const paced = pace(opened, options.readRate, metrics);
+  const told = keepCircuit(withCircuit(paced, { circuit, clock }), circuit, uri, options);
+  const limited = withLimit(told, {
     concurrencyMax,
     queueMax: concurrencyMax * queuedPerSlotMax,
     name: uri.text,
+    check: () => circuit.check(),
   });
-  const retried = withRetry(limited, {
+  const hedged =
+    options.hedgesReads && opened.isRemote
+      ? withHedge(limited, { clock, onHedge: (outcome) => metrics?.hedge(outcome) })
+      : limited;
+  const retried = withRetry(hedged, {
     clock,
     random,
     triesMax: opened.retryCountMax + 1,
     pauseMinMs: retryPauseMinMs,
     pauseMaxMs: retryPauseMaxMs,
+    repeatWithinMs,
+    budget: new RetryBudget(),
+    ...(metrics ? { onRetry: (outcome) => metrics.retry(outcome) } : {}),
   });
-  return metrics ? withMetrics(retried, { metrics: metrics(canonicalScheme(uri.scheme)), clock }) : retried;
+  return metrics ? withMetrics(retried, { metrics, clock }) : retried;
+}
+
+function pace(
+  { isRemote, ufs }: OpenedUfs,
+  rate: ReadRate | undefined,
+  metrics: UfsMetrics | undefined,
+): Ufs {
+  return rate && isRemote ? withReadRate(ufs, { rate, onPaused: (ms) => metrics?.pausedMs(ms) }) : ufs;
+}
+
+interface OpenedMount {
+  readonly uri: MountUri;
+  readonly circuit: SharedArrayBuffer;
+}
+
+/** The storage, whose circuit is kept until it is closed. */
+function keepCircuit(ufs: Ufs, circuit: Circuit, uri: MountUri, options: UfsRegistryOptions): Ufs {
+  const { clock, keepsCircuits = true, onCircuitChange } = options;
+  if (!keepsCircuits) return ufs;
+  const keeper = new CircuitKeeper({
+    circuit,
+    clock,
+    ask: (how) => ufs.stat(askedName, how),
+    onChange: (change) => onCircuitChange?.(canonicalScheme(uri.scheme), change),
+  });
+  return {
+    ...ufs,
+    close: async () => {
+      await keeper.close();
+      await ufs.close();
+    },
+  };
 }
 
 function localScheme({ clock, random, localAllowedRoots }: UfsRegistryOptions): UfsScheme {
@@ -129,7 +201,7 @@ function localScheme({ clock, random, localAllowedRoots }: UfsRegistryOptions): 
     open: (uri, options, { check }) => {
       if (check) checkKnownOptions('file', options, localMountOptions);
       const ufs = new LocalUfs(localUfsOptions(uri, localAllowedRoots), { clock, random });
-      return { ufs, concurrencyMax: localConcurrencyMax, retryCountMax: localRetryCountMax };
+      return { ufs, concurrencyMax: localConcurrencyMax, retryCountMax: localRetryCountMax, isRemote: false };
     },
   };
 }
@@ -141,7 +213,7 @@ function s3Scheme({ clock, environment }: UfsRegistryOptions): UfsScheme {
     open: (uri, options, { check }) => {
       const read = s3UfsOptions({ uri, options, environment, check });
       const ufs = new S3Ufs(read, { clock });
-      return { ufs, concurrencyMax: read.connectionsMax, retryCountMax: read.retryCountMax };
+      return { ufs, concurrencyMax: read.connectionsMax, retryCountMax: read.retryCountMax, isRemote: true };
     },
   };
 }

@@ -1,7 +1,7 @@
 /**
  * The seam to whatever storage is cached. One implementation per kind of storage, each in a folder of its own; retry,
  * limits and metrics are decorators of the same interface (`layers/`), put together by the registry in the one right
- * order: metrics › retry › limit › adapter.
+ * order: metrics › retry › hedge › limit › circuit › rate › adapter.
  *
  * A key is the name of a file below the mount's URI, raw: never decoded, never normalised. A failure is an AlluxioError:
  * - FileNotFound and UfsBucketNotFound when the storage says so;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Clock, systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError, type ErrorCode } from '@alluxio-ts/common/errors';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
+import { RetryBudget } from '@alluxio-ts/ufs-adapters/retry-budget';
 import { withLimit } from '@alluxio-ts/ufs-adapters/layers/with-limit';
 import { type UfsMetrics, withMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import { withRetry } from '@alluxio-ts/ufs-adapters/layers/with-retry';
@@ -32,6 +33,9 @@ function countingMetrics(): UfsMetrics & { readonly seen: string[]; readonly byt
       sum += count;
     },
     latencyMs: () => undefined,
+    retry: () => undefined,
+    hedge: () => undefined,
+    pausedMs: () => undefined,
   };
 }
 
@@ -39,7 +43,7 @@ function memoryScheme(ufs: () => Ufs): UfsScheme {
   return {
     scheme: 'mem',
     options: [{ name: 'mem.token', isSecret: true, help: 'For tests.' }],
-    open: () => ({ ufs: ufs(), concurrencyMax: 4, retryCountMax: 2 }),
+    open: () => ({ ufs: ufs(), concurrencyMax: 4, retryCountMax: 2, isRemote: false }),
   };
 }
 
@@ -77,6 +81,8 @@ void t.test('passing failures are repeated with growing pauses, others are not',
     triesMax: 4,
     pauseMinMs: 50,
     pauseMaxMs: 5000,
+    repeatWithinMs: 3000,
+    budget: new RetryBudget(),
   };
   const ufs = withRetry(inner, layer);
 
@@ -102,7 +108,15 @@ void t.test('a body is never repeated, a listing goes on where it stopped', asyn
   const { clock } = stillClock();
   const inner = new FaultyUfs(new MemoryUfs({ clock: systemClock }));
   for (const key of ['a', 'b/1', 'b/2', 'c']) await inner.write(key, patternBytes(200_000));
-  const layer = { clock, random: systemRandom, triesMax: 3, pauseMinMs: 1, pauseMaxMs: 1 };
+  const layer = {
+    clock,
+    random: systemRandom,
+    triesMax: 3,
+    pauseMinMs: 1,
+    pauseMaxMs: 1,
+    repeatWithinMs: 3000,
+    budget: new RetryBudget(),
+  };
   const ufs = withRetry(inner, layer);
   inner.breakBody('a', 100_000, failure('UfsUnavailable'));
   const { body } = await ufs.read('a', { offset: 0, lengthBytes: 200_000 });

@@ -4,6 +4,7 @@ import { BroadcastChannel, workerData } from 'node:worker_threads';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
+import { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import {
   CarriedUfsMetrics,
@@ -28,10 +29,13 @@ const registry = createUfsRegistry({
   localAllowedRoots: data.localAllowedRoots,
   metrics: (scheme) => metrics.of(scheme),
   concurrencyShare: 1 / data.threadCount,
+  keepsCircuits: false,
+  readRate: data.readRate && new ReadRate({ ...data.readRate, clock: systemClock }),
+  hedgesReads: data.hedgesReads,
 });
 const storages = new ThreadStorages({
   openMax: openStoragesMax,
-  open: ({ options, uri }) => registry.open(parseMountUri(uri), options, { check: false }),
+  open: ({ circuit, options, uri }) => registry.open(parseMountUri(uri), options, { check: false, circuit }),
 });
 
 const goneMounts = new BroadcastChannel(data.goneChannel);

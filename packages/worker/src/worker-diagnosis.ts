@@ -28,6 +28,8 @@ export interface WorkerDoctorOptions extends WorkerFacts {
   readonly mounts: MountTable;
   /** Opens the storage of a mount once more, as at its addition: one that is open may know its directory from before. */
   readonly openUfs: (mount: ServedMount) => Ufs;
+  /** For how long reads of a mount have failed without asking its storage; undefined when they ask. */
+  readonly leftAloneMsOf: (mount: ServedMount) => number | undefined;
   readonly memory: MemorySum;
   readonly connectionsMax: number;
   readonly clock: Clock;
@@ -52,10 +54,10 @@ export class WorkerDoctor {
   }
 
   async #diagnose(measuresSpeed: boolean): Promise<WorkerDiagnosis> {
-    const { cacheDirs, clock, configuration, connectionsMax, memory, mounts, openUfs } = this.#options;
+    const { cacheDirs, clock, configuration, connectionsMax, memory, mounts } = this.#options;
     const [dirs, probes] = await Promise.all([
       Promise.all(cacheDirs.map((cacheDir) => diagnoseCacheDir(cacheDir, { clock, measuresSpeed }))),
-      Promise.all(mounts.list().map((mount) => probe(mount, openUfs, clock))),
+      Promise.all(mounts.list().map((mount) => probe(mount, this.#options))),
     ]);
     // Last, since the clock of now is one of the facts.
     const facts = await processFacts(this.#options);
@@ -65,13 +67,19 @@ export class WorkerDoctor {
 
 async function probe(
   mount: ServedMount,
-  openUfs: WorkerDoctorOptions['openUfs'],
-  clock: Clock,
+  { clock, leftAloneMsOf, openUfs }: WorkerDoctorOptions,
 ): Promise<MountProbe> {
+  const leftAloneMs = leftAloneMsOf(mount);
   const begunMs = clock.monotonic();
   const fault = await probeNew(() => openUfs(mount), clock).then(() => undefined, faultOf);
   const durationMs = Math.round(clock.monotonic() - begunMs);
-  return { path: mount.path, ufsUri: mount.uri.text, durationMs, ...(fault ? { fault } : {}) };
+  return {
+    path: mount.path,
+    ufsUri: mount.uri.text,
+    durationMs,
+    ...(fault ? { fault } : {}),
+    ...(leftAloneMs === undefined ? {} : { leftAloneMs }),
+  };
 }
 
 async function probeNew(open: () => Ufs, clock: Clock): Promise<void> {

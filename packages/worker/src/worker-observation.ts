@@ -8,6 +8,7 @@ import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { TableAnswers } from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import type { FileCacheEvents } from './cache/file-cache.ts';
+import type { ReadAheadEvents } from './cache/read-ahead.ts';
 import type { PageFiller } from './cache/page-filler.ts';
 import { type CacheDir, cacheDirStats } from './page-store/cache-dir.ts';
 import type { PageStore } from './page-store/page-store.ts';
@@ -32,6 +33,13 @@ export function cacheEvents(metrics: Metrics): FileCacheEvents {
         1,
       );
     },
+  };
+}
+
+export function readAheadEvents(metrics: Metrics): ReadAheadEvents {
+  return {
+    started: (lengthBytes) => metrics.add('alluxio_read_ahead_bytes_total', {}, lengthBytes),
+    unused: (lengthBytes) => metrics.add('alluxio_read_ahead_unused_bytes_total', {}, lengthBytes),
   };
 }
 

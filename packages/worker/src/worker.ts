@@ -22,7 +22,9 @@ import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
 import { HotpathTransport, hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
+import { Circuit } from '@alluxio-ts/ufs-adapters/circuit';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
+import type { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import { CacheControl } from './cache/cache-control.ts';
 import { CacheRulesFile } from './cache/cache-rules-file.ts';
@@ -34,8 +36,9 @@ import type { ServedMount } from './cache/mount-table.ts';
 import { MountTable } from './cache/mount-table.ts';
 import { PageFiller } from './cache/page-filler.ts';
 import { type Placement, SelfPlacement } from './cache/placement.ts';
+import { ReadAhead } from './cache/read-ahead.ts';
 import { StoredRules } from './cache/stored-rules.ts';
-import { ThreadFillRunner } from './cache/thread-fill-runner.ts';
+import { ThreadFillRunner, type ThreadFillRunnerOptions } from './cache/thread-fill-runner.ts';
 import type { KvMirrorOptions } from './cluster/kv-mirror.ts';
 import { ownCachedBytes, ownersCachedBytes } from './cluster/cached-bytes.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
@@ -54,7 +57,14 @@ import { startTtl } from './start-ttl.ts';
 import { startWorkerWeb } from './web/worker-web.ts';
 import { threadFileOf } from './thread-file.ts';
 import { WorkerDoctor, type WorkerFacts } from './worker-diagnosis.ts';
-import { cacheEvents, readGauges, recordAnswer, recordTableAnswers, statsOf } from './worker-observation.ts';
+import {
+  cacheEvents,
+  readAheadEvents,
+  readGauges,
+  recordAnswer,
+  recordTableAnswers,
+  statsOf,
+} from './worker-observation.ts';
 
 export type TransportKind = 'plain' | 'hotpath';
 
@@ -79,6 +89,8 @@ export interface WorkerOptions {
   readonly metastoreDir: string;
   readonly pageSizeBytes: number;
   readonly directMemoryBytes: number;
+  /** So much of a file is fetched ahead of a reader that goes through it in order. */
+  readonly readAheadMaxBytes: number;
   /** 0 fetches pages in this thread. */
   readonly fillThreadCount: number;
   /** Pages that load jobs may have under way, and at most half of the memory for them. */
@@ -110,7 +122,12 @@ export interface WorkerParts {
   /** Of that store, where its pages have places on disk. The worker listens to them from its start on. */
   readonly pageEvents?: PageEvents;
   readonly decodeMount: (entry: KvEntry) => Mount;
-  readonly openUfs: (uri: MountUri, options: Readonly<Record<string, string>>) => Ufs;
+  /** `circuit` where the storage of a mount is opened for serving it: fill threads open it with the same. */
+  readonly openUfs: (
+    uri: MountUri,
+    options: Readonly<Record<string, string>>,
+    how: { readonly circuit?: SharedArrayBuffer },
+  ) => Ufs;
   /** Without it the worker owns every file. */
   readonly cluster?: ClusterParts;
   /** Runs the loads that clients submit at a worker; asked at each of them. Its connections are the caller's to close. */
@@ -122,6 +139,8 @@ export interface WorkerParts {
     readonly localAllowedRoots: readonly string[];
     readonly environment: Readonly<Record<string, string | undefined>>;
     readonly metricsOf: (scheme: string) => UfsMetrics;
+    readonly readRate?: ReadRate | undefined;
+    readonly hedgesReads?: boolean;
   };
 }
 
@@ -219,9 +238,12 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
         transport.drop(version === 'all' ? { kind: 'all' } : { kind: 'file', fileKey: version }),
     });
     const mountOptions = new WeakMap<ServedMount, Readonly<Record<string, string>>>();
-    const runner = createFillRunner(options.fillThreadCount, parts, slots, (mount) =>
-      mountOptions.get(mount),
-    );
+    const circuits = new WeakMap<Ufs, SharedArrayBuffer>();
+    const runner = createFillRunner(options.fillThreadCount, parts, slots, (mount) => {
+      const given = mountOptions.get(mount);
+      const circuit = circuits.get(mount.ufs);
+      return given && circuit && { options: given, circuit };
+    });
     closers.push(() => runner.close());
     const filler = new PageFiller({
       store: pageStore,
@@ -232,6 +254,16 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       onKept: ({ file, page, record }) => files.kept(file, page.file, record.status),
     });
     closers.push(() => filler.idle());
+    const readAhead = new ReadAhead({
+      store: pageStore,
+      filler,
+      slots,
+      pageSizeBytes: options.pageSizeBytes,
+      sizeMaxBytes: options.readAheadMaxBytes,
+      clock,
+      events: readAheadEvents(metrics),
+    });
+    metrics.onScrape(() => readAhead.sweep());
     let lastReadMs = Number.NEGATIVE_INFINITY;
     const observed = cacheEvents(metrics);
     const cache = new FileCache({
@@ -239,6 +271,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       slots,
       files,
       filler,
+      readAhead,
       pageSizeBytes: options.pageSizeBytes,
       rules,
       events: {
@@ -258,7 +291,12 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       clock,
       logger,
       decode: parts.decodeMount,
-      openUfs: parts.openUfs,
+      openUfs: (uri, given) => {
+        const circuit = Circuit.newMemory();
+        const ufs = parts.openUfs(uri, given, { circuit });
+        circuits.set(ufs, circuit);
+        return ufs;
+      },
       onServed: (mount, given) => {
         mountOptions.set(mount, given);
         transport.drop({ kind: 'all' });
@@ -343,7 +381,12 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       ...options.facts,
       cacheDirs: parts.cacheDirs,
       mounts,
-      openUfs: (mount) => parts.openUfs(mount.uri, mountOptions.get(mount) ?? {}),
+      openUfs: (mount) => parts.openUfs(mount.uri, mountOptions.get(mount) ?? {}, {}),
+      leftAloneMsOf: ({ ufs, uri }) => {
+        const memory = circuits.get(ufs);
+        const circuit = memory && new Circuit({ name: uri.text, clock, memory });
+        return circuit && !circuit.isClosed ? circuit.failing.ms : undefined;
+      },
       memory,
       connectionsMax: workerConnectionsMax,
       clock,
@@ -468,19 +511,17 @@ function createFillRunner(
   threadCount: number,
   parts: WorkerParts,
   slots: SlotPool,
-  optionsOf: (mount: ServedMount) => Readonly<Record<string, string>> | undefined,
+  openingOf: ThreadFillRunnerOptions['openingOf'],
 ): FillRunner {
   if (threadCount === 0) return new LocalFillRunner(slots);
-  const { environment, localAllowedRoots, metricsOf, schemes } = parts.ufsOfThreads;
+  const { schemes, ...ufsOfThreads } = parts.ufsOfThreads;
   return new ThreadFillRunner({
+    ...ufsOfThreads,
     slots,
     threadCount,
     threadFile: threadFileOf('fill-thread'),
-    localAllowedRoots,
-    environment,
     id: parts.random.uuid(),
-    optionsOf: (mount) => (schemes.includes(mount.uri.scheme) ? optionsOf(mount) : undefined),
-    metricsOf,
+    openingOf: (mount) => (schemes.includes(mount.uri.scheme) ? openingOf(mount) : undefined),
     onRestart: () => parts.metrics.add('alluxio_fill_threads_restarted_total', {}, 1),
     logger: parts.logger,
   });

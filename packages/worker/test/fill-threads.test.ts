@@ -16,6 +16,8 @@ import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { KIB, MIB } from '@alluxio-ts/common/units';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
+import { Circuit } from '@alluxio-ts/ufs-adapters/circuit';
+import { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import type { UfsCount } from '../src/cache/fill-message.ts';
 import { errorOfPlain, plainErrorOf } from '../src/cache/fill-message.ts';
@@ -36,16 +38,17 @@ function recordingMetrics(counts: UfsCount[]): (scheme: string) => UfsMetrics {
     calls: (...values) => counts.push({ scheme, name: 'calls', values }),
     bytes: (...values) => counts.push({ scheme, name: 'bytes', values }),
     latencyMs: (...values) => counts.push({ scheme, name: 'latencyMs', values }),
+    retry: (...values) => counts.push({ scheme, name: 'retry', values }),
+    hedge: (...values) => counts.push({ scheme, name: 'hedge', values }),
+    pausedMs: (...values) => counts.push({ scheme, name: 'pausedMs', values }),
   });
 }
 
-function countOf(counts: readonly UfsCount[], name: 'calls' | 'bytes', first?: string): number {
+function countOf(counts: readonly UfsCount[], name: 'calls' | 'bytes' | 'pausedMs', first?: string): number {
   const found = counts.filter(
     (count) => count.name === name && (first === undefined || count.values[0] === first),
   );
-  return name === 'calls'
-    ? found.length
-    : found.reduce((sum, count) => sum + (count.name === 'bytes' ? count.values[0] : 0), 0);
+  return name === 'calls' ? found.length : found.reduce((sum, count) => sum + Number(count.values[0]), 0);
 }
 
 /** A whole worker with a local directory at /dir and an S3 origin at /s3. */
@@ -89,6 +92,7 @@ async function startRig(t: Test, fillThreadCount: number) {
       directMemoryBytes: 16 * pageSizeBytes,
       fillThreadCount,
       loadConcurrencyMax: 4,
+      readAheadMaxBytes: 32 * MIB,
       maxAgeMs: 0,
       staleIfErrorMaxMs: 0,
       exposesCredentials: false,
@@ -104,7 +108,7 @@ async function startRig(t: Test, fillThreadCount: number) {
       pageStore: new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes }),
       cacheDirs: [],
       decodeMount: (entry) => decodeMount(entry.key, entry.value),
-      openUfs: (uri, options) => registry.open(uri, options, { check: false }),
+      openUfs: (uri, options, how) => registry.open(uri, options, { check: false, ...how }),
       ufsOfThreads: { schemes: registry.schemes, localAllowedRoots, environment, metricsOf },
     },
   );
@@ -253,7 +257,7 @@ async function withFiller(
     localAllowedRoots: [dir],
     environment,
     id: systemRandom.uuid(),
-    optionsOf: (mount) => (mount === local ? {} : undefined),
+    openingOf: (mount) => (mount === local ? { options: {}, circuit: Circuit.newMemory() } : undefined),
     metricsOf: recordingMetrics([]),
     onRestart: () => restarts++,
     heapMaxBytes: 64 * MIB,
@@ -307,6 +311,80 @@ void t.test('a storage that lives in this thread only is read in it', async (t) 
   });
 });
 
+void t.test('threads and their starter leave a storage alone together', async (t) => {
+  const origin = await S3Origin.start();
+  const options = origin.mountOptions;
+  await origin.close();
+  const uri = parseMountUri('s3://bucket');
+  const memory = Circuit.newMemory();
+  const circuit = new Circuit({ name: uri.text, clock: systemClock, memory });
+  const slots = new SlotPool({ slotCount: 4, slotSizeBytes: pageSizeBytes });
+  const runner = new ThreadFillRunner({
+    slots,
+    threadCount: 2,
+    threadFile: threadFile('../src/fill-thread.ts'),
+    localAllowedRoots: [],
+    environment,
+    id: systemRandom.uuid(),
+    openingOf: () => ({ options, circuit: memory }),
+    metricsOf: recordingMetrics([]),
+    onRestart: () => undefined,
+    logger: silentLogger,
+  });
+  t.teardown(() => runner.close());
+  const mount = { path: '/s', uri, ufs: new MemoryUfs({ clock: systemClock }), sinceMs: 0 };
+  const run = (key: string) =>
+    runner
+      .run(mount, { slot: 0, split: 0, lengthBytes: 10, key, ufsPath: key, version: 'etag:"e"', offset: 0 })
+      .then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+  const opened = circuit.whenOpened();
+  for (const thrown of await Promise.all(['a', 'b', 'c'].map(run)))
+    t.match(thrown, { code: 'UfsUnavailable' });
+  await opened;
+  t.throws(() => circuit.check(), { code: 'UfsUnavailable' }, 'this thread knows');
+  for (const thrown of await Promise.all(['d', 'e', 'f', 'g'].map(run))) {
+    t.match(thrown, { context: { isLeftAlone: true } });
+  }
+  const { count, ms } = circuit.failing;
+  t.ok(count >= 5 && ms < 60_000, 'the clock of all threads is one');
+  circuit.close();
+  t.match(await run('h'), { context: { isLeftAlone: undefined } }, 'it is asked again');
+});
+
+void t.test('threads hold the rate of their worker', async (t) => {
+  const origin = await S3Origin.start();
+  origin.put('object', contentOf(1, pageSizeBytes));
+  const memory = ReadRate.newMemory();
+  const slots = new SlotPool({ slotCount: 4, slotSizeBytes: pageSizeBytes });
+  const counts: UfsCount[] = [];
+  const runner = new ThreadFillRunner({
+    slots,
+    threadCount: 2,
+    threadFile: threadFile('../src/fill-thread.ts'),
+    localAllowedRoots: [],
+    environment,
+    readRate: new ReadRate({ bytesPerSecond: 4 * MIB, clock: systemClock, memory }),
+    id: systemRandom.uuid(),
+    openingOf: () => ({ options: origin.mountOptions, circuit: Circuit.newMemory() }),
+    metricsOf: recordingMetrics(counts),
+    onRestart: () => undefined,
+    logger: silentLogger,
+  });
+  t.teardown(async () => {
+    await runner.close();
+    await origin.close();
+  });
+  const ufs = new MemoryUfs({ clock: systemClock });
+  const mount = { path: '/s', uri: parseMountUri('s3://bucket'), ufs, sinceMs: 0 };
+  const job = { split: 0, key: 'object', ufsPath: 'object', version: 'etag:"1-x"', offset: 0 };
+  await Promise.all([0, 1].map((slot) => runner.run(mount, { ...job, slot, lengthBytes: pageSizeBytes })));
+  // 1 MiB takes 250 ms, of which a fifth was saved up.
+  t.ok(countOf(counts, 'pausedMs') > 100);
+});
+
 void t.test('when threads cannot start at all, pages are fetched without them', async (t) => {
   await withFiller(t, { threadFile: threadFile('support/no-such-thread.ts') }, async ({ fill, local }) => {
     await fill(local, 'sound');
@@ -340,7 +418,7 @@ void t.test('a thread keeps so many storages open, and none that is in use is cl
         },
       }),
   });
-  const mount = (id: number) => ({ id, uri: 'mem://b', options: {} });
+  const mount = (id: number) => ({ id, uri: 'mem://b', options: {}, circuit: Circuit.newMemory() });
   const held = Promise.withResolvers<void>();
   const use = storages.use(mount(1), () => held.promise);
   for (const id of [2, 3, 2, 4]) await storages.use(mount(id), async () => undefined);

@@ -58,6 +58,7 @@ class Trio {
             directMemoryBytes: 16 * pageSizeBytes,
             fillThreadCount: 0,
             loadConcurrencyMax: 4,
+            readAheadMaxBytes: 32 * MIB,
             maxAgeMs: 3_600_000,
             staleIfErrorMaxMs: 0,
             exposesCredentials: false,
@@ -82,6 +83,9 @@ class Trio {
                 calls: () => undefined,
                 bytes: () => undefined,
                 latencyMs: () => undefined,
+                retry: () => undefined,
+                hedge: () => undefined,
+                pausedMs: () => undefined,
               }),
             },
             cluster: {

@@ -26,6 +26,8 @@ export const mountProbeSchema = z.object({
   durationMs: z.number(),
   /** Absent when it answered well. */
   fault: faultSchema.optional(),
+  /** For so long reads through this worker have failed without asking it. Absent when they ask. */
+  leftAloneMs: z.number().optional(),
 });
 
 export type MountProbe = Unchanging<z.infer<typeof mountProbeSchema>>;

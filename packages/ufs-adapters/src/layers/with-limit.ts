@@ -9,6 +9,8 @@ export interface LimitOptions {
   readonly queueMax: number;
   /** What is limited, for the error: `s3://bucket`. */
   readonly name: string;
+  /** Throws where a call would be in vain; asked before a call waits, and again when it has its place. */
+  readonly check?: () => void;
 }
 
 /**
@@ -18,8 +20,20 @@ export interface LimitOptions {
 export function withLimit(ufs: Ufs, options: LimitOptions): Ufs {
   const limiter = new Limiter({ ...options, name: `requests to ${options.name}` });
 
-  async function limited<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
+  async function enter(signal: AbortSignal | undefined): Promise<() => void> {
+    options.check?.();
     const release = await limiter.acquire(signal ? { signal } : {});
+    try {
+      options.check?.();
+    } catch (thrown) {
+      release();
+      throw thrown;
+    }
+    return release;
+  }
+
+  async function limited<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
+    const release = await enter(signal);
     try {
       return await call();
     } finally {
@@ -27,11 +41,11 @@ export function withLimit(ufs: Ufs, options: LimitOptions): Ufs {
     }
   }
 
-  async function read(key: string, options: ReadOptions): Promise<UfsRead> {
-    const { signal } = options;
-    const release = await limiter.acquire(signal ? { signal } : {});
+  async function read(key: string, asked: ReadOptions): Promise<UfsRead> {
+    const { signal } = asked;
+    const release = await enter(signal);
     try {
-      const { file, body } = await ufs.read(key, options);
+      const { file, body } = await ufs.read(key, asked);
       return { file, body: ownedBody({ chunks: () => body, release, signal }) };
     } catch (thrown) {
       release();

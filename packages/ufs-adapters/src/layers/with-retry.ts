@@ -3,6 +3,7 @@
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { type AlluxioError, type ErrorCode, hasErrorCode } from '@alluxio-ts/common/errors';
 import { withRetries } from '@alluxio-ts/common/retry';
+import type { RetryBudget } from '../retry-budget.ts';
 import type { ListEntry, ListOptions, Ufs } from '../ufs.ts';
 
 export interface RetryLayerOptions {
@@ -12,7 +13,14 @@ export interface RetryLayerOptions {
   readonly triesMax: number;
   readonly pauseMinMs: number;
   readonly pauseMaxMs: number;
+  /** After so long a call is not repeated any more: whoever waits has waited enough. */
+  readonly repeatWithinMs: number;
+  readonly budget: RetryBudget;
+  /** Told of each repetition, and of each that the budget refused. */
+  readonly onRetry?: (outcome: RetryOutcome) => void;
 }
+
+export type RetryOutcome = 'repeated' | 'refused';
 
 /**
  * Not VersionChanged: the pinned version does not come back. Not Overloaded: that is our own bound, which must push back. Both stay
@@ -22,8 +30,20 @@ const repeated: readonly ErrorCode[] = ['UfsThrottled', 'UfsTimeout', 'UfsUnavai
 
 /** A listing in order goes on behind the last entry that was handed out; another one is repeated only before its first entry. */
 export function withRetry(ufs: Ufs, options: RetryLayerOptions): Ufs {
+  const { budget, clock, onRetry, repeatWithinMs } = options;
+
+  function mayRepeat(begunMs: number): boolean {
+    if (clock.monotonic() - begunMs >= repeatWithinMs) return false;
+    const isGranted = budget.spend();
+    onRetry?.(isGranted ? 'repeated' : 'refused');
+    return isGranted;
+  }
+
   async function retried<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
-    const result = await withRetries({ ...options, ...(signal ? { signal } : {}) }, async () => {
+    const begunMs = clock.monotonic();
+    budget.earn();
+    const how = { ...options, mayRepeat: () => mayRepeat(begunMs), ...(signal ? { signal } : {}) };
+    const result = await withRetries(how, async () => {
       try {
         return { value: await call() };
       } catch (thrown) {

@@ -67,7 +67,7 @@ const table = {
   },
   connectTimeout: {
     name: 'alluxio.underfs.s3.connect.timeout',
-    help: 'How long connecting may take. Default: 10s.',
+    help: 'How long connecting may take. Default: 4s.',
   },
   threadsMax: {
     name: 'alluxio.underfs.s3.threads.max',
@@ -149,7 +149,7 @@ export function s3UfsOptions(input: S3OptionsInput): S3UfsOptions {
     checksumVerify: readChecksumVerify(options),
     requestTimeoutMs: readDuration(options, table.requestTimeout, 60_000),
     socketTimeoutMs: readDuration(options, table.socketTimeout, 50_000),
-    connectTimeoutMs: readDuration(options, table.connectTimeout, 10_000),
+    connectTimeoutMs: readDuration(options, table.connectTimeout, 4000),
     connectionsMax: readCount(options, table.threadsMax, { default: 40, min: 1, max: 10_000 }),
     retryCountMax: readCount(options, table.maxErrorRetry, { default: 3, min: 0, max: 100 }),
   };

@@ -18,9 +18,7 @@ import { isSameFileKey } from '../file-records/file-record.ts';
 import type { BypassOutcome, FileTable, FoundFile } from './file-table.ts';
 import type { FileName, ServedMount } from './mount-table.ts';
 import type { Fill, PageFiller } from './page-filler.ts';
-
-/** While one page is sent, so many of the answer's next ones are fetched: enough that the under storage never waits for the client. */
-const pagesAheadMax = 2;
+import { type AskedRange, type ReadAhead, type ReadStream, reach } from './read-ahead.ts';
 
 /** After so many files, or pages of one, whoever drops them lets readers have a turn. */
 const dropBatch = 1000;
@@ -30,6 +28,7 @@ export interface FileCacheOptions {
   readonly slots: SlotPool;
   readonly files: FileTable;
   readonly filler: PageFiller;
+  readonly readAhead: ReadAhead;
   readonly pageSizeBytes: number;
   readonly rules: CacheRules;
   readonly events: FileCacheEvents;
@@ -243,12 +242,13 @@ class FileReader {
   readonly #options: ReaderOptions;
   /** The page that was counted last, so that a page asked for again is counted once. */
   #countedPage = -1;
-  /** Pages that this answer had fetched ahead of itself: a miss of its own, also when they are here by the time that they are sent. */
-  readonly #fetchedAhead = new Set<number>();
+  /** The reader that this answer is for, once anything of it was not in the store. What was fetched ahead of it is a miss of its own, also when it is here by the time that it is sent. */
+  #stream: ReadStream | undefined;
 
   constructor(cache: FileCacheOptions, options: ReaderOptions) {
     this.#cache = cache;
     this.#options = options;
+    this.#stream = this.#asked && cache.readAhead.resume(this.#asked);
   }
 
   body(first: Part): Body {
@@ -297,15 +297,18 @@ class FileReader {
     const index = Math.floor(offset / pageSizeBytes);
     const page = { file: record.fileKey, index };
 
+    const wasAhead = reach(this.#stream, index);
     const handle = store.get(page);
     if (handle) {
+      if (wasAhead) this.#fetchAhead(offset);
+      const outcome = wasAhead ? 'miss' : this.#options.found.isStale ? 'hit-stale' : 'hit';
       const range = this.#rangeInPage(offset, index);
-      return this.#resolved(index, { kind: 'extent', handle, ...range }, this.#hitOutcome(index));
+      return this.#resolved(index, { kind: 'extent', handle, ...range }, outcome);
     }
-    const joinedOutcome = this.#fetchedAhead.has(index) ? 'miss' : 'miss-joined';
+    const joinedOutcome = wasAhead ? 'miss' : 'miss-joined';
     const running = filler.running(page);
     if (running) {
-      this.#fetchAhead(index);
+      this.#fetchAhead(offset);
       const joined = await this.#join(running, { page, offset, outcome: joinedOutcome, signal });
       if (joined) return joined;
     }
@@ -314,7 +317,7 @@ class FileReader {
     const fill = other ?? filler.start({ file: this.#options.file, record, page, askedOffset });
     if (fill === 'no-slot') return this.#bypass(offset, 'bypass-quota', signal);
     if (fill === 'no-room') return this.#bypass(offset, 'bypass-disk', signal);
-    this.#fetchAhead(index);
+    this.#fetchAhead(offset);
     return this.#follow(fill, { page, offset, outcome: other ? joinedOutcome : 'miss', signal });
   }
 
@@ -358,21 +361,20 @@ class FileReader {
     );
   }
 
-  /** Starts on the pages that this answer will need next. Whatever stands in the way shows when they are asked for. */
-  #fetchAhead(index: number): void {
-    const { record } = this.#options.found;
-    const { pageSizeBytes, store, filler, slots } = this.#cache;
-    const lastIndex = Math.floor((this.#options.to - 1) / pageSizeBytes);
-    if (!record.fileKey) return;
-    for (const passed of this.#fetchedAhead) if (passed < index) this.#fetchedAhead.delete(passed);
-    for (let ahead = index + 1; ahead <= Math.min(index + pagesAheadMax, lastIndex); ahead++) {
-      const page = { file: record.fileKey, index: ahead };
-      // Half of the memory stays for what somebody waits for.
-      if (slots.freeCount * 2 < slots.slotCount) return;
-      if (store.has(page) || filler.running(page)) continue;
-      const fill = filler.start({ file: this.#options.file, record, page, askedOffset: 0 });
-      if (typeof fill === 'object') this.#fetchedAhead.add(ahead);
-    }
+  /** Starts on the pages that will be needed next. Whatever stands in the way shows when they are asked for. */
+  #fetchAhead(offset: number): void {
+    const { file, found, to } = this.#options;
+    const { readAhead } = this.#cache;
+    if (!this.#asked) return;
+    this.#stream ??= readAhead.begin(this.#asked);
+    readAhead.advance(this.#stream, { file, record: found.record, fileKey: this.#asked.file, offset, to });
+  }
+
+  /** Undefined where nothing is kept. */
+  get #asked(): AskedRange | undefined {
+    const { from, found, to } = this.#options;
+    const { fileKey } = found.record;
+    return fileKey && !found.bypass ? { file: fileKey, from, to } : undefined;
   }
 
   /** Straight from the under storage to the reader, nothing kept: the version stays pinned where there is one. */
@@ -393,11 +395,6 @@ class FileReader {
     const { pageSizeBytes } = this.#cache;
     const pageStart = index * pageSizeBytes;
     return { from: offset - pageStart, to: Math.min(pageSizeBytes, this.#options.to - pageStart) };
-  }
-
-  #hitOutcome(index: number): Outcome {
-    if (this.#fetchedAhead.has(index)) return 'miss';
-    return this.#options.found.isStale ? 'hit-stale' : 'hit';
   }
 
   #resolved(index: number, part: Part, outcome: Outcome): Resolved {

@@ -9,6 +9,7 @@ import {
 } from '@alluxio-ts/common/errors';
 import type { SharedSlots } from '@alluxio-ts/common/slot-pool';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
+import type { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import type { FillJob } from './fill-runner.ts';
 
@@ -19,6 +20,9 @@ export interface FillThreadData {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Among how many threads the requests that a mount may have under way are divided. */
   readonly threadCount: number;
+  /** The rate that all threads of the worker hold together, if there is one. */
+  readonly readRate: ReadRate['shared'] | undefined;
+  readonly hedgesReads: boolean;
   /** Name of the channel on which the ids of mounts that went are told. */
   readonly goneChannel: string;
 }
@@ -29,6 +33,8 @@ export interface FillThreadMount {
   readonly uri: string;
   /** Secrets opened. */
   readonly options: Readonly<Record<string, string>>;
+  /** Of the mount's circuit, which is kept by whoever serves it. */
+  readonly circuit: SharedArrayBuffer;
 }
 
 export interface FillTask {
@@ -85,6 +91,9 @@ export class CarriedUfsMetrics {
       // As many as there are chunks, so they are summed up.
       bytes: (count) => this.#bytes.set(scheme, (this.#bytes.get(scheme) ?? 0) + count),
       latencyMs: (...values) => this.#counts.push({ scheme, name: 'latencyMs', values }),
+      retry: (...values) => this.#counts.push({ scheme, name: 'retry', values }),
+      hedge: (...values) => this.#counts.push({ scheme, name: 'hedge', values }),
+      pausedMs: (...values) => this.#counts.push({ scheme, name: 'pausedMs', values }),
     };
   }
 
@@ -110,6 +119,15 @@ export function replayCounts(counts: readonly UfsCount[], metricsOf: (scheme: st
         break;
       case 'latencyMs':
         metrics.latencyMs(...count.values);
+        break;
+      case 'retry':
+        metrics.retry(...count.values);
+        break;
+      case 'hedge':
+        metrics.hedge(...count.values);
+        break;
+      case 'pausedMs':
+        metrics.pausedMs(...count.values);
         break;
       default:
         count satisfies never;

@@ -10,6 +10,7 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { MIB } from '@alluxio-ts/common/units';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
+import type { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { Piscina } from 'piscina';
 import {
@@ -30,10 +31,13 @@ export interface ThreadFillRunnerOptions {
   readonly threadFile: string;
   readonly localAllowedRoots: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** As the storages of this thread have them. */
+  readonly readRate?: ReadRate | undefined;
+  readonly hedgesReads?: boolean;
   /** Tells this runner's threads from those of another one in the process. */
   readonly id: string;
-  /** The mount's options, secrets opened; undefined for a mount whose storage lives in this thread only: it is read here. */
-  readonly optionsOf: (mount: ServedMount) => Readonly<Record<string, string>> | undefined;
+  /** How to open the mount once more; undefined for one whose storage lives in this thread only: it is read here. */
+  readonly openingOf: (mount: ServedMount) => Pick<FillThreadMount, 'options' | 'circuit'> | undefined;
   readonly metricsOf: (scheme: string) => UfsMetrics;
   /** Told of each thread that took the place of one that died. */
   readonly onRestart: () => void;
@@ -66,7 +70,7 @@ export class ThreadFillRunner implements FillRunner {
   #mountIdNext = 1;
 
   constructor(options: ThreadFillRunnerOptions) {
-    const { environment, id, localAllowedRoots, slots, threadCount } = options;
+    const { environment, hedgesReads = false, id, localAllowedRoots, slots, threadCount } = options;
     this.#options = options;
     this.#local = new LocalFillRunner(slots);
     const goneChannel = `alluxio-fill-${id}`;
@@ -77,6 +81,8 @@ export class ThreadFillRunner implements FillRunner {
       localAllowedRoots,
       environment: { ...environment },
       threadCount,
+      readRate: options.readRate?.shared,
+      hedgesReads,
       goneChannel,
     };
     this.#pool = new Piscina<FillTask, FillAnswer>({
@@ -140,9 +146,9 @@ export class ThreadFillRunner implements FillRunner {
   }
 
   #know(mount: ServedMount): FillThreadMount | undefined {
-    const options = this.#options.optionsOf(mount);
-    if (!options) return undefined;
-    const known = { id: this.#mountIdNext++, uri: mount.uri.text, options };
+    const opening = this.#options.openingOf(mount);
+    if (!opening) return undefined;
+    const known = { id: this.#mountIdNext++, uri: mount.uri.text, ...opening };
     this.#mounts.set(mount, known);
     return known;
   }

@@ -18,6 +18,7 @@ import { LocalFillRunner } from '../../src/cache/fill-runner.ts';
 import type { FileName } from '../../src/cache/mount-table.ts';
 import { fileNameOf, MountTable } from '../../src/cache/mount-table.ts';
 import { PageFiller } from '../../src/cache/page-filler.ts';
+import { ReadAhead } from '../../src/cache/read-ahead.ts';
 import { FileRecordStore } from '../../src/file-records/file-record-store.ts';
 import { FileLoader } from '../../src/load/file-loader.ts';
 import { withFoundFile } from '../../src/http/file-answer.ts';
@@ -38,6 +39,8 @@ export interface RigOptions {
   readonly loadConcurrencyMax?: number;
   readonly recordsPath?: string;
   readonly filesMax?: number;
+  /** 4 unless given. */
+  readonly aheadPagesMax?: number;
 }
 
 export interface Read {
@@ -54,6 +57,9 @@ export class CacheRig {
   readonly records: FileRecordStore;
   readonly cache: FileCache;
   readonly filler: PageFiller;
+  readonly readAhead: ReadAhead;
+  /** Bytes that were fetched ahead of readers, and those of them that no reader came to. */
+  readonly ahead = { startedBytes: 0, unusedBytes: 0 };
   readonly loader: FileLoader;
   readonly mounts = new MountTable();
   /** Bytes that were fetched for jobs. */
@@ -96,11 +102,24 @@ export class CacheRig {
       logger: silentLogger,
       onKept: ({ file, page, record }) => files.kept(file, page.file, record.status),
     });
+    this.readAhead = new ReadAhead({
+      store: this.store,
+      filler: this.filler,
+      slots: this.slots,
+      pageSizeBytes,
+      sizeMaxBytes: (options.aheadPagesMax ?? 4) * pageSizeBytes,
+      clock: this.clock,
+      events: {
+        started: (lengthBytes) => (this.ahead.startedBytes += lengthBytes),
+        unused: (lengthBytes) => (this.ahead.unusedBytes += lengthBytes),
+      },
+    });
     this.cache = new FileCache({
       store: this.store,
       slots: this.slots,
       files,
       filler: this.filler,
+      readAhead: this.readAhead,
       pageSizeBytes,
       rules,
       events: { read: (outcome) => this.outcomes.push(outcome), looked: () => undefined },

@@ -1,0 +1,106 @@
+/**
+ * Hedged reads: a read that has not begun to answer when nearly all of the mount's others would have is asked a second time. Whichever begins first is passed on,
+ * the other one is given up. Second requests are one in fifty at most, so they are sent a little after the time that 98 % of the recent answers began within.
+ */
+
+import type { Clock } from '@alluxio-ts/common/clock';
+import { RecentTimes } from '../recent-times.ts';
+import type { ReadOptions, Ufs, UfsRead } from '../ufs.ts';
+
+/** Of all reads so many may be sent twice. */
+const share = 0.02;
+const savedMax = 3;
+/** Before that many answers nothing is known of a storage. */
+const samplesMin = 50;
+/** One that is late by a little is about to come, and not worth one of the few requests. */
+const lateFactor = 1.25;
+const lateMinMs = 1;
+
+/** Which of the two began to answer first; `refused`: there were too many second requests already. */
+export type HedgeOutcome = 'first' | 'second' | 'refused';
+
+export interface HedgeLayerOptions {
+  readonly clock: Clock;
+  readonly onHedge: (outcome: HedgeOutcome) => void;
+}
+
+interface Attempt {
+  readonly control: AbortController;
+  /** Never rejects. */
+  readonly answer: Promise<UfsRead | { readonly thrown: unknown }>;
+}
+
+export function withHedge(ufs: Ufs, { clock, onHedge }: HedgeLayerOptions): Ufs {
+  const times = new RecentTimes();
+  let saved = 0;
+
+  function attempt(key: string, options: ReadOptions): Attempt {
+    const control = new AbortController();
+    const { signal } = options;
+    const joined = signal ? AbortSignal.any([signal, control.signal]) : control.signal;
+    const answer = ufs.read(key, { ...options, signal: joined }).catch((thrown: unknown) => ({ thrown }));
+    return { control, answer };
+  }
+
+  /** True when the first has not answered by the time that nearly all do. */
+  async function isLate({ answer }: Attempt): Promise<boolean> {
+    if (times.count < samplesMin) return false;
+    const isOver = new AbortController();
+    const delayMs = times.quantile(1 - share) * lateFactor + lateMinMs;
+    const pause = clock.sleep(delayMs, { signal: isOver.signal }).then(
+      () => true,
+      () => false,
+    );
+    const result = await Promise.race([pause, answer.then(() => false)]);
+    isOver.abort();
+    return result;
+  }
+
+  function mayHedge(): boolean {
+    if (saved < 1) return false;
+    saved--;
+    return true;
+  }
+
+  /** The answer of whichever begins first; a failure counts only when both fail. */
+  async function raced(first: Attempt, second: Attempt): Promise<Awaited<Attempt['answer']>> {
+    const winner = await Promise.race([
+      first.answer.then((answer) => ({ of: first, answer })),
+      second.answer.then((answer) => ({ of: second, answer })),
+    ]);
+    const other = winner.of === first ? second : first;
+    if ('thrown' in winner.answer) {
+      const answer = await other.answer;
+      onHedge(other === second && !('thrown' in answer) ? 'second' : 'first');
+      return 'thrown' in answer ? winner.answer : answer;
+    }
+    other.control.abort();
+    onHedge(winner.of === first ? 'first' : 'second');
+    return winner.answer;
+  }
+
+  async function read(key: string, options: ReadOptions): Promise<UfsRead> {
+    const beginMs = clock.monotonic();
+    saved = Math.min(savedMax, saved + share);
+    const first = attempt(key, options);
+    let answered = first.answer;
+    if (await isLate(first)) {
+      if (mayHedge()) answered = raced(first, attempt(key, options));
+      else onHedge('refused');
+    }
+    const answer = await answered;
+    if ('thrown' in answer) throw answer.thrown;
+    times.add(clock.monotonic() - beginMs);
+    return answer;
+  }
+
+  return {
+    capability: ufs.capability,
+    stat: (key, options) => ufs.stat(key, options),
+    list: (options) => ufs.list(options),
+    read,
+    write: (key, bytes, options) => ufs.write(key, bytes, options),
+    remove: (key, options) => ufs.remove(key, options),
+    close: () => ufs.close(),
+  };
+}

@@ -1,0 +1,42 @@
+/** Holds the bodies of reads to a rate, by pauses before their chunks are passed on: the connection then fills up, and the storage waits. */
+
+import type { ReadRate } from '../read-rate.ts';
+import type { ReadOptions, Ufs, UfsRead } from '../ufs.ts';
+
+export interface ReadRateLayerOptions {
+  readonly rate: ReadRate;
+  /** Told at the end of each body that had to pause for how long. */
+  readonly onPaused: (ms: number) => void;
+}
+
+export function withReadRate(ufs: Ufs, { rate, onPaused }: ReadRateLayerOptions): Ufs {
+  async function* paced(
+    body: AsyncIterable<Uint8Array>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    let pausedMs = 0;
+    try {
+      for await (const chunk of body) {
+        pausedMs += await rate.pay(chunk.length, { signal });
+        yield chunk;
+      }
+    } finally {
+      if (pausedMs > 0) onPaused(pausedMs);
+    }
+  }
+
+  async function read(key: string, options: ReadOptions): Promise<UfsRead> {
+    const { file, body } = await ufs.read(key, options);
+    return { file, body: { [Symbol.asyncIterator]: () => paced(body, options.signal) } };
+  }
+
+  return {
+    capability: ufs.capability,
+    stat: (key, options) => ufs.stat(key, options),
+    list: (options) => ufs.list(options),
+    read,
+    write: (key, bytes, options) => ufs.write(key, bytes, options),
+    remove: (key, options) => ufs.remove(key, options),
+    close: () => ufs.close(),
+  };
+}
