@@ -31,18 +31,18 @@ function judgeState(findings: Findings, subject: string, dir: CacheDirDiagnosis)
           'look at the log of the kernel for the disk',
         );
       return;
-    case 'not-writable':
+    case 'suspect':
       findings.error(
         subject,
-        `it takes no pages at the moment; ${failures}`,
-        'look whether it is full or read-only; reads go to the storage',
+        `it takes no new pages (${reason ?? 'its log says why'}); ${failures}`,
+        'look whether it is full, read-only or failing; it is probed and used again by itself, and its pages are read meanwhile',
       );
       return;
-    case 'silent':
+    case 'out':
       findings.error(
         subject,
-        `the disk does not answer; ${failures}`,
-        'replace the disk; reads go to the storage',
+        `it is not used (${reason ?? 'its log says why'}); ${failures}`,
+        'look whether the disk is mounted and answers, else replace it; it is probed and used again by itself, and reads go to other directories or the storage meanwhile',
       );
       return;
     case 'unused':

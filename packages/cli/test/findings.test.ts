@@ -93,8 +93,16 @@ const cases: readonly (readonly [string, Given, Partial<Finding>])[] = [
     { level: 'warning' },
   ],
   ['a disk that cannot be measured', disk({ speed: { fault } }), { level: 'error', check: 'disk' }],
-  ['a disk that takes nothing', disk({ state: 'not-writable', failedWriteCount: 3 }), { level: 'error' }],
-  ['a silent disk', disk({ state: 'silent', failedReadCount: 1 }), { level: 'error', check: 'disk' }],
+  [
+    'a disk that takes nothing',
+    disk({ state: 'suspect', reason: 'a write failed with EROFS', failedWriteCount: 3 }),
+    {
+      level: 'error',
+      finding:
+        'it takes no new pages (a write failed with EROFS); since its start 3 writes and 0 reads failed',
+    },
+  ],
+  ['a disk that is out', disk({ state: 'out', failedReadCount: 1 }), { level: 'error', check: 'disk' }],
   ['a disk that failed before', disk({ failedReadCount: 1 }), { level: 'warning', check: 'disk' }],
   [
     'a full disk',

@@ -62,6 +62,11 @@ const table = {
     help: 'Pages that failed their check when read: removed, and read again from the under storage.',
     labels: [],
   },
+  alluxio_cache_dir_state: {
+    kind: 'gauge',
+    help: '1 for the state that a cache directory is in (ok, suspect, out, unused), 0 for the others.',
+    labels: ['dir', 'state'],
+  },
   alluxio_fills_running: { kind: 'gauge', help: 'Pages being fetched now.', labels: [] },
   alluxio_fill_threads_restarted_total: {
     kind: 'counter',

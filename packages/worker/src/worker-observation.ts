@@ -3,7 +3,7 @@
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
-import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
+import { cacheDirStates, type WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { TableAnswers } from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
@@ -103,7 +103,12 @@ function restCallOf(target: string): string {
 
 export function readGauges(
   metrics: Metrics,
-  parts: { readonly pageStore: PageStore; readonly slots: SlotPool; readonly filler: PageFiller },
+  parts: {
+    readonly pageStore: PageStore;
+    readonly cacheDirs: readonly CacheDir[];
+    readonly slots: SlotPool;
+    readonly filler: PageFiller;
+  },
 ): void {
   const stats = parts.pageStore.stats();
   metrics.set('alluxio_cached_storage_bytes', {}, stats.usedBytes);
@@ -115,6 +120,11 @@ export function readGauges(
   metrics.set('alluxio_fills_running', {}, parts.filler.runningCount);
   const usedSlots = parts.slots.slotCount - parts.slots.freeCount;
   metrics.set('alluxio_direct_memory_used_bytes', {}, usedSlots * parts.slots.slotSizeBytes);
+  for (const { dir, state } of parts.cacheDirs.map(cacheDirStats)) {
+    for (const each of cacheDirStates) {
+      metrics.set('alluxio_cache_dir_state', { dir, state: each }, each === state ? 1 : 0);
+    }
+  }
 }
 
 export function statsOf(parts: {

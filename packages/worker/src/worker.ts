@@ -187,6 +187,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     parts.pageEvents?.listen({
       pageRemoved: ({ file }) => transport.drop({ kind: 'file', fileKey: file }),
       segmentRetired: (path) => transport.drop({ kind: 'segment', path }),
+      dirOut: () => transport.drop({ kind: 'all' }),
     });
     const ownRules = options.rulesFile
       ? await CacheRulesFile.open({
@@ -386,7 +387,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     restPort = rest.port;
     metrics.onScrape(() => {
-      readGauges(metrics, { pageStore, slots, filler });
+      readGauges(metrics, { ...parts, slots, filler });
       if (transport instanceof HotpathTransport) recordTableAnswers(transport.takeTableAnswers(), metrics);
     });
     return {

@@ -70,9 +70,10 @@ export type FreeResult = z.infer<typeof freeResultSchema>;
 
 export const cacheDirStates = [
   'ok',
-  /** The disk does not take pages at the moment, or does not answer at all. */
-  'not-writable',
-  'silent',
+  /** Its pages are read; it takes no new ones until it has been probed. */
+  'suspect',
+  /** Neither read nor written until it has been probed; its pages count as misses. */
+  'out',
   /** Left out at the start of the worker. */
   'unused',
 ] as const;
@@ -90,7 +91,7 @@ export const cacheDirStatsSchema = z.object({
   /** Since the start. */
   failedReadCount: z.int(),
   failedWriteCount: z.int(),
-  /** Why it is unused. */
+  /** Why it is not `ok`. */
   reason: z.string().optional(),
 });
 

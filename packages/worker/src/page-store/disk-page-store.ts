@@ -14,7 +14,8 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import { type PageId, type PageOrigin, fileKeyOf } from '@alluxio-ts/common/page';
 import { MIB } from '@alluxio-ts/common/units';
-import { DirHealth } from './dir-health.ts';
+import { DirHealth, type DirState } from './dir-health.ts';
+import { probeDir } from './dir-probe.ts';
 import { asPageError } from './disk-page-handle.ts';
 import { DiskQueue } from './disk-queue.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
@@ -51,17 +52,20 @@ export interface DiskPageStoreOptions {
   readonly writeTimeoutMs?: number;
   /** Reads that the disk is asked for at a time; further ones wait, up to 4,096. */
   readonly readConcurrencyMax?: number;
-  /** How long a directory that failed is left alone. */
-  readonly coolDownMs?: number;
+  /** How long a directory that failed is left alone before it is probed. */
+  readonly probePauseMs?: number;
   /** Told, before its file is unlinked, of a segment that no new answer may use. */
   readonly onSegmentRetired?: (segmentId: number, path: string) => void;
+  /** Told when nothing of the directory is to be used until further notice, which none follows. */
+  readonly onOut?: () => void;
   /** Told of a page that can no longer be read, unless its whole segment is retired. */
   readonly onPageRemoved?: (page: PageId) => void;
 }
 
 export interface DiskHealth {
-  readonly canRead: boolean;
-  readonly canWrite: boolean;
+  readonly state: DirState;
+  /** Why the state is not `ok`. */
+  readonly reason: string | undefined;
   readonly failedReadCount: number;
   readonly failedWriteCount: number;
   readonly failedReclaimCount: number;
@@ -77,7 +81,7 @@ const writeTimeoutDefaultMs = 30_000;
 const readConcurrencyDefault = 32;
 const writeConcurrencyMax = 16;
 const queueMax = 4096;
-const coolDownDefaultMs = 10_000;
+const probePauseDefaultMs = 10_000;
 /** Segments read at a time at a start. */
 const recoveryConcurrency = 8;
 
@@ -87,6 +91,7 @@ export class DiskPageStore implements PageStore {
   readonly #health: DirHealth;
   readonly #reads: DiskQueue;
   readonly #writes: DiskQueue;
+  readonly #probes: DiskQueue;
   readonly #log: SegmentLog;
   readonly #shelf: PageShelf;
   readonly #reclaimer: Reclaimer;
@@ -131,23 +136,44 @@ export class DiskPageStore implements PageStore {
     const { clock, dir, logger, pageSizeBytes, policy, random, sizeBytes } = options;
     const table = this.#table;
     this.#options = options;
-    const health = new DirHealth({ dir, clock, logger, coolDownMs: options.coolDownMs ?? coolDownDefaultMs });
+    const readTimeoutMs = options.readTimeoutMs ?? readTimeoutDefaultMs;
+    const writeTimeoutMs = options.writeTimeoutMs ?? writeTimeoutDefaultMs;
+    this.#probes = new DiskQueue({
+      clock,
+      name: `probes of ${dir}`,
+      timeoutMs: readTimeoutMs,
+      concurrencyMax: 1,
+      queueMax: 1,
+      onTimeout: () => undefined,
+    });
+    const health = new DirHealth({
+      dir,
+      clock,
+      logger,
+      pauseMs: options.probePauseMs ?? probePauseDefaultMs,
+      probe: () => this.#probes.run(() => probeDir({ ...place, random })),
+      onOut: () => {
+        this.#reads.giveUpAll();
+        this.#writes.giveUpAll();
+        options.onOut?.();
+      },
+    });
     this.#health = health;
     this.#reads = new DiskQueue({
       clock,
       name: `reads of ${dir}`,
-      timeoutMs: options.readTimeoutMs ?? readTimeoutDefaultMs,
+      timeoutMs: readTimeoutMs,
       concurrencyMax: options.readConcurrencyMax ?? readConcurrencyDefault,
       queueMax,
-      onTimeout: () => health.readTimedOut(),
+      onTimeout: () => health.timedOut('read', readTimeoutMs),
     });
     this.#writes = new DiskQueue({
       clock,
       name: `writes to ${dir}`,
-      timeoutMs: options.writeTimeoutMs ?? writeTimeoutDefaultMs,
+      timeoutMs: writeTimeoutMs,
       concurrencyMax: writeConcurrencyMax,
       queueMax,
-      onTimeout: () => undefined,
+      onTimeout: () => health.timedOut('write', writeTimeoutMs),
     });
     this.#log = new SegmentLog({
       ...place,
@@ -243,13 +269,13 @@ export class DiskPageStore implements PageStore {
     };
   }
 
-  /** Whether the directory is in order now, and what has failed since the start. */
+  /** How the directory is now, and what has failed since the start. */
   health(): DiskHealth {
-    const { canRead, canWrite, failedReadCount, failedWriteCount } = this.#health;
+    const { failedReadCount, failedWriteCount, reason, state } = this.#health;
     const { copiedCount, failedCount } = this.#reclaimer;
     return {
-      canRead,
-      canWrite,
+      state,
+      reason,
       failedReadCount,
       failedWriteCount,
       failedReclaimCount: failedCount,
@@ -272,11 +298,13 @@ export class DiskPageStore implements PageStore {
   }
 
   async #close(): Promise<void> {
+    this.#health.close();
     this.#shelf.abortWriters();
     await this.#reclaimer.stop();
     await this.#log.close();
     this.#reads.close();
     this.#writes.close();
+    this.#probes.close();
   }
 
   async #scanPage(page: PageId, segment: Segment, place: PagePlace): Promise<ScanEntry | undefined> {

@@ -8,7 +8,7 @@ import type { PageId, PageOrigin } from '@alluxio-ts/common/page';
 import type { DirHealth } from './dir-health.ts';
 import { type BlockReader, DiskPageHandle } from './disk-page-handle.ts';
 import { DiskPageWriter } from './disk-page-writer.ts';
-import type { DiskQueue } from './disk-queue.ts';
+import { DiskDeadline, type DiskQueue } from './disk-queue.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
 import type { RemoveReason } from './page-store.ts';
 import { type PagePlace, type PageTable, noEntry } from './page-table.ts';
@@ -152,8 +152,10 @@ export class PageShelf implements BlockReader {
       this.removeAt(page, place, 'corrupt');
       return;
     }
+    // It had no turn: nothing is known of the page.
+    if (error.cause === undefined) return;
     this.removeAt(page, place, 'dir-failed');
-    if (error.cause !== undefined) this.#health.readFailed(error);
+    if (!(error.cause instanceof DiskDeadline)) this.#health.readFailed(error);
   }
 
   readonly #publish = (page: PageId, segment: Segment, place: PagePlace): void => {
