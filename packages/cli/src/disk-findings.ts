@@ -19,16 +19,16 @@ export function diskFindings(worker: string, dirs: readonly CacheDirDiagnosis[])
 }
 
 function judgeState(findings: Findings, subject: string, dir: CacheDirDiagnosis): void {
-  const { failedReadCount, failedWriteCount, reason, state } = dir;
+  const { corruptPageCount, failedReadCount, failedWriteCount, reason, state } = dir;
   const failures = `since its start ${failedWriteCount} writes and ${failedReadCount} reads failed`;
   switch (state) {
     case 'ok':
-      if (failedReadCount + failedWriteCount === 0) findings.ok(subject, 'it takes pages');
+      if (failedReadCount + failedWriteCount + corruptPageCount === 0) findings.ok(subject, 'it takes pages');
       else
         findings.warning(
           subject,
-          `it takes pages; ${failures}`,
-          'look at the log of the kernel for the disk',
+          `it takes pages; ${failures}, ${corruptPageCount} pages were damaged`,
+          'look at the log of the kernel for the disk; what is damaged is dropped and fetched again',
         );
       return;
     case 'suspect':

@@ -100,8 +100,12 @@ function ratioData(ratio: number | undefined): Structured {
   return ratio === undefined ? null : Math.round(10_000 * ratio) / 10_000;
 }
 
-function dirData({ reason, ...dir }: CacheDirStats): Structured {
-  return { ...dir, ...(reason === undefined ? {} : { reason }) };
+function dirData({ reason, scrubbedMs, ...dir }: CacheDirStats): Structured {
+  return {
+    ...dir,
+    ...(scrubbedMs === undefined ? {} : { scrubbedMs }),
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
 function cacheLines(workers: readonly WorkerView[]): readonly string[] {
@@ -116,7 +120,9 @@ function workerLines(view: WorkerView): readonly string[] {
   const dirs = view.stats.dirs.map((dir) => {
     const { capacityBytes, dir: path, pageCount, reason, segmentCount, state, usedBytes } = dir;
     const health = reason === undefined ? state : `${state}: ${reason}`;
-    return `    ${path}: ${ofText(usedBytes, capacityBytes)}, ${pageCount} pages in ${segmentCount} segments, ${health}`;
+    const scrub =
+      dir.scrubbedMs === undefined ? '' : `, all checked by ${new Date(dir.scrubbedMs).toISOString()}`;
+    return `    ${path}: ${ofText(usedBytes, capacityBytes)}, ${pageCount} pages in ${segmentCount} segments, ${health}${scrub}`;
   });
   return [`${head}: ${usageText(sumOf([view]))}`, ...dirs];
 }

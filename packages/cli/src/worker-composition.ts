@@ -31,6 +31,7 @@ import { FrequencyPolicy } from '@alluxio-ts/worker/page-store/frequency-policy'
 import { lruPolicy } from '@alluxio-ts/worker/page-store/lru-policy';
 import { PageEvents } from '@alluxio-ts/worker/page-store/page-events';
 import type { CacheDir } from '@alluxio-ts/worker/page-store/cache-dir';
+import type { ScrubOptions } from '@alluxio-ts/worker/page-store/scrubber';
 import { SpreadPageStore } from '@alluxio-ts/worker/page-store/spread-page-store';
 import { type ClusterParts, startWorker, type Worker } from '@alluxio-ts/worker/worker';
 import { advertisedHost } from './advertised-host.ts';
@@ -184,10 +185,15 @@ async function openPageDir(parts: ProcessParts, pageDir: PageDir): Promise<DiskP
     random,
     logger,
     policy: policyOf(options.get('alluxio.worker.page.store.evictor.type'), sizeBytes),
+    ...scrubOf(options.get('alluxio.worker.page.store.scrub.bandwidth')),
     onPageRemoved: (page) => events.pageRemoved(page),
     onSegmentRetired: (_, path) => events.segmentRetired(path),
     onOut: () => events.dirOut(),
   });
+}
+
+function scrubOf(bytesPerSecond: number): { readonly scrub?: ScrubOptions } {
+  return bytesPerSecond === 0 ? {} : { scrub: { bytesPerSecond } };
 }
 
 /** Each directory has its own, since it knows only of the pages that belong there. */

@@ -25,6 +25,7 @@ const dir = {
   segmentCount: 1,
   failedReadCount: 0,
   failedWriteCount: 0,
+  corruptPageCount: 0,
   freeBytes: 20 * GIB,
 } as const;
 const probe = { path: '/s3', ufsUri: 's3://bucket', durationMs: 10 };
@@ -104,6 +105,14 @@ const cases: readonly (readonly [string, Given, Partial<Finding>])[] = [
   ],
   ['a disk that is out', disk({ state: 'out', failedReadCount: 1 }), { level: 'error', check: 'disk' }],
   ['a disk that failed before', disk({ failedReadCount: 1 }), { level: 'warning', check: 'disk' }],
+  [
+    'a disk that damages pages',
+    disk({ corruptPageCount: 2 }),
+    {
+      level: 'warning',
+      finding: 'it takes pages; since its start 0 writes and 0 reads failed, 2 pages were damaged',
+    },
+  ],
   [
     'a full disk',
     disk({ freeBytes: GIB }),

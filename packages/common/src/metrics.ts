@@ -59,13 +59,28 @@ const table = {
   },
   alluxio_page_store_corrupt_pages_total: {
     kind: 'counter',
-    help: 'Pages that failed their check when read: removed, and read again from the under storage.',
+    help: 'Pages that failed their check when read or scrubbed: removed, and read again from the under storage.',
     labels: [],
   },
   alluxio_cache_dir_state: {
     kind: 'gauge',
     help: '1 for the state that a cache directory is in (ok, suspect, out, unused), 0 for the others.',
     labels: ['dir', 'state'],
+  },
+  alluxio_scrub_read_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes that the background scrub read from cache directories to check them.',
+    labels: [],
+  },
+  alluxio_scrub_damaged_pages_total: {
+    kind: 'counter',
+    help: 'Pages that the background scrub found damaged and dropped; alluxio_page_store_corrupt_pages_total counts them too.',
+    labels: [],
+  },
+  alluxio_scrub_last_pass_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When the last scrub of all pages of a cache directory ended, as Unix time; absent before the first.',
+    labels: ['dir'],
   },
   alluxio_fills_running: { kind: 'gauge', help: 'Pages being fetched now.', labels: [] },
   alluxio_fill_threads_restarted_total: {

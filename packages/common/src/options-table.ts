@@ -271,6 +271,13 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.page.store.scrub.bandwidth',
+    type: 'size',
+    default: '10MB',
+    help: 'Bytes a second that each cache directory is read in the background, at most, to find and drop pages that the disk has damaged; 0 never. All pages are read once a day at most.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.page.store.page.size',
     type: 'size',
     default: '4MB',

@@ -120,11 +120,26 @@ export function readGauges(
   metrics.set('alluxio_fills_running', {}, parts.filler.runningCount);
   const usedSlots = parts.slots.slotCount - parts.slots.freeCount;
   metrics.set('alluxio_direct_memory_used_bytes', {}, usedSlots * parts.slots.slotSizeBytes);
+  readScrub(metrics, parts.cacheDirs);
   for (const { dir, state } of parts.cacheDirs.map(cacheDirStats)) {
     for (const each of cacheDirStates) {
       metrics.set('alluxio_cache_dir_state', { dir, state: each }, each === state ? 1 : 0);
     }
   }
+}
+
+function readScrub(metrics: Metrics, dirs: readonly CacheDir[]): void {
+  let readBytes = 0;
+  let damagedCount = 0;
+  for (const { dir, use } of dirs) {
+    const scrub = 'store' in use ? use.store.scrubStats() : undefined;
+    readBytes += scrub?.readBytes ?? 0;
+    damagedCount += scrub?.damagedCount ?? 0;
+    if (scrub?.passEndedMs === undefined) continue;
+    metrics.set('alluxio_scrub_last_pass_timestamp_seconds', { dir }, scrub.passEndedMs / 1000);
+  }
+  metrics.raise('alluxio_scrub_read_bytes_total', readBytes);
+  metrics.raise('alluxio_scrub_damaged_pages_total', damagedCount);
 }
 
 export function statsOf(parts: {

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { systemClock } from '@alluxio-ts/common/clock';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { cacheDirStats } from '../src/page-store/cache-dir.ts';
@@ -13,6 +13,7 @@ import { DiskQueue } from '../src/page-store/disk-queue.ts';
 import type { DiskPageStore } from '../src/page-store/disk-page-store.ts';
 import { SpreadPageStore } from '../src/page-store/spread-page-store.ts';
 import { putPage } from './page-contents.ts';
+import { remount, withTmpfs } from './support/tmpfs.ts';
 import {
   inspect,
   inspectAll,
@@ -40,17 +41,6 @@ async function until(condition: () => boolean, what: string): Promise<void> {
 const isIn = (store: DiskPageStore, state: DirState): Promise<void> =>
   until(() => store.health().state === state, `${state}, is ${JSON.stringify(store.health())}`);
 
-/** With a file system of its own in the test's directory. */
-async function withTmpfs(t: Test, sizeMib: number, use: (dir: string) => Promise<void>): Promise<void> {
-  const dir = t.testdir();
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'tmpfs', dir]);
-  try {
-    await use(dir);
-  } finally {
-    execFileSync('umount', ['--lazy', dir]);
-  }
-}
-
 void t.test('a disk that becomes read-only is read on, and written again when it can be', async (t) => {
   await withTmpfs(t, 64, async (dir) => {
     const lines: LogLine[] = [];
@@ -59,7 +49,7 @@ void t.test('a disk that becomes read-only is read on, and written again when it
     // A segment that is open for writing keeps a file system from being made read-only, as it does in life: there the kernel does it.
     await store.close();
     const again = await openTestStore(dir, { ...fast, logger: listLogger(lines) });
-    execFileSync('mount', ['-o', 'remount,ro', dir]);
+    remount(dir, 'ro');
     await t.rejects(putPage(again, mixedPage(0)), { code: 'PageStoreUnavailable' });
     t.match(again.health(), { state: 'suspect', reason: 'a write failed with EROFS' });
     t.match(await inspectAll(again, pages), { right: 30 });
@@ -67,7 +57,7 @@ void t.test('a disk that becomes read-only is read on, and written again when it
     t.equal(again.health().state, 'suspect', 'a probe that cannot write does not end the reading');
     const page = mixedPage(31);
     t.equal(await putPage(again, page), false, 'no page is offered to it');
-    execFileSync('mount', ['-o', 'remount,rw', dir]);
+    remount(dir, 'rw');
     await isIn(again, 'ok');
     t.equal(await putPage(again, page), true);
     t.same(

@@ -91,6 +91,10 @@ export const cacheDirStatsSchema = z.object({
   /** Since the start. */
   failedReadCount: z.int(),
   failedWriteCount: z.int(),
+  /** Pages that were found damaged since the start, by readers or by the scrub. Older workers do not tell. */
+  corruptPageCount: z.int().default(0),
+  /** When every page had last been checked, as wall time. */
+  scrubbedMs: z.number().optional(),
   /** Why it is not `ok`. */
   reason: z.string().optional(),
 });

@@ -19,7 +19,8 @@ export interface CacheDir {
 
 export function cacheDirStats({ dir, capacityBytes, use }: CacheDir): CacheDirStats {
   if ('reason' in use) return { dir, capacityBytes, ...nothing, state: 'unused', reason: use.reason };
-  const { usedBytes, pageCount } = use.store.stats();
+  const { corruptCount, pageCount, usedBytes } = use.store.stats();
+  const scrubbedMs = use.store.scrubStats()?.passEndedMs;
   const { segmentCount } = use.store;
   const { failedReadCount, failedWriteCount, reason, state } = use.store.health();
   return {
@@ -31,11 +32,20 @@ export function cacheDirStats({ dir, capacityBytes, use }: CacheDir): CacheDirSt
     segmentCount,
     failedReadCount,
     failedWriteCount,
+    corruptPageCount: corruptCount,
+    ...(scrubbedMs === undefined ? {} : { scrubbedMs }),
     ...(reason === undefined ? {} : { reason }),
   };
 }
 
-const nothing = { usedBytes: 0, pageCount: 0, segmentCount: 0, failedReadCount: 0, failedWriteCount: 0 };
+const nothing = {
+  usedBytes: 0,
+  pageCount: 0,
+  segmentCount: 0,
+  failedReadCount: 0,
+  failedWriteCount: 0,
+  corruptPageCount: 0,
+};
 
 /** Measuring the speed writes to the directory; without it nothing is written. */
 export async function diagnoseCacheDir(

@@ -30,6 +30,7 @@ import type {
 } from './page-store.ts';
 import { type PagePlace, PageTable, noEntry } from './page-table.ts';
 import { Reclaimer, readHeader } from './reclaimer.ts';
+import { type ScrubOptions, type ScrubStats, Scrubber } from './scrubber.ts';
 import type { RecordHeader } from './record-format.ts';
 import { SegmentLog } from './segment-log.ts';
 import { segmentFileNameOf, segmentIdOf, segmentSizeMinBytesOf } from './segment-format.ts';
@@ -54,6 +55,8 @@ export interface DiskPageStoreOptions {
   readonly readConcurrencyMax?: number;
   /** How long a directory that failed is left alone before it is probed. */
   readonly probePauseMs?: number;
+  /** Without it pages are checked only when they are read. */
+  readonly scrub?: ScrubOptions;
   /** Told, before its file is unlinked, of a segment that no new answer may use. */
   readonly onSegmentRetired?: (segmentId: number, path: string) => void;
   /** Told when nothing of the directory is to be used until further notice, which none follows. */
@@ -92,6 +95,8 @@ export class DiskPageStore implements PageStore {
   readonly #reads: DiskQueue;
   readonly #writes: DiskQueue;
   readonly #probes: DiskQueue;
+  readonly #scrubs: DiskQueue;
+  readonly #scrubber: Scrubber | undefined;
   readonly #log: SegmentLog;
   readonly #shelf: PageShelf;
   readonly #reclaimer: Reclaimer;
@@ -112,6 +117,7 @@ export class DiskPageStore implements PageStore {
       ids.sort((one, other) => one - other);
       const store = new DiskPageStore(options, { folder, segmentSizeBytes, storeFile });
       await store.#recover(folder, ids, storeFile, names.length - ids.length);
+      store.#scrubber?.start();
       return store;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -155,6 +161,7 @@ export class DiskPageStore implements PageStore {
       onOut: () => {
         this.#reads.giveUpAll();
         this.#writes.giveUpAll();
+        this.#scrubs.giveUpAll();
         options.onOut?.();
       },
     });
@@ -207,6 +214,28 @@ export class DiskPageStore implements PageStore {
       logger,
       targetBytes: aheadCount * place.segmentSizeBytes,
     });
+    this.#scrubs = new DiskQueue({
+      clock,
+      name: `scrubbing of ${dir}`,
+      timeoutMs: readTimeoutMs,
+      concurrencyMax: 1,
+      queueMax: 1,
+      onTimeout: () => health.timedOut('read', readTimeoutMs),
+    });
+    this.#scrubber =
+      options.scrub &&
+      new Scrubber({
+        ...options.scrub,
+        dir,
+        table,
+        log: this.#log,
+        shelf: this.#shelf,
+        health,
+        queue: this.#scrubs,
+        others: [this.#reads, this.#writes],
+        clock,
+        logger,
+      });
   }
 
   get(page: PageId): PageHandle | undefined {
@@ -283,6 +312,11 @@ export class DiskPageStore implements PageStore {
     };
   }
 
+  /** Undefined where none is. */
+  scrubStats(): ScrubStats | undefined {
+    return this.#scrubber?.stats();
+  }
+
   get segmentCount(): number {
     return this.#log.segments.size;
   }
@@ -300,11 +334,14 @@ export class DiskPageStore implements PageStore {
   async #close(): Promise<void> {
     this.#health.close();
     this.#shelf.abortWriters();
+    this.#scrubs.giveUpAll();
+    await this.#scrubber?.stop();
     await this.#reclaimer.stop();
     await this.#log.close();
     this.#reads.close();
     this.#writes.close();
     this.#probes.close();
+    this.#scrubs.close();
   }
 
   async #scanPage(page: PageId, segment: Segment, place: PagePlace): Promise<ScanEntry | undefined> {

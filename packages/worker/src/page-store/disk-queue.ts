@@ -44,6 +44,11 @@ export class DiskQueue {
     return this.#waiting.size >= this.#options.queueMax;
   }
 
+  /** Whether more than half of what may run at a time does. */
+  get isBusy(): boolean {
+    return 2 * this.#running > this.#options.concurrencyMax;
+  }
+
   /** Runs `operation` when there is room. Rejects with PageStoreUnavailable at the deadline and when too many wait. */
   run<T>(operation: () => Promise<T>): Promise<T> {
     if (this.isFull) return Promise.reject(this.#unavailable('too many are waiting'));
