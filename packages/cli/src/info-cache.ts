@@ -13,6 +13,7 @@ import { type JsonFlag, jsonOption, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
 import type { ProgramOptions } from './context.ts';
 import type { Structured } from './structured-text.ts';
+import { whatIfData, whatIfLines } from './what-if.ts';
 
 interface CacheFlags extends JsonFlag {
   readonly live?: true;
@@ -44,7 +45,8 @@ async function showCache(context: ProgramOptions, flags: CacheFlags): Promise<vo
       `no worker is called "${flags.worker}"; "alluxio info nodes" shows them`,
     );
   }
-  await print(context, flags, { data: cacheData(chosen), text: `${cacheLines(chosen).join('\n')}\n` });
+  const lines = [...cacheLines(chosen), ...whatIfLines(chosen)];
+  await print(context, flags, { data: cacheData(chosen), text: `${lines.join('\n')}\n` });
 }
 
 function isChosen({ id, address, status }: WorkerView, { live, lost, worker }: CacheFlags): boolean {
@@ -79,6 +81,7 @@ function cacheData(workers: readonly WorkerView[]): Structured {
   return {
     ...sums,
     hitRatio: ratioData(hitRatio),
+    ...whatIfData(workers),
     workers: workers.map((view) => ({
       id: view.id,
       address: hostAndPortOf(view.address),
@@ -90,6 +93,7 @@ function cacheData(workers: readonly WorkerView[]): Structured {
             pageCount: view.stats.pageCount,
             hitRatio: ratioData(sumOf([view]).hitRatio),
             dirs: view.stats.dirs.map(dirData),
+            ...whatIfData([view]),
           }
         : {}),
     })),
@@ -138,7 +142,7 @@ function ofText(usedBytes: number, capacityBytes: number): string {
 }
 
 const cacheHelp = `
-Capacity and pages of a worker that is not there are not known.
+Capacity and pages of a worker that is not there are not known. What another size or policy would hit is estimated from a sample of the pages that were read lately.
 
 Examples:
   alluxio info cache

@@ -25,10 +25,7 @@ import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
 import { DiskPageStore } from '@alluxio-ts/worker/page-store/disk-page-store';
-import type { EvictionPolicy } from '@alluxio-ts/worker/page-store/eviction-policy';
-import { fifoPolicy } from '@alluxio-ts/worker/page-store/fifo-policy';
-import { FrequencyPolicy } from '@alluxio-ts/worker/page-store/frequency-policy';
-import { lruPolicy } from '@alluxio-ts/worker/page-store/lru-policy';
+import { createEvictionPolicy } from '@alluxio-ts/worker/page-store/eviction-policies';
 import { PageEvents } from '@alluxio-ts/worker/page-store/page-events';
 import type { CacheDir } from '@alluxio-ts/worker/page-store/cache-dir';
 import type { ScrubOptions } from '@alluxio-ts/worker/page-store/scrubber';
@@ -95,6 +92,7 @@ export async function startWorkerFromOptions(
       webPort: options.get('alluxio.worker.web.port'),
       metastoreDir: options.get('alluxio.dora.worker.metastore.rocksdb.dir'),
       pageSizeBytes: options.get('alluxio.worker.page.store.page.size'),
+      evictorType: options.get('alluxio.worker.page.store.evictor.type'),
       directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
       fillThreadCount: fillThreadCountOf(options.get('alluxio.worker.fill.threads'), availableParallelism()),
       loadConcurrencyMax: options.get('alluxio.worker.load.concurrency'),
@@ -184,7 +182,7 @@ async function openPageDir(parts: ProcessParts, pageDir: PageDir): Promise<DiskP
     clock,
     random,
     logger,
-    policy: policyOf(options.get('alluxio.worker.page.store.evictor.type'), sizeBytes),
+    policy: createEvictionPolicy(options.get('alluxio.worker.page.store.evictor.type'), sizeBytes),
     ...scrubOf(options.get('alluxio.worker.page.store.scrub.bandwidth')),
     onPageRemoved: (page) => events.pageRemoved(page),
     onSegmentRetired: (_, path) => events.segmentRetired(path),
@@ -194,12 +192,6 @@ async function openPageDir(parts: ProcessParts, pageDir: PageDir): Promise<DiskP
 
 function scrubOf(bytesPerSecond: number): { readonly scrub?: ScrubOptions } {
   return bytesPerSecond === 0 ? {} : { scrub: { bytesPerSecond } };
-}
-
-/** Each directory has its own, since it knows only of the pages that belong there. */
-function policyOf(type: string, capacityBytes: number): EvictionPolicy {
-  if (type === 'LRU') return lruPolicy;
-  return type === 'FIFO' ? fifoPolicy : new FrequencyPolicy({ capacityBytes });
 }
 
 function lockPageDir(dir: string): DirectoryLock {

@@ -82,6 +82,26 @@ const table = {
     help: 'When the last scrub of all pages of a cache directory ended, as Unix time; absent before the first.',
     labels: ['dir'],
   },
+  alluxio_shadow_hit_ratio: {
+    kind: 'gauge',
+    help: 'Share of page reads that a cache of another size (0.5, 1, 2, 4 times the capacity of today) or policy would hit, by sampled shadow caches; of the latest reads.',
+    labels: ['policy', 'size'],
+  },
+  alluxio_shadow_measured_hit_ratio: {
+    kind: 'gauge',
+    help: 'What the cache itself hit of the same reads.',
+    labels: [],
+  },
+  alluxio_shadow_sampled_reads_total: {
+    kind: 'counter',
+    help: 'Page reads that the shadow caches saw.',
+    labels: [],
+  },
+  alluxio_shadow_memory_bytes: {
+    kind: 'gauge',
+    help: 'Memory of the tables of the shadow caches.',
+    labels: [],
+  },
   alluxio_fills_running: { kind: 'gauge', help: 'Pages being fetched now.', labels: [] },
   alluxio_fill_threads_restarted_total: {
     kind: 'counter',

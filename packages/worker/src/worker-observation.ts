@@ -10,11 +10,12 @@ import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import type { FileCacheEvents } from './cache/file-cache.ts';
 import type { PageFiller } from './cache/page-filler.ts';
 import { type CacheDir, cacheDirStats } from './page-store/cache-dir.ts';
+import type { ShadowCaches } from './page-store/shadow-caches.ts';
 import type { PageStore } from './page-store/page-store.ts';
 import { operationOf } from './s3/s3-surface.ts';
 import { parseS3Target } from './s3/s3-target.ts';
 
-export function cacheEvents(metrics: Metrics): FileCacheEvents {
+export function cacheEvents(metrics: Metrics, shadows: ShadowCaches): FileCacheEvents {
   return {
     read: (outcome, lengthBytes) => {
       metrics.add('alluxio_read_pages_total', { outcome }, 1);
@@ -25,6 +26,8 @@ export function cacheEvents(metrics: Metrics): FileCacheEvents {
         lengthBytes,
       );
     },
+    pageRead: (page, lengthBytes, outcome) =>
+      shadows.onAccess(page, lengthBytes, outcome === 'hit' || outcome === 'hit-stale'),
     looked: (wasChecked) => {
       metrics.add(
         wasChecked ? 'alluxio_metadata_cache_miss_calls_total' : 'alluxio_metadata_cache_hit_calls_total',
@@ -106,6 +109,7 @@ export function readGauges(
   parts: {
     readonly pageStore: PageStore;
     readonly cacheDirs: readonly CacheDir[];
+    readonly shadows: ShadowCaches;
     readonly slots: SlotPool;
     readonly filler: PageFiller;
   },
@@ -121,10 +125,22 @@ export function readGauges(
   const usedSlots = parts.slots.slotCount - parts.slots.freeCount;
   metrics.set('alluxio_direct_memory_used_bytes', {}, usedSlots * parts.slots.slotSizeBytes);
   readScrub(metrics, parts.cacheDirs);
+  readShadows(metrics, parts.shadows);
   for (const { dir, state } of parts.cacheDirs.map(cacheDirStats)) {
     for (const each of cacheDirStates) {
       metrics.set('alluxio_cache_dir_state', { dir, state: each }, each === state ? 1 : 0);
     }
+  }
+}
+
+function readShadows(metrics: Metrics, shadows: ShadowCaches): void {
+  metrics.raise('alluxio_shadow_sampled_reads_total', shadows.sampledCount);
+  metrics.set('alluxio_shadow_memory_bytes', {}, shadows.memoryBytes);
+  const curve = shadows.curve();
+  if (!curve) return;
+  metrics.set('alluxio_shadow_measured_hit_ratio', {}, curve.hitRatio);
+  for (const { hitRatio, policy, sizeFactor } of curve.points) {
+    metrics.set('alluxio_shadow_hit_ratio', { policy, size: String(sizeFactor) }, hitRatio);
   }
 }
 
@@ -146,6 +162,7 @@ export function statsOf(parts: {
   readonly pageStore: PageStore;
   readonly cacheDirs: readonly CacheDir[];
   readonly metrics: Metrics;
+  readonly shadows: ShadowCaches;
   readonly pageSizeBytes: number;
 }): WorkerStats {
   const { cacheDirs, metrics, pageSizeBytes, pageStore } = parts;
@@ -158,5 +175,11 @@ export function statsOf(parts: {
     hitBytes: metrics.totalOf('alluxio_cached_data_read_bytes_total'),
     missBytes: metrics.totalOf('alluxio_missed_data_read_bytes_total'),
     dirs: cacheDirs.map(cacheDirStats),
+    ...whatIfOf(parts.shadows),
   };
+}
+
+function whatIfOf(shadows: ShadowCaches): Pick<WorkerStats, 'whatIf'> {
+  const curve = shadows.curve();
+  return curve ? { whatIf: { ...curve, points: [...curve.points] } } : {};
 }

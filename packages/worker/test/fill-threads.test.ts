@@ -86,6 +86,7 @@ async function startRig(t: Test, fillThreadCount: number) {
       webPort: 0,
       metastoreDir: join(localDir, '..', 'metastore'),
       pageSizeBytes,
+      evictorType: 'LFU',
       directMemoryBytes: 16 * pageSizeBytes,
       fillThreadCount,
       loadConcurrencyMax: 4,

@@ -101,6 +101,22 @@ export const cacheDirStatsSchema = z.object({
 
 export type CacheDirStats = Unchanging<z.infer<typeof cacheDirStatsSchema>>;
 
+/** What caches of other sizes and policies would hit, by sampled shadow caches; shares of page reads. */
+export const whatIfSchema = z.object({
+  pagesPerSample: z.number().describe('One page in so many is sampled'),
+  readCount: z.number().describe('Reads that the ratios stand on, fewer with their age'),
+  hitRatio: z.number().describe('What the cache itself hit'),
+  points: z.array(
+    z.object({
+      policy: z.string(),
+      sizeFactor: z.number().describe('Of the capacity of today'),
+      hitRatio: z.number(),
+    }),
+  ),
+});
+
+export type WhatIf = Unchanging<z.infer<typeof whatIfSchema>>;
+
 export const workerStatsSchema = z.object({
   pageSizeBytes: z.int(),
   capacityBytes: z.int(),
@@ -110,6 +126,8 @@ export const workerStatsSchema = z.object({
   missBytes: z.int(),
   /** Older workers do not tell. */
   dirs: z.array(cacheDirStatsSchema).default([]),
+  /** Absent while little was read. */
+  whatIf: whatIfSchema.optional(),
 });
 
 export type WorkerStats = Unchanging<z.infer<typeof workerStatsSchema>>;

@@ -11,11 +11,12 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
 import type { DirHealth } from './dir-health.ts';
 import { readChecked } from './disk-page-handle.ts';
-import type { EvictionPolicy, PageView, SegmentView, StoreView } from './eviction-policy.ts';
+import type { EvictionPolicy, SegmentView, StoreView } from './eviction-policy.ts';
 import { readAt } from './file-io.ts';
 import type { PageShelf } from './page-shelf.ts';
 import { type PagePlace, type PageTable, noEntry } from './page-table.ts';
 import { type RecordHeader, decodeRecordHeader } from './record-format.ts';
+import { pageViewsOf, segmentViewOf } from './segment-view.ts';
 import type { SegmentLog } from './segment-log.ts';
 import type { Segment } from './segment.ts';
 
@@ -122,7 +123,7 @@ export class Reclaimer {
   #chooseSegment(): Segment | undefined {
     const views: SegmentView[] = [];
     for (const segment of this.#options.log.segments.values()) {
-      if (segment.state === 'sealed' && !segment.isPinned) views.push(viewOf(segment));
+      if (segment.state === 'sealed' && !segment.isPinned) views.push(segmentViewOf(segment));
     }
     if (views.length === 0) return undefined;
     return this.#options.log.segments.get(this.#options.policy.chooseSegment(views, this.#storeView()).id);
@@ -130,7 +131,7 @@ export class Reclaimer {
 
   async #copyForward(victim: Segment): Promise<void> {
     let budgetBytes = Math.floor(victim.usedBytes / 2);
-    const pages = this.#pagesOf(victim, victim.pages.count);
+    const pages = pageViewsOf(this.#options.table, victim.pages, victim.pages.count);
     const wanted = this.#options.policy.choosePages(pages, { budgetBytes, store: this.#storeView() });
     for (const { page, lengthBytes } of wanted) {
       budgetBytes -= lengthBytes;
@@ -173,23 +174,9 @@ export class Reclaimer {
       pageCount: table.count,
       sample: ({ id }, pagesMax) => {
         const segment = log.segments.get(id);
-        return segment ? this.#pagesOf(segment, pagesMax) : [];
+        return segment ? pageViewsOf(table, segment.pages, pagesMax) : [];
       },
     };
-  }
-
-  #pagesOf(segment: Segment, pagesMax: number): PageView[] {
-    const { table } = this.#options;
-    const pages: PageView[] = [];
-    let entry = segment.pages.first;
-    for (; entry !== noEntry && pages.length < pagesMax; entry = table.nextOf(entry)) {
-      pages.push({
-        page: table.pageOf(entry),
-        lengthBytes: table.lengthOf(entry),
-        tick: table.tickOf(entry),
-      });
-    }
-    return pages;
   }
 }
 
@@ -213,16 +200,4 @@ export async function readHeader(
   if (!header?.isPage || header.index !== page.index) return undefined;
   const { a, b, c } = fileKeyOf(header.origin);
   return a === page.file.a && b === page.file.b && c === page.file.c ? header : undefined;
-}
-
-function viewOf(segment: Segment): SegmentView {
-  const { pages } = segment;
-  return {
-    id: segment.id,
-    sizeBytes: segment.usedBytes,
-    pageCount: pages.count,
-    pageBytes: pages.bytes,
-    tickMean: pages.count === 0 ? 0 : pages.tickSum / pages.count,
-    tickLast: pages.tickLast,
-  };
 }

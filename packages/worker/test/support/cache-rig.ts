@@ -103,7 +103,11 @@ export class CacheRig {
       filler: this.filler,
       pageSizeBytes,
       rules,
-      events: { read: (outcome) => this.outcomes.push(outcome), looked: () => undefined },
+      events: {
+        read: (outcome) => this.outcomes.push(outcome),
+        pageRead: () => undefined,
+        looked: () => undefined,
+      },
     });
     this.mounts.set(this.#mount);
     this.loader = new FileLoader({
