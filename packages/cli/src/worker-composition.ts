@@ -183,6 +183,10 @@ async function openPageDir(parts: ProcessParts, pageDir: PageDir): Promise<DiskP
     random,
     logger,
     policy: createEvictionPolicy(options.get('alluxio.worker.page.store.evictor.type'), sizeBytes),
+    watermarks: {
+      high: options.get('alluxio.worker.page.store.async.eviction.high.watermark'),
+      low: options.get('alluxio.worker.page.store.async.eviction.low.watermark'),
+    },
     ...scrubOf(options.get('alluxio.worker.page.store.scrub.bandwidth')),
     onPageRemoved: (page) => events.pageRemoved(page),
     onSegmentRetired: (_, path) => events.segmentRetired(path),

@@ -62,6 +62,11 @@ const table = {
     help: 'Pages that failed their check when read or scrubbed: removed, and read again from the under storage.',
     labels: [],
   },
+  alluxio_page_store_no_room_total: {
+    kind: 'counter',
+    help: 'Pages that a cache directory did not take because evictions had not made room yet: read past the cache, or kept by another directory.',
+    labels: [],
+  },
   alluxio_cache_dir_state: {
     kind: 'gauge',
     help: '1 for the state that a cache directory is in (ok, suspect, out, unused), 0 for the others.',

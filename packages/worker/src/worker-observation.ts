@@ -120,6 +120,7 @@ export function readGauges(
   metrics.set('alluxio_data_cached_pages', {}, stats.pageCount);
   metrics.set('alluxio_data_cached_bytes', {}, stats.pageBytes);
   metrics.raise('alluxio_page_store_corrupt_pages_total', stats.corruptCount);
+  metrics.raise('alluxio_page_store_no_room_total', stats.noRoomCount);
   metrics.raise('alluxio_cached_evicted_data_bytes_total', stats.evictedBytes);
   metrics.set('alluxio_fills_running', {}, parts.filler.runningCount);
   const usedSlots = parts.slots.slotCount - parts.slots.freeCount;

@@ -20,6 +20,7 @@ import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
 import { KIB, MIB } from '@alluxio-ts/common/units';
 import { randomOf } from '../../../bench/eviction/traces.ts';
 import type { EvictionPolicy } from '../src/page-store/eviction-policy.ts';
+import { fifoPolicy } from '../src/page-store/fifo-policy.ts';
 import { FrequencyPolicy } from '../src/page-store/frequency-policy.ts';
 import { lruPolicy } from '../src/page-store/lru-policy.ts';
 import type { DiskPageStore } from '../src/page-store/disk-page-store.ts';
@@ -481,6 +482,36 @@ void t.test('a disk that does not answer is given up at the deadline', async (t)
   process.once('exit', () => closeSync(pipe));
   await again.close();
 });
+
+const storePolicies: Readonly<Record<string, () => EvictionPolicy>> = {
+  LFU: () => new FrequencyPolicy({ capacityBytes: 64 * MIB }),
+  LRU: () => lruPolicy,
+  FIFO: () => fifoPolicy,
+};
+
+for (const [name, policy] of Object.entries(storePolicies)) {
+  void t.test(`a steady fill finds room, made between the watermarks (${name})`, async (t) => {
+    const watermarks = { high: 0.9, low: 0.8 };
+    const store = await openTestStore(t.testdir(), { sizeBytes: 64 * MIB, policy: policy(), watermarks });
+    const random = randomOf(7);
+    let usedMaxBytes = 0;
+    let usedMinBytes = Number.POSITIVE_INFINITY;
+    for (let number = 0; number < 800; number++) {
+      const page = knownPage(number, testPageSizeBytes, { pageSizeBytes: testPageSizeBytes });
+      // Some are read again, so that there is something to copy.
+      await inspect(store, knownPage(Math.floor(random() * 40), testPageSizeBytes, page.origin));
+      await putPage(store, page);
+      const { evictedCount, usedBytes } = store.stats();
+      usedMaxBytes = Math.max(usedMaxBytes, usedBytes);
+      if (evictedCount > 0) usedMinBytes = Math.min(usedMinBytes, usedBytes);
+    }
+    t.equal(store.stats().noRoomCount, 0, 'nobody was refused');
+    t.ok(store.stats().evictedCount > 300);
+    t.ok(usedMaxBytes < 0.95 * 64 * MIB, `at most ${usedMaxBytes / MIB} MiB`);
+    t.ok(usedMinBytes <= 0.81 * 64 * MIB, `down to ${usedMinBytes / MIB} MiB`);
+    await store.close();
+  });
+}
 
 void t.test('a store may lose pages but never lies, whatever is done in whatever order', async (t) => {
   const number = fc.nat(14);

@@ -55,6 +55,8 @@ export interface DiskPageStoreOptions {
   readonly readConcurrencyMax?: number;
   /** How long a directory that failed is left alone before it is probed. */
   readonly probePauseMs?: number;
+  /** Shares of the size between which room is made ahead of need; without them just so much that the next segments fit. */
+  readonly watermarks?: { readonly high: number; readonly low: number };
   /** Without it pages are checked only when they are read. */
   readonly scrub?: ScrubOptions;
   /** Told, before its file is unlinked, of a segment that no new answer may use. */
@@ -205,6 +207,8 @@ export class DiskPageStore implements PageStore {
     });
     // A directory of few segments cannot keep two of them empty.
     const aheadCount = sizeBytes >= 2 * segmentsMin * place.segmentSizeBytes ? 2 : 1;
+    const aheadBytes = aheadCount * place.segmentSizeBytes;
+    const { high, low } = options.watermarks ?? { high: 1, low: 1 };
     this.#reclaimer = new Reclaimer({
       log: this.#log,
       table,
@@ -212,7 +216,8 @@ export class DiskPageStore implements PageStore {
       policy,
       health,
       logger,
-      targetBytes: aheadCount * place.segmentSizeBytes,
+      startBytes: Math.max(aheadBytes, (1 - high) * sizeBytes),
+      targetBytes: Math.max(aheadBytes, (1 - low) * sizeBytes),
     });
     this.#scrubs = new DiskQueue({
       clock,
@@ -295,6 +300,7 @@ export class DiskPageStore implements PageStore {
       corruptCount: this.#shelf.corruptCount,
       evictedCount: this.#shelf.evictedCount,
       evictedBytes: this.#shelf.evictedBytes,
+      noRoomCount: this.#shelf.noRoomCount,
     };
   }
 

@@ -32,6 +32,7 @@ export class PageShelf implements BlockReader {
   corruptCount = 0;
   evictedCount = 0;
   evictedBytes = 0;
+  noRoomCount = 0;
   readonly #table: PageTable;
   readonly #log: SegmentLog;
   readonly #health: DirHealth;
@@ -72,6 +73,7 @@ export class PageShelf implements BlockReader {
   ): DiskPageWriter | undefined {
     const layout = recordLayoutOf(origin, lengthBytes);
     const segment = layout && this.#log.reserve(layout);
+    if (layout && !segment) this.noRoomCount++;
     if (!segment) return undefined;
     const writer = new DiskPageWriter({
       log: this.#log,

@@ -1,5 +1,5 @@
 /**
- * Makes room ahead of need: while less than the target is free, the policy names a segment; the pages that it wants
+ * Makes room ahead of need: once less is free than the high watermark leaves, and until as much is as the low one does, the policy names a segment; the pages that it wants
  * kept are checked and copied to the newest segment, the others are dropped, and the file is unlinked. One round at a time, in the background, so that
  * opening a writer never waits; when room is short nevertheless the store takes nothing for a moment.
  *
@@ -27,7 +27,9 @@ export interface ReclaimerOptions {
   readonly policy: EvictionPolicy;
   readonly health: DirHealth;
   readonly logger: Logger;
-  /** Free bytes to keep ready. */
+  /** With less than this free, room is made. */
+  readonly startBytes: number;
+  /** Until so much is free: as much as `startBytes`, or more. */
   readonly targetBytes: number;
 }
 
@@ -46,7 +48,7 @@ export class Reclaimer {
 
   /** Starts making room unless it is under way or not needed. */
   kick(): void {
-    if (this.#running || this.#isStopped || !this.#isNeeded()) return;
+    if (this.#running || this.#isStopped || !this.#isBelow(this.#options.startBytes)) return;
     this.#running = this.#makeRoom().finally(() => {
       this.#running = undefined;
     });
@@ -87,13 +89,13 @@ export class Reclaimer {
     await this.#running;
   }
 
-  #isNeeded(): boolean {
-    return this.#owedBytes > 0 || this.#options.log.freeBytes < this.#options.targetBytes;
+  #isBelow(freeBytes: number): boolean {
+    return this.#owedBytes > 0 || this.#options.log.freeBytes < freeBytes;
   }
 
   async #makeRoom(): Promise<void> {
     try {
-      while (!this.#isStopped && this.#isNeeded()) {
+      while (!this.#isStopped && this.#isBelow(this.#options.targetBytes)) {
         const victim = this.#chooseSegment();
         if (!victim) return;
         if (this.#owedBytes === 0 && this.#options.health.canWrite) await this.#copyForward(victim);
