@@ -6,7 +6,8 @@ export interface Trace {
   readonly distinctCount: number;
 }
 
-const samples = 10_000;
+/** Pages of the data set that most traces are about. */
+const samplesDefault = 10_000;
 
 /** Uniform in [0, 1): mulberry32. */
 export function randomOf(seed: number): () => number {
@@ -19,19 +20,21 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-export function allTraces(seed: number): readonly Trace[] {
+/** Longer for a larger data set, and otherwise alike. */
+export function allTraces(seed: number, samples = samplesDefault): readonly Trace[] {
   const random = randomOf(seed);
+  const epochs = (options: EpochOptions): number[] => epochsOf(random, samples, options);
   return [
-    traceOf('epochs, shuffled', epochs(random, { count: 8, first: 0, isShuffled: true })),
-    traceOf('epochs, in order', epochs(random, { count: 8, first: 0, isShuffled: false })),
-    traceOf('epochs + 20 % hot', withHot(random, epochs(random, { count: 8, first: 0, isShuffled: true }))),
-    traceOf('zipf', zipf(random, 200_000)),
-    traceOf('zipf + scan', withScan(zipf(random, 200_000))),
+    traceOf('epochs, shuffled', epochs({ count: 8, first: 0, isShuffled: true })),
+    traceOf('epochs, in order', epochs({ count: 8, first: 0, isShuffled: false })),
+    traceOf('epochs + 20 % hot', withHot(random, samples, epochs({ count: 8, first: 0, isShuffled: true }))),
+    traceOf('zipf', zipf(random, samples)),
+    traceOf('zipf + scan', withScan(zipf(random, samples), samples)),
     traceOf('job switch', [
-      ...epochs(random, { count: 6, first: 0, isShuffled: true }),
-      ...epochs(random, { count: 6, first: 1_000_000, isShuffled: true }),
+      ...epochs({ count: 6, first: 0, isShuffled: true }),
+      ...epochs({ count: 6, first: 1_000_000, isShuffled: true }),
     ]),
-    traceOf('recency', walk(random, 200_000)),
+    traceOf('recency', walk(random, samples)),
   ];
 }
 
@@ -39,11 +42,14 @@ function traceOf(name: string, pages: readonly number[]): Trace {
   return { name, pages: Uint32Array.from(pages), distinctCount: new Set(pages).size };
 }
 
+interface EpochOptions {
+  readonly count: number;
+  readonly first: number;
+  readonly isShuffled: boolean;
+}
+
 /** Each sample once an epoch. */
-function epochs(
-  random: () => number,
-  options: { readonly count: number; readonly first: number; readonly isShuffled: boolean },
-): number[] {
+function epochsOf(random: () => number, samples: number, options: EpochOptions): number[] {
   const pages: number[] = [];
   const order = Array.from({ length: samples }, (_, number) => options.first + number);
   for (let epoch = 0; epoch < options.count; epoch++) {
@@ -61,27 +67,27 @@ function shuffle(order: number[], random: () => number): void {
 }
 
 /** Every fifth request goes to one of a few other pages, the popular ones more often. */
-function withHot(random: () => number, pages: readonly number[]): number[] {
+function withHot(random: () => number, samples: number, pages: readonly number[]): number[] {
   const pick = zipfPicker(random, samples / 5);
   return pages.flatMap((page, at) => (at % 4 === 0 ? [page, 2_000_000 + pick()] : [page]));
 }
 
-function zipf(random: () => number, count: number): number[] {
+function zipf(random: () => number, samples: number): number[] {
   const pick = zipfPicker(random, samples);
-  return Array.from({ length: count }, () => pick());
+  return Array.from({ length: 20 * samples }, () => pick());
 }
 
 /** In the middle every page of another, twice as large dataset once. */
-function withScan(pages: readonly number[]): number[] {
+function withScan(pages: readonly number[], samples: number): number[] {
   const middle = pages.length / 2;
   const scan = Array.from({ length: 2 * samples }, (_, number) => 3_000_000 + number);
   return [...pages.slice(0, middle), ...scan, ...pages.slice(middle)];
 }
 
 /** What was used lately is used again; the place moves on slowly. */
-function walk(random: () => number, count: number): number[] {
-  return Array.from({ length: count }, (_, at) => {
-    const distance = Math.floor(-Math.log(1 - random()) * 800);
+function walk(random: () => number, samples: number): number[] {
+  return Array.from({ length: 20 * samples }, (_, at) => {
+    const distance = Math.floor(-Math.log(1 - random()) * 0.08 * samples);
     return Math.max(0, Math.floor(at / 10) - distance) + 4_000_000;
   });
 }

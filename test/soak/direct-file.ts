@@ -5,15 +5,7 @@
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-
-/** Addresses, offsets and lengths of direct I/O are multiples of it. */
-const alignmentBytes = 4096;
-const wasmPageBytes = 65_536;
-
-/** The library of the types for `esnext` leaves it out. */
-declare const WebAssembly: {
-  readonly Memory: new (size: { readonly initial: number }) => { readonly buffer: ArrayBuffer };
-};
+import { alignedBytes, directAlignmentBytes } from '../../packages/worker/src/page-store/direct-file.ts';
 
 export interface BitFlip {
   readonly offset: number;
@@ -23,7 +15,7 @@ export interface BitFlip {
 
 /** Where direct writes end: the unaligned rest of a file stays as it is. */
 export function directEndOf(sizeBytes: number): number {
-  return Math.floor(sizeBytes / alignmentBytes) * alignmentBytes;
+  return Math.floor(sizeBytes / directAlignmentBytes) * directAlignmentBytes;
 }
 
 /** Flips bits of a file on the device and writes all of its aligned part anew. Throws when the cache still holds any of it. */
@@ -42,17 +34,11 @@ export function flipOnDevice(path: string, flips: readonly BitFlip[]): void {
     fs.closeSync(fd);
   }
   const residentBytes = residentBytesOf(path);
-  if (residentBytes > alignmentBytes) {
+  if (residentBytes > directAlignmentBytes) {
     throw new Error(
       `${path}: ${residentBytes} bytes are still in memory; a read would not come from the device`,
     );
   }
-}
-
-/** The one memory that JavaScript can have on a page boundary. */
-function alignedBytes(count: number): Uint8Array {
-  const memory = new WebAssembly.Memory({ initial: Math.max(1, Math.ceil(count / wasmPageBytes)) });
-  return new Uint8Array(memory.buffer, 0, count);
 }
 
 function transfer(count: number, step: (done: number) => number): void {

@@ -3,6 +3,7 @@
  * gave the right bytes and the cache went on to hit after each time that the disk was full.
  */
 
+import { setTimeout } from 'node:timers/promises';
 import { systemRandom } from '@alluxio-ts/common/clock';
 import { silentLogger } from '@alluxio-ts/common/logger';
 import { MIB } from '@alluxio-ts/common/units';
@@ -11,10 +12,10 @@ import { lruPolicy } from '../../packages/worker/src/page-store/lru-policy.ts';
 import { CacheRig, contentOf, pageSizeBytes } from '../../packages/worker/test/support/cache-rig.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
-const coolDownMs = 1000;
+const probePauseMs = 1000;
 const fileCount = 60;
 const roundCount = 20;
-const coolDownsMax = 3;
+const probesMax = 3;
 
 const [, , dir] = process.argv;
 if (dir === undefined) throw new Error('name a directory');
@@ -28,7 +29,7 @@ const store = await DiskPageStore.open({
   random: systemRandom,
   logger: silentLogger,
   policy: lruPolicy,
-  coolDownMs,
+  probePauseMs,
 });
 const rig = new CacheRig({ clock, store });
 
@@ -42,12 +43,15 @@ async function readRight(number: number): Promise<string> {
 
 /** What a full disk gives up first may be a segment that was broken off and frees little; so more than one try is granted. */
 async function untilHit(number: number): Promise<void> {
-  for (let tries = 0; tries < coolDownsMax; tries++) {
-    clock.advance(coolDownMs + 1);
+  for (let tries = 0; tries < probesMax; tries++) {
+    while (store.health().state !== 'ok') {
+      clock.advance(probePauseMs / 10);
+      await setTimeout(1);
+    }
     await readRight(number);
     if ((await readRight(number)) === 'hit') return;
   }
-  throw new Error(`${coolDownsMax} times after the disk was full and left alone, it took nothing`);
+  throw new Error(`${probesMax} times after the disk was full and left alone, it took nothing`);
 }
 
 for (let number = 0; number < fileCount; number++) {

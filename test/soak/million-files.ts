@@ -42,6 +42,7 @@ const worker = await startWorker(
     webPort: 0,
     metastoreDir: join(dir, 'metastore'),
     pageSizeBytes,
+    evictorType: 'LFU',
     directMemoryBytes: 64 * pageSizeBytes,
     fillThreadCount: 0,
     loadConcurrencyMax: 24,

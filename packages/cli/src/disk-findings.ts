@@ -19,30 +19,30 @@ export function diskFindings(worker: string, dirs: readonly CacheDirDiagnosis[])
 }
 
 function judgeState(findings: Findings, subject: string, dir: CacheDirDiagnosis): void {
-  const { failedReadCount, failedWriteCount, reason, state } = dir;
+  const { corruptPageCount, failedReadCount, failedWriteCount, reason, state } = dir;
   const failures = `since its start ${failedWriteCount} writes and ${failedReadCount} reads failed`;
   switch (state) {
     case 'ok':
-      if (failedReadCount + failedWriteCount === 0) findings.ok(subject, 'it takes pages');
+      if (failedReadCount + failedWriteCount + corruptPageCount === 0) findings.ok(subject, 'it takes pages');
       else
         findings.warning(
           subject,
-          `it takes pages; ${failures}`,
-          'look at the log of the kernel for the disk',
+          `it takes pages; ${failures}, ${corruptPageCount} pages were damaged`,
+          'look at the log of the kernel for the disk; what is damaged is dropped and fetched again',
         );
       return;
-    case 'not-writable':
+    case 'suspect':
       findings.error(
         subject,
-        `it takes no pages at the moment; ${failures}`,
-        'look whether it is full or read-only; reads go to the storage',
+        `it takes no new pages (${reason ?? 'its log says why'}); ${failures}`,
+        'look whether it is full, read-only or failing; it is probed and used again by itself, and its pages are read meanwhile',
       );
       return;
-    case 'silent':
+    case 'out':
       findings.error(
         subject,
-        `the disk does not answer; ${failures}`,
-        'replace the disk; reads go to the storage',
+        `it is not used (${reason ?? 'its log says why'}); ${failures}`,
+        'look whether the disk is mounted and answers, else replace it; it is probed and used again by itself, and reads go to other directories or the storage meanwhile',
       );
       return;
     case 'unused':

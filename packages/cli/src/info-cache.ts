@@ -13,6 +13,7 @@ import { type JsonFlag, jsonOption, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
 import type { ProgramOptions } from './context.ts';
 import type { Structured } from './structured-text.ts';
+import { whatIfData, whatIfLines } from './what-if.ts';
 
 interface CacheFlags extends JsonFlag {
   readonly live?: true;
@@ -44,7 +45,8 @@ async function showCache(context: ProgramOptions, flags: CacheFlags): Promise<vo
       `no worker is called "${flags.worker}"; "alluxio info nodes" shows them`,
     );
   }
-  await print(context, flags, { data: cacheData(chosen), text: `${cacheLines(chosen).join('\n')}\n` });
+  const lines = [...cacheLines(chosen), ...whatIfLines(chosen)];
+  await print(context, flags, { data: cacheData(chosen), text: `${lines.join('\n')}\n` });
 }
 
 function isChosen({ id, address, status }: WorkerView, { live, lost, worker }: CacheFlags): boolean {
@@ -79,6 +81,7 @@ function cacheData(workers: readonly WorkerView[]): Structured {
   return {
     ...sums,
     hitRatio: ratioData(hitRatio),
+    ...whatIfData(workers),
     workers: workers.map((view) => ({
       id: view.id,
       address: hostAndPortOf(view.address),
@@ -90,6 +93,7 @@ function cacheData(workers: readonly WorkerView[]): Structured {
             pageCount: view.stats.pageCount,
             hitRatio: ratioData(sumOf([view]).hitRatio),
             dirs: view.stats.dirs.map(dirData),
+            ...whatIfData([view]),
           }
         : {}),
     })),
@@ -100,8 +104,12 @@ function ratioData(ratio: number | undefined): Structured {
   return ratio === undefined ? null : Math.round(10_000 * ratio) / 10_000;
 }
 
-function dirData({ reason, ...dir }: CacheDirStats): Structured {
-  return { ...dir, ...(reason === undefined ? {} : { reason }) };
+function dirData({ reason, scrubbedMs, ...dir }: CacheDirStats): Structured {
+  return {
+    ...dir,
+    ...(scrubbedMs === undefined ? {} : { scrubbedMs }),
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
 function cacheLines(workers: readonly WorkerView[]): readonly string[] {
@@ -116,7 +124,9 @@ function workerLines(view: WorkerView): readonly string[] {
   const dirs = view.stats.dirs.map((dir) => {
     const { capacityBytes, dir: path, pageCount, reason, segmentCount, state, usedBytes } = dir;
     const health = reason === undefined ? state : `${state}: ${reason}`;
-    return `    ${path}: ${ofText(usedBytes, capacityBytes)}, ${pageCount} pages in ${segmentCount} segments, ${health}`;
+    const scrub =
+      dir.scrubbedMs === undefined ? '' : `, all checked by ${new Date(dir.scrubbedMs).toISOString()}`;
+    return `    ${path}: ${ofText(usedBytes, capacityBytes)}, ${pageCount} pages in ${segmentCount} segments, ${health}${scrub}`;
   });
   return [`${head}: ${usageText(sumOf([view]))}`, ...dirs];
 }
@@ -132,7 +142,7 @@ function ofText(usedBytes: number, capacityBytes: number): string {
 }
 
 const cacheHelp = `
-Capacity and pages of a worker that is not there are not known.
+Capacity and pages of a worker that is not there are not known. What another size or policy would hit is estimated from a sample of the pages that were read lately.
 
 Examples:
   alluxio info cache

@@ -27,12 +27,10 @@ import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
 import { DiskPageStore } from '@alluxio-ts/worker/page-store/disk-page-store';
-import type { EvictionPolicy } from '@alluxio-ts/worker/page-store/eviction-policy';
-import { fifoPolicy } from '@alluxio-ts/worker/page-store/fifo-policy';
-import { FrequencyPolicy } from '@alluxio-ts/worker/page-store/frequency-policy';
-import { lruPolicy } from '@alluxio-ts/worker/page-store/lru-policy';
+import { createEvictionPolicy } from '@alluxio-ts/worker/page-store/eviction-policies';
 import { PageEvents } from '@alluxio-ts/worker/page-store/page-events';
 import type { CacheDir } from '@alluxio-ts/worker/page-store/cache-dir';
+import type { ScrubOptions } from '@alluxio-ts/worker/page-store/scrubber';
 import { SpreadPageStore } from '@alluxio-ts/worker/page-store/spread-page-store';
 import { type ClusterParts, startWorker, type Worker } from '@alluxio-ts/worker/worker';
 import { advertisedHost } from './advertised-host.ts';
@@ -116,6 +114,7 @@ export async function startWorkerFromOptions(
       webPort: options.get('alluxio.worker.web.port'),
       metastoreDir: options.get('alluxio.dora.worker.metastore.rocksdb.dir'),
       pageSizeBytes: options.get('alluxio.worker.page.store.page.size'),
+      evictorType: options.get('alluxio.worker.page.store.evictor.type'),
       directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
       readAheadMaxBytes: options.get('alluxio.worker.read.ahead.size.max'),
       fillThreadCount: fillThreadCountOf(options.get('alluxio.worker.fill.threads'), availableParallelism()),
@@ -206,16 +205,20 @@ async function openPageDir(parts: ProcessParts, pageDir: PageDir): Promise<DiskP
     clock,
     random,
     logger,
-    policy: policyOf(options.get('alluxio.worker.page.store.evictor.type'), sizeBytes),
+    policy: createEvictionPolicy(options.get('alluxio.worker.page.store.evictor.type'), sizeBytes),
+    watermarks: {
+      high: options.get('alluxio.worker.page.store.async.eviction.high.watermark'),
+      low: options.get('alluxio.worker.page.store.async.eviction.low.watermark'),
+    },
+    ...scrubOf(options.get('alluxio.worker.page.store.scrub.bandwidth')),
     onPageRemoved: (page) => events.pageRemoved(page),
     onSegmentRetired: (_, path) => events.segmentRetired(path),
+    onOut: () => events.dirOut(),
   });
 }
 
-/** Each directory has its own, since it knows only of the pages that belong there. */
-function policyOf(type: string, capacityBytes: number): EvictionPolicy {
-  if (type === 'LRU') return lruPolicy;
-  return type === 'FIFO' ? fifoPolicy : new FrequencyPolicy({ capacityBytes });
+function scrubOf(bytesPerSecond: number): { readonly scrub?: ScrubOptions } {
+  return bytesPerSecond === 0 ? {} : { scrub: { bytesPerSecond } };
 }
 
 function lockPageDir(dir: string): DirectoryLock {

@@ -25,6 +25,7 @@ const dir = {
   segmentCount: 1,
   failedReadCount: 0,
   failedWriteCount: 0,
+  corruptPageCount: 0,
   freeBytes: 20 * GIB,
 } as const;
 const probe = { path: '/s3', ufsUri: 's3://bucket', durationMs: 10 };
@@ -93,9 +94,25 @@ const cases: readonly (readonly [string, Given, Partial<Finding>])[] = [
     { level: 'warning' },
   ],
   ['a disk that cannot be measured', disk({ speed: { fault } }), { level: 'error', check: 'disk' }],
-  ['a disk that takes nothing', disk({ state: 'not-writable', failedWriteCount: 3 }), { level: 'error' }],
-  ['a silent disk', disk({ state: 'silent', failedReadCount: 1 }), { level: 'error', check: 'disk' }],
+  [
+    'a disk that takes nothing',
+    disk({ state: 'suspect', reason: 'a write failed with EROFS', failedWriteCount: 3 }),
+    {
+      level: 'error',
+      finding:
+        'it takes no new pages (a write failed with EROFS); since its start 3 writes and 0 reads failed',
+    },
+  ],
+  ['a disk that is out', disk({ state: 'out', failedReadCount: 1 }), { level: 'error', check: 'disk' }],
   ['a disk that failed before', disk({ failedReadCount: 1 }), { level: 'warning', check: 'disk' }],
+  [
+    'a disk that damages pages',
+    disk({ corruptPageCount: 2 }),
+    {
+      level: 'warning',
+      finding: 'it takes pages; since its start 0 writes and 0 reads failed, 2 pages were damaged',
+    },
+  ],
   [
     'a full disk',
     disk({ freeBytes: GIB }),

@@ -59,7 +59,52 @@ const table = {
   },
   alluxio_page_store_corrupt_pages_total: {
     kind: 'counter',
-    help: 'Pages that failed their check when read: removed, and read again from the under storage.',
+    help: 'Pages that failed their check when read or scrubbed: removed, and read again from the under storage.',
+    labels: [],
+  },
+  alluxio_page_store_no_room_total: {
+    kind: 'counter',
+    help: 'Pages that a cache directory did not take because evictions had not made room yet: read past the cache, or kept by another directory.',
+    labels: [],
+  },
+  alluxio_cache_dir_state: {
+    kind: 'gauge',
+    help: '1 for the state that a cache directory is in (ok, suspect, out, unused), 0 for the others.',
+    labels: ['dir', 'state'],
+  },
+  alluxio_scrub_read_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes that the background scrub read from cache directories to check them.',
+    labels: [],
+  },
+  alluxio_scrub_damaged_pages_total: {
+    kind: 'counter',
+    help: 'Pages that the background scrub found damaged and dropped; alluxio_page_store_corrupt_pages_total counts them too.',
+    labels: [],
+  },
+  alluxio_scrub_last_pass_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When the last scrub of all pages of a cache directory ended, as Unix time; absent before the first.',
+    labels: ['dir'],
+  },
+  alluxio_shadow_hit_ratio: {
+    kind: 'gauge',
+    help: 'Share of page reads that a cache of another size (0.5, 1, 2, 4 times the capacity of today) or policy would hit, by sampled shadow caches; of the latest reads.',
+    labels: ['policy', 'size'],
+  },
+  alluxio_shadow_measured_hit_ratio: {
+    kind: 'gauge',
+    help: 'What the cache itself hit of the same reads.',
+    labels: [],
+  },
+  alluxio_shadow_sampled_reads_total: {
+    kind: 'counter',
+    help: 'Page reads that the shadow caches saw.',
+    labels: [],
+  },
+  alluxio_shadow_memory_bytes: {
+    kind: 'gauge',
+    help: 'Memory of the tables of the shadow caches.',
     labels: [],
   },
   alluxio_fills_running: { kind: 'gauge', help: 'Pages being fetched now.', labels: [] },

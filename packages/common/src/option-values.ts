@@ -36,6 +36,7 @@ function parseByType(row: OptionRow, text: string, context: ParseContext): Parse
     case 'size':
     case 'duration':
     case 'integer':
+    case 'decimal':
       return { value: checkedNumber(row, text), text };
     case 'boolean': {
       const lower = text.toLowerCase();
@@ -73,6 +74,10 @@ function checkedNumber(row: OptionRow, text: string): number {
 function parseNumber(row: OptionRow, text: string): number {
   if (row.type === 'size' || row.type === 'size-list') return parseSize(text);
   if (row.type === 'duration') return parseDuration(text);
+  if (row.type === 'decimal') {
+    if (!/^\d{1,9}(\.\d{1,6})?$/.test(text)) throw invalid(`"${text}" is not a decimal number`);
+    return Number(text);
+  }
   if (!/^-?\d{1,15}$/.test(text)) throw invalid(`"${text}" is not a whole number`);
   return Number(text);
 }

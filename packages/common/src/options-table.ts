@@ -12,6 +12,8 @@ export const optionTypes = [
   'size',
   'duration',
   'integer',
+  /** A share: `0.95`. */
+  'decimal',
   'boolean',
   /** Texts, paths or sizes between commas. */
   'list',
@@ -271,6 +273,31 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.page.store.async.eviction.high.watermark',
+    type: 'decimal',
+    min: '0.5',
+    max: '1',
+    default: '0.97',
+    help: 'Above this share of its size a cache directory begins to make room in the background, so that nobody waits for it; always before less than two segments are free (one, where there are few).',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.page.store.async.eviction.low.watermark',
+    type: 'decimal',
+    min: '0.5',
+    max: '1',
+    default: '0.95',
+    help: 'Down to this share of its size it goes on. Lower where fills come in bursts that evictions cannot follow (alluxio_page_store_no_room_total grows); the room costs hits.',
+    readBy: ['worker'],
+  },
+  {
+    name: 'alluxio.worker.page.store.scrub.bandwidth',
+    type: 'size',
+    default: '10MB',
+    help: 'Bytes a second that each cache directory is read in the background, at most, to find and drop pages that the disk has damaged; 0 never. All pages are read once a day at most.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.page.store.page.size',
     type: 'size',
     default: '4MB',
@@ -455,7 +482,7 @@ type ValueOfRow<Row extends OptionRow> = Row extends {
   ? Value
   : Row['type'] extends 'string' | 'path'
     ? string
-    : Row['type'] extends 'size' | 'duration' | 'integer'
+    : Row['type'] extends 'size' | 'duration' | 'integer' | 'decimal'
       ? number
       : Row['type'] extends 'boolean'
         ? boolean

@@ -77,6 +77,16 @@ const relations: readonly Relation[] = [
     holds: (options) => areDistinct(options.get('alluxio.worker.page.store.dirs')),
   },
   {
+    names: [
+      'alluxio.worker.page.store.async.eviction.low.watermark',
+      'alluxio.worker.page.store.async.eviction.high.watermark',
+    ],
+    reason: 'room is made from the high watermark down to the low one: make the low one no higher',
+    holds: (options) =>
+      options.get('alluxio.worker.page.store.async.eviction.low.watermark') <=
+      options.get('alluxio.worker.page.store.async.eviction.high.watermark'),
+  },
+  {
     names: ['alluxio.worker.direct.memory.size', 'alluxio.worker.page.store.page.size'],
     reason:
       'pages are fetched into this memory, and with fewer than 4 at a time most reads would go past the cache: make it at least 4 pages',

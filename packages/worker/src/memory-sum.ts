@@ -13,6 +13,7 @@ import { fillThreadHeapMaxBytes } from './cache/thread-fill-runner.ts';
 import { fileRecordsMax } from './file-records/file-record-store.ts';
 import { recordThreadHeapMaxBytes } from './file-records/record-port.ts';
 import { readBuffersMaxBytes } from '@alluxio-ts/common/read-buffers';
+import { shadowCachesMaxBytes } from './page-store/shadow-caches.ts';
 
 export interface MemoryBounds {
   readonly transport: 'plain' | 'hotpath';
@@ -53,6 +54,7 @@ export function memorySumOf(bounds: MemoryBounds, given: MemoryGiven = memoryGiv
     { name: 'page table', bytes: Math.ceil(capacityBytes / pageSizeBytes) * pageRowBytes },
     { name: 'file index', bytes: fileRecordsMax * fileRowBytes },
     { name: 'read buffers', bytes: readBuffersMaxBytes },
+    { name: 'shadow caches', bytes: shadowCachesMaxBytes },
     ...(transport === 'hotpath'
       ? [{ name: 'hot path table', bytes: hotpathTransportDefaults.tableBytes }]
       : []),

@@ -3,7 +3,7 @@
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
-import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
+import { cacheDirStates, type WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { TableAnswers } from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
@@ -11,11 +11,12 @@ import type { FileCacheEvents } from './cache/file-cache.ts';
 import type { ReadAheadEvents } from './cache/read-ahead.ts';
 import type { PageFiller } from './cache/page-filler.ts';
 import { type CacheDir, cacheDirStats } from './page-store/cache-dir.ts';
+import type { ShadowCaches } from './page-store/shadow-caches.ts';
 import type { PageStore } from './page-store/page-store.ts';
 import { operationOf } from './s3/s3-surface.ts';
 import { parseS3Target } from './s3/s3-target.ts';
 
-export function cacheEvents(metrics: Metrics): FileCacheEvents {
+export function cacheEvents(metrics: Metrics, shadows: ShadowCaches): FileCacheEvents {
   return {
     read: (outcome, lengthBytes) => {
       metrics.add('alluxio_read_pages_total', { outcome }, 1);
@@ -26,6 +27,8 @@ export function cacheEvents(metrics: Metrics): FileCacheEvents {
         lengthBytes,
       );
     },
+    pageRead: (page, lengthBytes, outcome) =>
+      shadows.onAccess(page, lengthBytes, outcome === 'hit' || outcome === 'hit-stale'),
     looked: (wasChecked) => {
       metrics.add(
         wasChecked ? 'alluxio_metadata_cache_miss_calls_total' : 'alluxio_metadata_cache_hit_calls_total',
@@ -111,7 +114,13 @@ function restCallOf(target: string): string {
 
 export function readGauges(
   metrics: Metrics,
-  parts: { readonly pageStore: PageStore; readonly slots: SlotPool; readonly filler: PageFiller },
+  parts: {
+    readonly pageStore: PageStore;
+    readonly cacheDirs: readonly CacheDir[];
+    readonly shadows: ShadowCaches;
+    readonly slots: SlotPool;
+    readonly filler: PageFiller;
+  },
 ): void {
   const stats = parts.pageStore.stats();
   metrics.set('alluxio_cached_storage_bytes', {}, stats.usedBytes);
@@ -119,16 +128,50 @@ export function readGauges(
   metrics.set('alluxio_data_cached_pages', {}, stats.pageCount);
   metrics.set('alluxio_data_cached_bytes', {}, stats.pageBytes);
   metrics.raise('alluxio_page_store_corrupt_pages_total', stats.corruptCount);
+  metrics.raise('alluxio_page_store_no_room_total', stats.noRoomCount);
   metrics.raise('alluxio_cached_evicted_data_bytes_total', stats.evictedBytes);
   metrics.set('alluxio_fills_running', {}, parts.filler.runningCount);
   const usedSlots = parts.slots.slotCount - parts.slots.freeCount;
   metrics.set('alluxio_direct_memory_used_bytes', {}, usedSlots * parts.slots.slotSizeBytes);
+  readScrub(metrics, parts.cacheDirs);
+  readShadows(metrics, parts.shadows);
+  for (const { dir, state } of parts.cacheDirs.map(cacheDirStats)) {
+    for (const each of cacheDirStates) {
+      metrics.set('alluxio_cache_dir_state', { dir, state: each }, each === state ? 1 : 0);
+    }
+  }
+}
+
+function readShadows(metrics: Metrics, shadows: ShadowCaches): void {
+  metrics.raise('alluxio_shadow_sampled_reads_total', shadows.sampledCount);
+  metrics.set('alluxio_shadow_memory_bytes', {}, shadows.memoryBytes);
+  const curve = shadows.curve();
+  if (!curve) return;
+  metrics.set('alluxio_shadow_measured_hit_ratio', {}, curve.hitRatio);
+  for (const { hitRatio, policy, sizeFactor } of curve.points) {
+    metrics.set('alluxio_shadow_hit_ratio', { policy, size: String(sizeFactor) }, hitRatio);
+  }
+}
+
+function readScrub(metrics: Metrics, dirs: readonly CacheDir[]): void {
+  let readBytes = 0;
+  let damagedCount = 0;
+  for (const { dir, use } of dirs) {
+    const scrub = 'store' in use ? use.store.scrubStats() : undefined;
+    readBytes += scrub?.readBytes ?? 0;
+    damagedCount += scrub?.damagedCount ?? 0;
+    if (scrub?.passEndedMs === undefined) continue;
+    metrics.set('alluxio_scrub_last_pass_timestamp_seconds', { dir }, scrub.passEndedMs / 1000);
+  }
+  metrics.raise('alluxio_scrub_read_bytes_total', readBytes);
+  metrics.raise('alluxio_scrub_damaged_pages_total', damagedCount);
 }
 
 export function statsOf(parts: {
   readonly pageStore: PageStore;
   readonly cacheDirs: readonly CacheDir[];
   readonly metrics: Metrics;
+  readonly shadows: ShadowCaches;
   readonly pageSizeBytes: number;
 }): WorkerStats {
   const { cacheDirs, metrics, pageSizeBytes, pageStore } = parts;
@@ -141,5 +184,11 @@ export function statsOf(parts: {
     hitBytes: metrics.totalOf('alluxio_cached_data_read_bytes_total'),
     missBytes: metrics.totalOf('alluxio_missed_data_read_bytes_total'),
     dirs: cacheDirs.map(cacheDirStats),
+    ...whatIfOf(parts.shadows),
   };
+}
+
+function whatIfOf(shadows: ShadowCaches): Pick<WorkerStats, 'whatIf'> {
+  const curve = shadows.curve();
+  return curve ? { whatIf: { ...curve, points: [...curve.points] } } : {};
 }

@@ -2,6 +2,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pageLengthOf } from '@alluxio-ts/common/page';
 import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import type { ProcessLogger } from '@alluxio-ts/common/logger';
@@ -49,6 +50,8 @@ import { withPeerEntry } from './http/peer-entry.ts';
 import { memorySumOf } from './memory-sum.ts';
 import type { CacheDir } from './page-store/cache-dir.ts';
 import type { PageEvents } from './page-store/page-events.ts';
+import type { EvictorType } from './page-store/eviction-policies.ts';
+import { ShadowCaches } from './page-store/shadow-caches.ts';
 import type { PageStore } from './page-store/page-store.ts';
 import { openRecords } from './open-records.ts';
 import { createRestSurface } from './rest/rest-surface.ts';
@@ -88,6 +91,8 @@ export interface WorkerOptions {
   readonly webPort: number;
   readonly metastoreDir: string;
   readonly pageSizeBytes: number;
+  /** What the page store keeps by, for shadow caches. */
+  readonly evictorType: EvictorType;
   readonly directMemoryBytes: number;
   /** So much of a file is fetched ahead of a reader that goes through it in order. */
   readonly readAheadMaxBytes: number;
@@ -206,6 +211,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     parts.pageEvents?.listen({
       pageRemoved: ({ file }) => transport.drop({ kind: 'file', fileKey: file }),
       segmentRetired: (path) => transport.drop({ kind: 'segment', path }),
+      dirOut: () => transport.drop({ kind: 'all' }),
     });
     const ownRules = options.rulesFile
       ? await CacheRulesFile.open({
@@ -245,13 +251,22 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       return given && circuit && { options: given, circuit };
     });
     closers.push(() => runner.close());
+    const shadows = new ShadowCaches({
+      capacityBytes: pageStore.stats().capacityBytes,
+      pageSizeBytes: options.pageSizeBytes,
+      policy: options.evictorType,
+    });
     const filler = new PageFiller({
       store: pageStore,
       slots,
       runner,
       pageSizeBytes: options.pageSizeBytes,
       logger,
-      onKept: ({ file, page, record }) => files.kept(file, page.file, record.status),
+      onKept: ({ file, page, record }) => {
+        const { sizeBytes } = record.status;
+        files.kept(file, page.file, record.status);
+        shadows.onLoaded(page, pageLengthOf(sizeBytes, options.pageSizeBytes, page.index));
+      },
     });
     closers.push(() => filler.idle());
     const readAhead = new ReadAhead({
@@ -265,7 +280,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     metrics.onScrape(() => readAhead.sweep());
     let lastReadMs = Number.NEGATIVE_INFINITY;
-    const observed = cacheEvents(metrics);
+    const observed = cacheEvents(metrics, shadows);
     const cache = new FileCache({
       store: pageStore,
       slots,
@@ -376,7 +391,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       onLoaded: (bytes) =>
         metrics.add('alluxio_distributed_load_data_loaded_from_ufs_bytes_total', {}, bytes),
     });
-    const stats = (): WorkerStats => statsOf({ ...parts, pageSizeBytes: options.pageSizeBytes });
+    const stats = (): WorkerStats => statsOf({ ...parts, shadows, pageSizeBytes: options.pageSizeBytes });
     const doctor = new WorkerDoctor({
       ...options.facts,
       cacheDirs: parts.cacheDirs,
@@ -429,7 +444,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     restPort = rest.port;
     metrics.onScrape(() => {
-      readGauges(metrics, { pageStore, slots, filler });
+      readGauges(metrics, { ...parts, shadows, slots, filler });
       if (transport instanceof HotpathTransport) recordTableAnswers(transport.takeTableAnswers(), metrics);
     });
     return {

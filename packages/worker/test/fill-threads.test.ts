@@ -89,6 +89,7 @@ async function startRig(t: Test, fillThreadCount: number) {
       webPort: 0,
       metastoreDir: join(localDir, '..', 'metastore'),
       pageSizeBytes,
+      evictorType: 'LFU',
       directMemoryBytes: 16 * pageSizeBytes,
       fillThreadCount,
       loadConcurrencyMax: 4,
@@ -335,7 +336,16 @@ void t.test('threads and their starter leave a storage alone together', async (t
   const mount = { path: '/s', uri, ufs: new MemoryUfs({ clock: systemClock }), sinceMs: 0 };
   const run = (key: string) =>
     runner
-      .run(mount, { slot: 0, split: 0, lengthBytes: 10, key, ufsPath: key, version: 'etag:"e"', offset: 0 })
+      .run(mount, {
+        slot: 0,
+        split: 0,
+        lengthBytes: 10,
+        key,
+        ufsPath: key,
+        version: 'etag:"e"',
+        offset: 0,
+        fileSizeBytes: 10,
+      })
       .then(
         () => undefined,
         (thrown: unknown) => thrown,
@@ -379,7 +389,15 @@ void t.test('threads hold the rate of their worker', async (t) => {
   });
   const ufs = new MemoryUfs({ clock: systemClock });
   const mount = { path: '/s', uri: parseMountUri('s3://bucket'), ufs, sinceMs: 0 };
-  const job = { split: 0, key: 'object', ufsPath: 'object', version: 'etag:"1-x"', offset: 0 };
+  const version = 'etag:"1-x"';
+  const job = {
+    split: 0,
+    key: 'object',
+    ufsPath: 'object',
+    version,
+    offset: 0,
+    fileSizeBytes: pageSizeBytes,
+  };
   await Promise.all([0, 1].map((slot) => runner.run(mount, { ...job, slot, lengthBytes: pageSizeBytes })));
   // 1 MiB takes 250 ms, of which a fifth was saved up.
   t.ok(countOf(counts, 'pausedMs') > 100);

@@ -55,6 +55,7 @@ class Trio {
             webPort: 0,
             metastoreDir: join(t.testdirName, String(index)),
             pageSizeBytes,
+            evictorType: 'LFU',
             directMemoryBytes: 16 * pageSizeBytes,
             fillThreadCount: 0,
             loadConcurrencyMax: 4,

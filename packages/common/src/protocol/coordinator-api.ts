@@ -70,9 +70,10 @@ export type FreeResult = z.infer<typeof freeResultSchema>;
 
 export const cacheDirStates = [
   'ok',
-  /** The disk does not take pages at the moment, or does not answer at all. */
-  'not-writable',
-  'silent',
+  /** Its pages are read; it takes no new ones until it has been probed. */
+  'suspect',
+  /** Neither read nor written until it has been probed; its pages count as misses. */
+  'out',
   /** Left out at the start of the worker. */
   'unused',
 ] as const;
@@ -90,11 +91,31 @@ export const cacheDirStatsSchema = z.object({
   /** Since the start. */
   failedReadCount: z.int(),
   failedWriteCount: z.int(),
-  /** Why it is unused. */
+  /** Pages that were found damaged since the start, by readers or by the scrub. Older workers do not tell. */
+  corruptPageCount: z.int().default(0),
+  /** When every page had last been checked, as wall time. */
+  scrubbedMs: z.number().optional(),
+  /** Why it is not `ok`. */
   reason: z.string().optional(),
 });
 
 export type CacheDirStats = Unchanging<z.infer<typeof cacheDirStatsSchema>>;
+
+/** What caches of other sizes and policies would hit, by sampled shadow caches; shares of page reads. */
+export const whatIfSchema = z.object({
+  pagesPerSample: z.number().describe('One page in so many is sampled'),
+  readCount: z.number().describe('Reads that the ratios stand on, fewer with their age'),
+  hitRatio: z.number().describe('What the cache itself hit'),
+  points: z.array(
+    z.object({
+      policy: z.string(),
+      sizeFactor: z.number().describe('Of the capacity of today'),
+      hitRatio: z.number(),
+    }),
+  ),
+});
+
+export type WhatIf = Unchanging<z.infer<typeof whatIfSchema>>;
 
 export const workerStatsSchema = z.object({
   pageSizeBytes: z.int(),
@@ -105,6 +126,8 @@ export const workerStatsSchema = z.object({
   missBytes: z.int(),
   /** Older workers do not tell. */
   dirs: z.array(cacheDirStatsSchema).default([]),
+  /** Absent while little was read. */
+  whatIf: whatIfSchema.optional(),
 });
 
 export type WorkerStats = Unchanging<z.infer<typeof workerStatsSchema>>;

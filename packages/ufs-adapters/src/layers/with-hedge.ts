@@ -4,6 +4,7 @@
  */
 
 import type { Clock } from '@alluxio-ts/common/clock';
+import { inChunks } from '../in-chunks.ts';
 import { RecentTimes } from '../recent-times.ts';
 import type { ReadOptions, Ufs, UfsRead } from '../ufs.ts';
 
@@ -85,7 +86,8 @@ export function withHedge(ufs: Ufs, { clock, onHedge }: HedgeLayerOptions): Ufs 
     const first = attempt(key, options);
     let answered = first.answer;
     if (await isLate(first)) {
-      if (mayHedge()) answered = raced(first, attempt(key, options));
+      // Both may be answering for a moment: only the first has the caller's memory.
+      if (mayHedge()) answered = raced(first, attempt(key, inChunks(options)));
       else onHedge('refused');
     }
     const answer = await answered;

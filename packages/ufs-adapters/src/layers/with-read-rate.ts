@@ -1,5 +1,6 @@
 /** Holds the bodies of reads to a rate, by pauses before their chunks are passed on: the connection then fills up, and the storage waits. */
 
+import { inChunks } from '../in-chunks.ts';
 import type { ReadRate } from '../read-rate.ts';
 import type { ReadOptions, Ufs, UfsRead } from '../ufs.ts';
 
@@ -26,7 +27,8 @@ export function withReadRate(ufs: Ufs, { rate, onPaused }: ReadRateLayerOptions)
   }
 
   async function read(key: string, options: ReadOptions): Promise<UfsRead> {
-    const { file, body } = await ufs.read(key, options);
+    // What is received straight into memory comes as fast as the storage gives it.
+    const { file, body } = await ufs.read(key, inChunks(options));
     return { file, body: { [Symbol.asyncIterator]: () => paced(body, options.signal) } };
   }
 

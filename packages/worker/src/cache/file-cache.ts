@@ -38,6 +38,8 @@ export interface FileCacheOptions {
 export interface FileCacheEvents {
   /** A page was read, or what was asked of it. */
   read(outcome: Outcome, lengthBytes: number): void;
+  /** The same, of a file that is kept: the page with its whole length. */
+  pageRead(page: PageId, lengthBytes: number, outcome: Outcome): void;
   /** A file was looked up; whether the under storage was asked. */
   looked(wasChecked: boolean): void;
 }
@@ -236,6 +238,9 @@ interface AskedByte {
   readonly signal: AbortSignal;
 }
 
+/** What is read past the cache whatever its size. */
+const unkeptOutcomes: readonly Outcome[] = ['bypass-filter', 'bypass-version', 'bypass-owner-down'];
+
 /** One answer: bytes [from, to) of one version. */
 class FileReader {
   readonly #cache: FileCacheOptions;
@@ -401,8 +406,16 @@ class FileReader {
     if (index > this.#countedPage) {
       this.#countedPage = index;
       this.#cache.events.read(outcome, part.kind === 'stream' ? part.lengthBytes : part.to - part.from);
+      this.#tellPage(index, outcome);
     }
     return { part, outcome };
+  }
+
+  #tellPage(index: number, outcome: Outcome): void {
+    const { fileKey, status } = this.#options.found.record;
+    if (!fileKey || unkeptOutcomes.includes(outcome)) return;
+    const { events, pageSizeBytes } = this.#cache;
+    events.pageRead({ file: fileKey, index }, pageLengthOf(status.sizeBytes, pageSizeBytes, index), outcome);
   }
 }
 

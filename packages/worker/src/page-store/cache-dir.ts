@@ -1,12 +1,13 @@
 /** The directories of a worker's cache as they are told of: each with its store, or with the reason why it has none. */
 
 import { constants } from 'node:fs';
-import { type FileHandle, open, rm, statfs } from 'node:fs/promises';
+import { type FileHandle, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '@alluxio-ts/common/clock';
-import type { CacheDirState, CacheDirStats } from '@alluxio-ts/common/protocol/coordinator-api';
+import type { CacheDirStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import { type CacheDirDiagnosis, faultOf } from '@alluxio-ts/common/protocol/diagnosis';
-import { KIB, MIB } from '@alluxio-ts/common/units';
+import { MIB } from '@alluxio-ts/common/units';
+import { alignedBytes, openDirect } from './direct-file.ts';
 import type { DiskPageStore } from './disk-page-store.ts';
 
 export interface CacheDir {
@@ -18,14 +19,33 @@ export interface CacheDir {
 
 export function cacheDirStats({ dir, capacityBytes, use }: CacheDir): CacheDirStats {
   if ('reason' in use) return { dir, capacityBytes, ...nothing, state: 'unused', reason: use.reason };
-  const { usedBytes, pageCount } = use.store.stats();
+  const { corruptCount, pageCount, usedBytes } = use.store.stats();
+  const scrubbedMs = use.store.scrubStats()?.passEndedMs;
   const { segmentCount } = use.store;
-  const { canRead, canWrite, failedReadCount, failedWriteCount } = use.store.health();
-  const state: CacheDirState = canRead ? (canWrite ? 'ok' : 'not-writable') : 'silent';
-  return { dir, state, capacityBytes, usedBytes, pageCount, segmentCount, failedReadCount, failedWriteCount };
+  const { failedReadCount, failedWriteCount, reason, state } = use.store.health();
+  return {
+    dir,
+    state,
+    capacityBytes,
+    usedBytes,
+    pageCount,
+    segmentCount,
+    failedReadCount,
+    failedWriteCount,
+    corruptPageCount: corruptCount,
+    ...(scrubbedMs === undefined ? {} : { scrubbedMs }),
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
-const nothing = { usedBytes: 0, pageCount: 0, segmentCount: 0, failedReadCount: 0, failedWriteCount: 0 };
+const nothing = {
+  usedBytes: 0,
+  pageCount: 0,
+  segmentCount: 0,
+  failedReadCount: 0,
+  failedWriteCount: 0,
+  corruptPageCount: 0,
+};
 
 /** Measuring the speed writes to the directory; without it nothing is written. */
 export async function diagnoseCacheDir(
@@ -49,20 +69,11 @@ const chunkBytes = 4 * MIB;
 /** Enough to see a disk that is ten times slower than it should be, little enough to do no harm to its readers. */
 const chunkCount = 8;
 
-/** The library of the types for `esnext` leaves it out. */
-declare const WebAssembly: {
-  readonly Memory: new (size: { readonly initial: number }) => { readonly buffer: ArrayBuffer };
-};
-
-const wasmPageBytes = 64 * KIB;
-
 /** Past the memory of the kernel, where the file system can; the write counts with its sync. */
 async function speedOf(dir: string, clock: Clock): Promise<CacheDirDiagnosis['speed']> {
   const path = join(dir, speedFileName);
   try {
-    // Direct I/O wants memory at the begin of a page, which this is.
-    const memory = new WebAssembly.Memory({ initial: chunkBytes / wasmPageBytes });
-    const chunk = Buffer.from(memory.buffer).fill('speed');
+    const chunk = alignedBytes(chunkBytes).fill(0x5a);
     const written = await timeOf(path, constants.O_RDWR | constants.O_CREAT, clock, async (file) => {
       for (let index = 0; index < chunkCount; index++) {
         await file.write(chunk, 0, chunkBytes, index * chunkBytes);
@@ -88,8 +99,7 @@ async function timeOf(
   clock: Clock,
   run: (file: FileHandle) => Promise<void>,
 ): Promise<number> {
-  // Not every file system has it.
-  const file = await open(path, flags | constants.O_DIRECT, 0o600).catch(() => open(path, flags, 0o600));
+  const file = await openDirect(path, flags);
   try {
     const begunMs = clock.monotonic();
     await run(file);

@@ -14,7 +14,8 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import { type PageId, type PageOrigin, fileKeyOf } from '@alluxio-ts/common/page';
 import { MIB } from '@alluxio-ts/common/units';
-import { DirHealth } from './dir-health.ts';
+import { DirHealth, type DirState } from './dir-health.ts';
+import { probeDir } from './dir-probe.ts';
 import { asPageError } from './disk-page-handle.ts';
 import { DiskQueue } from './disk-queue.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
@@ -29,6 +30,7 @@ import type {
 } from './page-store.ts';
 import { type PagePlace, PageTable, noEntry } from './page-table.ts';
 import { Reclaimer, readHeader } from './reclaimer.ts';
+import { type ScrubOptions, type ScrubStats, Scrubber } from './scrubber.ts';
 import type { RecordHeader } from './record-format.ts';
 import { SegmentLog } from './segment-log.ts';
 import { segmentFileNameOf, segmentIdOf, segmentSizeMinBytesOf } from './segment-format.ts';
@@ -51,17 +53,24 @@ export interface DiskPageStoreOptions {
   readonly writeTimeoutMs?: number;
   /** Reads that the disk is asked for at a time; further ones wait, up to 4,096. */
   readonly readConcurrencyMax?: number;
-  /** How long a directory that failed is left alone. */
-  readonly coolDownMs?: number;
+  /** How long a directory that failed is left alone before it is probed. */
+  readonly probePauseMs?: number;
+  /** Shares of the size between which room is made ahead of need; without them just so much that the next segments fit. */
+  readonly watermarks?: { readonly high: number; readonly low: number };
+  /** Without it pages are checked only when they are read. */
+  readonly scrub?: ScrubOptions;
   /** Told, before its file is unlinked, of a segment that no new answer may use. */
   readonly onSegmentRetired?: (segmentId: number, path: string) => void;
+  /** Told when nothing of the directory is to be used until further notice, which none follows. */
+  readonly onOut?: () => void;
   /** Told of a page that can no longer be read, unless its whole segment is retired. */
   readonly onPageRemoved?: (page: PageId) => void;
 }
 
 export interface DiskHealth {
-  readonly canRead: boolean;
-  readonly canWrite: boolean;
+  readonly state: DirState;
+  /** Why the state is not `ok`. */
+  readonly reason: string | undefined;
   readonly failedReadCount: number;
   readonly failedWriteCount: number;
   readonly failedReclaimCount: number;
@@ -77,7 +86,7 @@ const writeTimeoutDefaultMs = 30_000;
 const readConcurrencyDefault = 32;
 const writeConcurrencyMax = 16;
 const queueMax = 4096;
-const coolDownDefaultMs = 10_000;
+const probePauseDefaultMs = 10_000;
 /** Segments read at a time at a start. */
 const recoveryConcurrency = 8;
 
@@ -87,6 +96,9 @@ export class DiskPageStore implements PageStore {
   readonly #health: DirHealth;
   readonly #reads: DiskQueue;
   readonly #writes: DiskQueue;
+  readonly #probes: DiskQueue;
+  readonly #scrubs: DiskQueue;
+  readonly #scrubber: Scrubber | undefined;
   readonly #log: SegmentLog;
   readonly #shelf: PageShelf;
   readonly #reclaimer: Reclaimer;
@@ -107,6 +119,7 @@ export class DiskPageStore implements PageStore {
       ids.sort((one, other) => one - other);
       const store = new DiskPageStore(options, { folder, segmentSizeBytes, storeFile });
       await store.#recover(folder, ids, storeFile, names.length - ids.length);
+      store.#scrubber?.start();
       return store;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -131,23 +144,45 @@ export class DiskPageStore implements PageStore {
     const { clock, dir, logger, pageSizeBytes, policy, random, sizeBytes } = options;
     const table = this.#table;
     this.#options = options;
-    const health = new DirHealth({ dir, clock, logger, coolDownMs: options.coolDownMs ?? coolDownDefaultMs });
+    const readTimeoutMs = options.readTimeoutMs ?? readTimeoutDefaultMs;
+    const writeTimeoutMs = options.writeTimeoutMs ?? writeTimeoutDefaultMs;
+    this.#probes = new DiskQueue({
+      clock,
+      name: `probes of ${dir}`,
+      timeoutMs: readTimeoutMs,
+      concurrencyMax: 1,
+      queueMax: 1,
+      onTimeout: () => undefined,
+    });
+    const health = new DirHealth({
+      dir,
+      clock,
+      logger,
+      pauseMs: options.probePauseMs ?? probePauseDefaultMs,
+      probe: () => this.#probes.run(() => probeDir({ ...place, random })),
+      onOut: () => {
+        this.#reads.giveUpAll();
+        this.#writes.giveUpAll();
+        this.#scrubs.giveUpAll();
+        options.onOut?.();
+      },
+    });
     this.#health = health;
     this.#reads = new DiskQueue({
       clock,
       name: `reads of ${dir}`,
-      timeoutMs: options.readTimeoutMs ?? readTimeoutDefaultMs,
+      timeoutMs: readTimeoutMs,
       concurrencyMax: options.readConcurrencyMax ?? readConcurrencyDefault,
       queueMax,
-      onTimeout: () => health.readTimedOut(),
+      onTimeout: () => health.timedOut('read', readTimeoutMs),
     });
     this.#writes = new DiskQueue({
       clock,
       name: `writes to ${dir}`,
-      timeoutMs: options.writeTimeoutMs ?? writeTimeoutDefaultMs,
+      timeoutMs: writeTimeoutMs,
       concurrencyMax: writeConcurrencyMax,
       queueMax,
-      onTimeout: () => undefined,
+      onTimeout: () => health.timedOut('write', writeTimeoutMs),
     });
     this.#log = new SegmentLog({
       ...place,
@@ -172,6 +207,8 @@ export class DiskPageStore implements PageStore {
     });
     // A directory of few segments cannot keep two of them empty.
     const aheadCount = sizeBytes >= 2 * segmentsMin * place.segmentSizeBytes ? 2 : 1;
+    const aheadBytes = aheadCount * place.segmentSizeBytes;
+    const { high, low } = options.watermarks ?? { high: 1, low: 1 };
     this.#reclaimer = new Reclaimer({
       log: this.#log,
       table,
@@ -179,8 +216,31 @@ export class DiskPageStore implements PageStore {
       policy,
       health,
       logger,
-      targetBytes: aheadCount * place.segmentSizeBytes,
+      startBytes: Math.max(aheadBytes, (1 - high) * sizeBytes),
+      targetBytes: Math.max(aheadBytes, (1 - low) * sizeBytes),
     });
+    this.#scrubs = new DiskQueue({
+      clock,
+      name: `scrubbing of ${dir}`,
+      timeoutMs: readTimeoutMs,
+      concurrencyMax: 1,
+      queueMax: 1,
+      onTimeout: () => health.timedOut('read', readTimeoutMs),
+    });
+    this.#scrubber =
+      options.scrub &&
+      new Scrubber({
+        ...options.scrub,
+        dir,
+        table,
+        log: this.#log,
+        shelf: this.#shelf,
+        health,
+        queue: this.#scrubs,
+        others: [this.#reads, this.#writes],
+        clock,
+        logger,
+      });
   }
 
   get(page: PageId): PageHandle | undefined {
@@ -239,21 +299,27 @@ export class DiskPageStore implements PageStore {
       corruptCount: this.#shelf.corruptCount,
       evictedCount: this.#shelf.evictedCount,
       evictedBytes: this.#shelf.evictedBytes,
+      noRoomCount: this.#shelf.noRoomCount,
     };
   }
 
-  /** Whether the directory is in order now, and what has failed since the start. */
+  /** How the directory is now, and what has failed since the start. */
   health(): DiskHealth {
-    const { canRead, canWrite, failedReadCount, failedWriteCount } = this.#health;
+    const { failedReadCount, failedWriteCount, reason, state } = this.#health;
     const { copiedCount, failedCount } = this.#reclaimer;
     return {
-      canRead,
-      canWrite,
+      state,
+      reason,
       failedReadCount,
       failedWriteCount,
       failedReclaimCount: failedCount,
       copiedCount,
     };
+  }
+
+  /** Undefined where none is. */
+  scrubStats(): ScrubStats | undefined {
+    return this.#scrubber?.stats();
   }
 
   get segmentCount(): number {
@@ -271,11 +337,16 @@ export class DiskPageStore implements PageStore {
   }
 
   async #close(): Promise<void> {
+    this.#health.close();
     this.#shelf.abortWriters();
+    this.#scrubs.giveUpAll();
+    await this.#scrubber?.stop();
     await this.#reclaimer.stop();
     await this.#log.close();
     this.#reads.close();
     this.#writes.close();
+    this.#probes.close();
+    this.#scrubs.close();
   }
 
   async #scanPage(page: PageId, segment: Segment, place: PagePlace): Promise<ScanEntry | undefined> {

@@ -18,10 +18,13 @@ export interface DiskQueueOptions {
   readonly onTimeout: () => void;
 }
 
+/** The cause of a failure: the operation itself was begun and did not end in time. */
+export class DiskDeadline extends Error {}
+
 interface Job {
   readonly dueMs: number;
   start(): void;
-  expire(): void;
+  giveUp(why: string, cause?: DiskDeadline): void;
 }
 
 export class DiskQueue {
@@ -41,6 +44,11 @@ export class DiskQueue {
     return this.#waiting.size >= this.#options.queueMax;
   }
 
+  /** Whether more than half of what may run at a time does. */
+  get isBusy(): boolean {
+    return 2 * this.#running > this.#options.concurrencyMax;
+  }
+
   /** Runs `operation` when there is room. Rejects with PageStoreUnavailable at the deadline and when too many wait. */
   run<T>(operation: () => Promise<T>): Promise<T> {
     if (this.isFull) return Promise.reject(this.#unavailable('too many are waiting'));
@@ -53,9 +61,10 @@ export class DiskQueue {
             .then(resolve, reject)
             .finally(() => this.#ended(job));
         },
-        expire: () => {
-          this.#waiting.delete(job);
-          reject(this.#unavailable(`no answer within ${this.#options.timeoutMs} ms`));
+        giveUp: (why, cause) => {
+          this.#watched.delete(job);
+          const wasWaiting = this.#waiting.delete(job);
+          reject(this.#unavailable(why, wasWaiting ? undefined : cause));
         },
       };
       this.#watched.add(job);
@@ -63,6 +72,11 @@ export class DiskQueue {
       if (this.#running < this.#options.concurrencyMax) job.start();
       else this.#waiting.add(job);
     });
+  }
+
+  /** Tells everybody who waits now that they wait in vain. What has begun keeps its place until it ends. */
+  giveUpAll(): void {
+    for (const job of this.#watched) job.giveUp('the disk has been given up');
   }
 
   /** Ends the watch over deadlines; no `run` may follow. */
@@ -100,16 +114,17 @@ export class DiskQueue {
       if (restMs > 0) {
         await clock.sleep(restMs, { signal });
       } else {
-        this.#watched.delete(first);
-        first.expire();
+        const why = `no answer within ${this.#options.timeoutMs} ms`;
+        first.giveUp(why, new DiskDeadline(why));
         onTimeout();
       }
     }
   }
 
-  #unavailable(what: string): AlluxioError {
+  #unavailable(what: string, cause?: DiskDeadline): AlluxioError {
     return new AlluxioError('PageStoreUnavailable', `${this.#options.name}: ${what}`, {
       context: { running: this.#running, waiting: this.#waiting.size },
+      ...(cause ? { cause } : {}),
     });
   }
 }

@@ -96,6 +96,7 @@ export class MemoryPageStore implements PageStore {
       corruptCount: this.#corruptCount,
       evictedCount: this.#evictedCount,
       evictedBytes: this.#evictedBytes,
+      noRoomCount: 0,
     };
   }
 

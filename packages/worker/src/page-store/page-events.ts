@@ -6,6 +6,8 @@ export interface PageEventListener {
   pageRemoved(page: PageId): void;
   /** With all of its pages. */
   segmentRetired(path: string): void;
+  /** A whole directory is not to be asked for anything, until a page of it is found again. */
+  dirOut(): void;
 }
 
 /** Connects stores, which are made first, with the one who listens. */
@@ -23,5 +25,9 @@ export class PageEvents implements PageEventListener {
 
   segmentRetired(path: string): void {
     this.#listener?.segmentRetired(path);
+  }
+
+  dirOut(): void {
+    this.#listener?.dirOut();
   }
 }

@@ -8,7 +8,7 @@ import type { PageId, PageOrigin } from '@alluxio-ts/common/page';
 import type { DirHealth } from './dir-health.ts';
 import { type BlockReader, DiskPageHandle } from './disk-page-handle.ts';
 import { DiskPageWriter } from './disk-page-writer.ts';
-import type { DiskQueue } from './disk-queue.ts';
+import { DiskDeadline, type DiskQueue } from './disk-queue.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
 import type { RemoveReason } from './page-store.ts';
 import { type PagePlace, type PageTable, noEntry } from './page-table.ts';
@@ -32,6 +32,7 @@ export class PageShelf implements BlockReader {
   corruptCount = 0;
   evictedCount = 0;
   evictedBytes = 0;
+  noRoomCount = 0;
   readonly #table: PageTable;
   readonly #log: SegmentLog;
   readonly #health: DirHealth;
@@ -72,6 +73,7 @@ export class PageShelf implements BlockReader {
   ): DiskPageWriter | undefined {
     const layout = recordLayoutOf(origin, lengthBytes);
     const segment = layout && this.#log.reserve(layout);
+    if (layout && !segment) this.noRoomCount++;
     if (!segment) return undefined;
     const writer = new DiskPageWriter({
       log: this.#log,
@@ -152,8 +154,10 @@ export class PageShelf implements BlockReader {
       this.removeAt(page, place, 'corrupt');
       return;
     }
+    // It had no turn: nothing is known of the page.
+    if (error.cause === undefined) return;
     this.removeAt(page, place, 'dir-failed');
-    if (error.cause !== undefined) this.#health.readFailed(error);
+    if (!(error.cause instanceof DiskDeadline)) this.#health.readFailed(error);
   }
 
   readonly #publish = (page: PageId, segment: Segment, place: PagePlace): void => {

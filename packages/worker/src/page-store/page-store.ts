@@ -21,6 +21,8 @@ export interface PageStoreStats {
   readonly corruptCount: number;
   readonly evictedCount: number;
   readonly evictedBytes: number;
+  /** Pages that were not taken because room was not made yet. */
+  readonly noRoomCount: number;
 }
 
 /**

@@ -33,7 +33,7 @@ export const noEntry = noRow;
  * A page that is asked for in pieces is one use, as long as no more uses of others than these came between: 512, at most
  * a sixteenth of what is there.
  */
-export function visitUsesOf(pageCount: number): number {
+function visitUsesOf(pageCount: number): number {
   return Math.min(visitUsesMax, pageCount >> 4);
 }
 
@@ -64,12 +64,15 @@ export class PageTable {
   readonly #rows: RowTable;
   /** What `#isSought` compares with, so that a lookup makes no closure. */
   #sought: PageId | undefined;
+  /** For how many pages each entry stands; more than one in a sample. */
+  #pagesPerEntry: number;
   #count = 0;
   #bytes = 0;
   #tick = 0;
   #tickSum = 0;
 
-  constructor() {
+  constructor(options: { readonly pagesPerEntry: number } = { pagesPerEntry: 1 }) {
+    this.#pagesPerEntry = options.pagesPerEntry;
     this.#rows = new RowTable({
       rowWords: entryWords,
       hashOf: (entry) => hashOfWords(this.#rows.get(entry, aWord), this.#rows.get(entry, indexWord)),
@@ -144,13 +147,19 @@ export class PageTable {
   /** Says that the page was asked for just now; false when that belongs to its last use. */
   touch(entry: number, list: PageList): boolean {
     const before = this.tickOf(entry);
-    if (this.#tick - before <= visitUsesOf(this.#count)) return false;
+    const visitUses = visitUsesOf(this.#count * this.#pagesPerEntry) / this.#pagesPerEntry;
+    if (this.#tick - before <= visitUses) return false;
     const tick = this.#nextTick();
     this.#set(entry, tickWord, tick);
     list.tickSum += tick - before;
     list.tickLast = tick;
     this.#tickSum += tick - before;
     return true;
+  }
+
+  /** Says that half of the entries have been taken out of the sample. */
+  sampleLess(): void {
+    this.#pagesPerEntry *= 2;
   }
 
   /** The next page of the same segment. */

@@ -1,5 +1,5 @@
 /**
- * Makes room ahead of need: while less than the target is free, the policy names a segment; the pages that it wants
+ * Makes room ahead of need: once less is free than the high watermark leaves, and until as much is as the low one does, the policy names a segment; the pages that it wants
  * kept are checked and copied to the newest segment, the others are dropped, and the file is unlinked. One round at a time, in the background, so that
  * opening a writer never waits; when room is short nevertheless the store takes nothing for a moment.
  *
@@ -11,11 +11,12 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
 import type { DirHealth } from './dir-health.ts';
 import { readChecked } from './disk-page-handle.ts';
-import type { EvictionPolicy, PageView, SegmentView, StoreView } from './eviction-policy.ts';
+import type { EvictionPolicy, SegmentView, StoreView } from './eviction-policy.ts';
 import { readAt } from './file-io.ts';
 import type { PageShelf } from './page-shelf.ts';
 import { type PagePlace, type PageTable, noEntry } from './page-table.ts';
 import { type RecordHeader, decodeRecordHeader } from './record-format.ts';
+import { pageViewsOf, segmentViewOf } from './segment-view.ts';
 import type { SegmentLog } from './segment-log.ts';
 import type { Segment } from './segment.ts';
 
@@ -26,7 +27,9 @@ export interface ReclaimerOptions {
   readonly policy: EvictionPolicy;
   readonly health: DirHealth;
   readonly logger: Logger;
-  /** Free bytes to keep ready. */
+  /** With less than this free, room is made. */
+  readonly startBytes: number;
+  /** Until so much is free: as much as `startBytes`, or more. */
   readonly targetBytes: number;
 }
 
@@ -45,7 +48,7 @@ export class Reclaimer {
 
   /** Starts making room unless it is under way or not needed. */
   kick(): void {
-    if (this.#running || this.#isStopped || !this.#isNeeded()) return;
+    if (this.#running || this.#isStopped || !this.#isBelow(this.#options.startBytes)) return;
     this.#running = this.#makeRoom().finally(() => {
       this.#running = undefined;
     });
@@ -86,13 +89,13 @@ export class Reclaimer {
     await this.#running;
   }
 
-  #isNeeded(): boolean {
-    return this.#owedBytes > 0 || this.#options.log.freeBytes < this.#options.targetBytes;
+  #isBelow(freeBytes: number): boolean {
+    return this.#owedBytes > 0 || this.#options.log.freeBytes < freeBytes;
   }
 
   async #makeRoom(): Promise<void> {
     try {
-      while (!this.#isStopped && this.#isNeeded()) {
+      while (!this.#isStopped && this.#isBelow(this.#options.targetBytes)) {
         const victim = this.#chooseSegment();
         if (!victim) return;
         if (this.#owedBytes === 0 && this.#options.health.canWrite) await this.#copyForward(victim);
@@ -122,7 +125,7 @@ export class Reclaimer {
   #chooseSegment(): Segment | undefined {
     const views: SegmentView[] = [];
     for (const segment of this.#options.log.segments.values()) {
-      if (segment.state === 'sealed' && !segment.isPinned) views.push(viewOf(segment));
+      if (segment.state === 'sealed' && !segment.isPinned) views.push(segmentViewOf(segment));
     }
     if (views.length === 0) return undefined;
     return this.#options.log.segments.get(this.#options.policy.chooseSegment(views, this.#storeView()).id);
@@ -130,7 +133,7 @@ export class Reclaimer {
 
   async #copyForward(victim: Segment): Promise<void> {
     let budgetBytes = Math.floor(victim.usedBytes / 2);
-    const pages = this.#pagesOf(victim, victim.pages.count);
+    const pages = pageViewsOf(this.#options.table, victim.pages, victim.pages.count);
     const wanted = this.#options.policy.choosePages(pages, { budgetBytes, store: this.#storeView() });
     for (const { page, lengthBytes } of wanted) {
       budgetBytes -= lengthBytes;
@@ -173,23 +176,9 @@ export class Reclaimer {
       pageCount: table.count,
       sample: ({ id }, pagesMax) => {
         const segment = log.segments.get(id);
-        return segment ? this.#pagesOf(segment, pagesMax) : [];
+        return segment ? pageViewsOf(table, segment.pages, pagesMax) : [];
       },
     };
-  }
-
-  #pagesOf(segment: Segment, pagesMax: number): PageView[] {
-    const { table } = this.#options;
-    const pages: PageView[] = [];
-    let entry = segment.pages.first;
-    for (; entry !== noEntry && pages.length < pagesMax; entry = table.nextOf(entry)) {
-      pages.push({
-        page: table.pageOf(entry),
-        lengthBytes: table.lengthOf(entry),
-        tick: table.tickOf(entry),
-      });
-    }
-    return pages;
   }
 }
 
@@ -213,16 +202,4 @@ export async function readHeader(
   if (header?.index !== page.index) return undefined;
   const { a, b, c } = fileKeyOf(header.origin);
   return a === page.file.a && b === page.file.b && c === page.file.c ? header : undefined;
-}
-
-function viewOf(segment: Segment): SegmentView {
-  const { pages } = segment;
-  return {
-    id: segment.id,
-    sizeBytes: segment.usedBytes,
-    pageCount: pages.count,
-    pageBytes: pages.bytes,
-    tickMean: pages.count === 0 ? 0 : pages.tickSum / pages.count,
-    tickLast: pages.tickLast,
-  };
 }

@@ -80,6 +80,7 @@ export class SpreadPageStore implements PageStore {
       corruptCount: sum((stats) => stats.corruptCount),
       evictedCount: sum((stats) => stats.evictedCount),
       evictedBytes: sum((stats) => stats.evictedBytes),
+      noRoomCount: sum((stats) => stats.noRoomCount),
     };
   }
 

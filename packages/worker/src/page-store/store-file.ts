@@ -21,12 +21,14 @@ export class StoreFile {
   /** Ids below this one may have been used. */
   #segmentIdsBelow: number;
   #writing: Promise<void> = Promise.resolve();
+  #isWritten: boolean;
 
-  private constructor(path: string, pageSizeBytes: number, storeId: Buffer, segmentIdsBelow: number) {
+  private constructor(path: string, pageSizeBytes: number, storeId: Buffer, segmentIdsBelow?: number) {
     this.#path = path;
+    this.#isWritten = segmentIdsBelow !== undefined;
     this.#pageSizeBytes = pageSizeBytes;
     this.storeId = storeId;
-    this.#segmentIdsBelow = segmentIdsBelow;
+    this.#segmentIdsBelow = segmentIdsBelow ?? 1;
   }
 
   /** Fails with the system's error when the directory cannot be read or written. */
@@ -34,12 +36,20 @@ export class StoreFile {
     const path = join(dir, 'store.json');
     const known = parse(await readText(path));
     const storeId = known?.storeId ?? Buffer.from(random.bytes(storeIdBytes));
-    return new StoreFile(path, pageSizeBytes, storeId, known?.segmentIdsBelow ?? 1);
+    return new StoreFile(path, pageSizeBytes, storeId, known?.segmentIdsBelow);
   }
 
   /** The first id that no earlier run can have used. */
   get segmentIdNext(): number {
     return this.#segmentIdsBelow;
+  }
+
+  /** Fails when the directory's file is not this one any more. */
+  async confirm(): Promise<void> {
+    const text = await readText(this.#path);
+    // Nothing was written yet, so there is nothing to lose.
+    if (text === '' && !this.#isWritten) return;
+    if (!parse(text)?.storeId.equals(this.storeId)) throw new Error('the directory is not the same any more');
   }
 
   /** Resolves when the file on disk says that `id` is spent; a segment file is made only after that. */
@@ -73,6 +83,7 @@ export class StoreFile {
       await file.close();
     }
     await rename(temporary, this.#path);
+    this.#isWritten = true;
   }
 }
 

@@ -122,7 +122,11 @@ export class CacheRig {
       readAhead: this.readAhead,
       pageSizeBytes,
       rules,
-      events: { read: (outcome) => this.outcomes.push(outcome), looked: () => undefined },
+      events: {
+        read: (outcome) => this.outcomes.push(outcome),
+        pageRead: () => undefined,
+        looked: () => undefined,
+      },
     });
     this.mounts.set(this.#mount);
     this.loader = new FileLoader({
