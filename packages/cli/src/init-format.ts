@@ -53,7 +53,7 @@ export async function format(context: ProgramOptions, flags: FormatFlags): Promi
 function cachePlacesOf(options: Options): readonly Place[] {
   const pages = options
     .get('alluxio.worker.page.store.dirs')
-    .map((dir) => ({ dir, names: ['segments', 'store.json'], hasLock: true }));
+    .map((dir) => ({ dir, names: ['segments', 'store.json', 'scrub.json'], hasLock: true }));
   const metastore = options.get('alluxio.dora.worker.metastore.rocksdb.dir');
   const names = ['files.db', 'files.db-wal', 'files.db-shm'];
   return [...pages, { dir: metastore, names, hasLock: false }];

@@ -138,7 +138,9 @@ export class Scrubber {
 
   async #endPass(): Promise<void> {
     const { clock, dir, logger } = this.#options;
-    const { passBegunMs } = this.#progress;
+    const { passBegunMs, segmentId } = this.#progress;
+    // Nothing to read yet, so nothing to say of it.
+    if (segmentId === 0 && this.#passBytes === 0) return this.#sleep(waitMs);
     await this.#save({ segmentId: 0, passBegunMs, passEndedMs: clock.now() });
     const fields = { dir, readBytes: this.#passBytes, damagedCount: this.#passDamagedCount };
     logger.info({ ...fields, durationMs: clock.now() - passBegunMs }, 'scrub-pass-ended');

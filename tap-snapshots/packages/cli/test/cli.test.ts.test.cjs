@@ -547,7 +547,7 @@ Options:
   --json             as JSON
   -h, --help         display help for command
 
-Capacity and pages of a worker that is not there are not known.
+Capacity and pages of a worker that is not there are not known. What another size or policy would hit is estimated from a sample of the pages that were read lately.
 
 Examples:
   alluxio info cache
