@@ -170,7 +170,8 @@ async function report(bench: Bench): Promise<string> {
   return `# Cold reads
 
 \`npm run bench:cold\`: a real S3 server (SeaweedFS) behind a link of the named shape, a fresh \`alluxio standalone\` with its defaults, and one client for both. ${bench.rounds} rounds; medians
-(least–most). Ratios are taken within a round. All of it shared two cores with other work: load average ${load.toFixed(1)} at the end, ${new Date().toISOString().slice(0, 10)}.
+(least–most). Ratios are taken within a round. All of it shared two cores with other work: load average ${load.toFixed(1)} at the end, ${new Date().toISOString().slice(0, 10)}. On a busy machine the link gives less than its shape says, and single times say little:
+read the ratios, and the least of the times.
 
 ${sections.join('\n')}`;
 }
