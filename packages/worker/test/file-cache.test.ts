@@ -40,7 +40,7 @@ t.test('a cold read fetches each page once, the next one nothing', async (t) => 
     t.ok(Buffer.from(content).equals(warm.bytes));
     t.equal(warm.outcome, 'hit');
     t.equal(rig.ufs.callCount('read', 'a'), 4);
-    t.equal(rig.ufs.callCount('stat', 'a'), 1);
+    t.equal(rig.ufs.callCount('stat', 'a'), 0, 'what it is came with its bytes');
   });
 });
 
@@ -51,7 +51,7 @@ t.test('however many readers wait for a cold file, no byte is fetched twice', as
     const reads = await Promise.all(Array.from({ length: 32 }, () => rig.read('a')));
     for (const read of reads) t.ok(Buffer.from(content).equals(read.bytes));
     t.equal(rig.ufs.byteCount('a'), content.length);
-    t.equal(rig.ufs.callCount('stat', 'a'), 1);
+    t.equal(rig.ufs.callCount('stat', 'a'), 0);
     t.strictSame(new Set(reads.map((read) => read.outcome)), new Set(['miss', 'miss-joined']));
   });
 });
@@ -182,7 +182,7 @@ t.test(
       const read = await rig.read('a');
       t.equal(read.outcome, 'bypass-disk');
       t.ok(Buffer.from(content).equals(read.bytes));
-      t.equal(rig.ufs.callCount('read', 'a'), 1, 'one stream for the whole');
+      t.equal(rig.ufs.callCount('read', 'a'), 2, 'what it is, then one stream for the whole');
     });
     await withRig(t, {}, async (rig) => {
       await rig.memory.write('a', content);
@@ -260,7 +260,73 @@ t.test('an empty file has no page and an empty answer', async (t) => {
   await withRig(t, {}, async (rig) => {
     await rig.memory.write('a', new Uint8Array(0));
     t.equal((await rig.read('a')).bytes.length, 0);
-    t.equal(rig.ufs.callCount('read'), 0);
+    t.equal((await rig.read('a')).outcome, 'hit');
+    t.equal(rig.ufs.callCount('read'), 1, 'which told that it is empty');
+  });
+});
+
+t.test('a file that nobody knows is learned from the answer that carries its bytes', async (t) => {
+  const content = contentOf(30, 2 * pageSizeBytes + 100);
+  const asked = (rig: CacheRig) =>
+    rig.ufs.calls.map(({ operation, offset, version }) => [operation, offset, version !== undefined]);
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', content);
+    const from = pageSizeBytes + 400_000;
+    const read = await rig.read('a', { from, to: from + 10 });
+    t.equal(read.outcome, 'miss');
+    t.ok(Buffer.from(content.subarray(from, from + 10)).equals(read.bytes));
+    await rig.filler.idle();
+    t.strictSame(asked(rig), [
+      ['read', pageSizeBytes + 393_216, false],
+      ['read', pageSizeBytes, true],
+    ]);
+    t.equal((await rig.read('a', { from: pageSizeBytes, to: 2 * pageSizeBytes })).outcome, 'hit');
+    t.equal(rig.ufs.byteCount('a'), pageSizeBytes);
+  });
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', content);
+    await t.rejects(rig.read('none'), { code: 'FileNotFound' });
+    await t.rejects(rig.read('none'), { code: 'FileNotFound' });
+    t.strictSame(asked(rig), [['read', 0, false]], 'absence is remembered');
+    await rig.open('a', { from: 100 * pageSizeBytes, to: 100 * pageSizeBytes });
+    t.equal(rig.cache.files.peek(rig.file('a'))?.status.sizeBytes, content.length, 'behind its end');
+    t.equal(rig.ufs.byteCount('a'), 0);
+  });
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', content);
+    const gate = rig.ufs.holdBody('a', 10);
+    const first = rig.read('a');
+    await gate.reached;
+    const [one, other] = [rig.read('a', { from: pageSizeBytes }), rig.read('a', { to: 5 })];
+    gate.open();
+    t.equal((await first).outcome, 'miss');
+    t.match([(await one).outcome, (await other).outcome], [/^miss/, 'miss-joined']);
+    t.equal(rig.ufs.byteCount('a'), content.length);
+    t.equal(rig.ufs.callCount('stat'), 0);
+  });
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', content);
+    rig.ufs.breakBody('a', 1000, new AlluxioError('UfsUnavailable', 'it broke'));
+    const read = await rig.read('a');
+    t.ok(
+      Buffer.from(content).equals(read.bytes),
+      'a body that breaks is asked for again, of the same version',
+    );
+    const begins = asked(rig).filter(([, offset]) => offset === 0);
+    t.strictSame(begins, [
+      ['read', 0, false],
+      ['read', 0, true],
+    ]);
+  });
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', content);
+    await rig.read('a');
+    await rig.filler.idle();
+    rig.cache.files.forget(rig.file('a'));
+    const again = await rig.read('a');
+    t.equal(again.outcome, 'hit', 'its pages are here');
+    t.ok(Buffer.from(content).equals(again.bytes));
+    t.ok(rig.ufs.byteCount('a') <= content.length + 1, 'and not fetched again');
   });
 });
 

@@ -17,7 +17,7 @@ import type { CacheRules } from './cache-rules.ts';
 import { isSameFileKey } from '../file-records/file-record.ts';
 import type { BypassOutcome, FileTable, FoundFile } from './file-table.ts';
 import type { FileName, ServedMount } from './mount-table.ts';
-import type { Fill, PageFiller } from './page-filler.ts';
+import type { BegunRead, Fill, PageFiller } from './page-filler.ts';
 import { type AskedRange, type ReadAhead, type ReadStream, reach } from './read-ahead.ts';
 
 /** After so many files, or pages of one, whoever drops them lets readers have a turn. */
@@ -47,6 +47,8 @@ export interface FileCacheEvents {
 export interface LookupOptions {
   /** Asks the under storage whatever is known. */
   readonly mustCheck?: boolean;
+  /** The byte that is to be read first, where the bytes are wanted: a file that is not known is learned from them. */
+  readonly readFrom?: number | undefined;
   /** The file is not this worker's to cache: it is read past the cache, for this reason. */
   readonly bypass?: BypassOutcome;
 }
@@ -78,11 +80,56 @@ export class FileCache {
 
   async lookup(file: FileName, options: LookupOptions = {}): Promise<FoundFile | undefined> {
     const { files } = this.#options;
+    let begunPage: number | undefined;
+    const { readFrom } = options;
+    const isLearned = readFrom !== undefined && file.mount.ufs.capability.pin === 'atomic';
+    const ask = async (): Promise<FileStatus | undefined> => {
+      const learned = await this.#learn(file, readFrom ?? 0);
+      begunPage = learned?.page;
+      return learned?.status;
+    };
     const found = await (options.bypass
       ? files.lookupPast(file, options.bypass)
-      : files.lookup(file, options));
+      : files.lookup(file, { ...options, ask: isLearned && this.#keeps(file) ? ask : undefined }));
     this.#options.events.looked(found?.wasChecked ?? true);
-    return found;
+    return found && begunPage !== undefined ? { ...found, begunPage } : found;
+  }
+
+  #keeps(file: FileName): boolean {
+    return this.#options.rules.ruleOf(file.ufsPath).isKept;
+  }
+
+  /**
+   * What the file is, from the answer that carries its first wanted bytes: one request where a status and a page would be two. Not of a file that somebody fetches, a
+   * load job for one: those bytes may be the same.
+   */
+  async #learn(
+    file: FileName,
+    offset: number,
+  ): Promise<{ readonly status: FileStatus | undefined; readonly page?: number } | undefined> {
+    const { files, filler, pageSizeBytes } = this.#options;
+    let begun: BegunRead | undefined;
+    try {
+      begun = filler.isFilling(file) ? undefined : await filler.begin(file, offset);
+    } catch (thrown) {
+      if (hasErrorCode(thrown, 'FileNotFound')) return undefined;
+      throw thrown;
+    }
+    if (!begun) return { status: await file.mount.ufs.stat(file.key) };
+    const status = begun.read.file;
+    const fileKey = files.fileKeyOf(file, status);
+    if (!fileKey || status.isPartial) {
+      filler.discard(begun);
+      return { status: status.isPartial ? await file.mount.ufs.stat(file.key) : status };
+    }
+    const index = Math.floor(offset / pageSizeBytes);
+    const request = {
+      file,
+      record: { status },
+      page: { file: fileKey, index },
+      askedOffset: offset - index * pageSizeBytes,
+    };
+    return filler.follow(request, begun) ? { status, page: index } : { status };
   }
 
   list(mount: ServedMount, options: ListOptions): AsyncIterable<ListEntry> {
@@ -302,15 +349,16 @@ class FileReader {
     const index = Math.floor(offset / pageSizeBytes);
     const page = { file: record.fileKey, index };
 
+    const isBegun = this.#options.found.begunPage === index;
     const wasAhead = reach(this.#stream, index);
     const handle = store.get(page);
     if (handle) {
       if (wasAhead) this.#fetchAhead(offset);
-      const outcome = wasAhead ? 'miss' : this.#options.found.isStale ? 'hit-stale' : 'hit';
+      const outcome = wasAhead || isBegun ? 'miss' : this.#options.found.isStale ? 'hit-stale' : 'hit';
       const range = this.#rangeInPage(offset, index);
       return this.#resolved(index, { kind: 'extent', handle, ...range }, outcome);
     }
-    const joinedOutcome = wasAhead ? 'miss' : 'miss-joined';
+    const joinedOutcome = wasAhead || isBegun ? 'miss' : 'miss-joined';
     const running = filler.running(page);
     if (running) {
       this.#fetchAhead(offset);

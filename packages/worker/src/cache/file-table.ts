@@ -35,6 +35,8 @@ export interface FoundFile {
   readonly wasChecked: boolean;
   /** Why nothing of it is to be kept here, or taken from what is kept; undefined when it may be. */
   readonly bypass?: BypassOutcome;
+  /** The page that this lookup itself began to fetch. */
+  readonly begunPage?: number | undefined;
 }
 
 /** Outcomes of reads that go past the cache. */
@@ -104,7 +106,11 @@ export class FileTable {
    */
   async lookup(
     file: FileName,
-    options: { readonly mustCheck?: boolean } = {},
+    options: {
+      readonly mustCheck?: boolean;
+      /** Asks the under storage in the caller's own way, where nothing at all is known of the file; by its status unless given. */
+      readonly ask?: (() => Promise<FileStatus | undefined>) | undefined;
+    } = {},
   ): Promise<FoundFile | undefined> {
     if (!options.mustCheck) {
       if (this.#isAbsent(file)) return undefined;
@@ -118,7 +124,8 @@ export class FileTable {
     if (standIn && this.#hasFailedWithin(failedPauseMs, file.mount)) {
       return { record: standIn, isStale: true, wasChecked: false };
     }
-    const check = this.#checks.run(file.ufsPath, () => this.#check(file));
+    const ask = options.mustCheck || this.peek(file) ? undefined : options.ask;
+    const check = this.#checks.run(file.ufsPath, () => this.#check(file, ask));
     try {
       const record = await (standIn ? this.#withDeadline(check, file) : check);
       return record && { record, isStale: false, wasChecked: true };
@@ -270,13 +277,13 @@ export class FileTable {
     });
   }
 
-  async #check(file: FileName): Promise<FileRecord | undefined> {
+  async #check(file: FileName, ask = () => file.mount.ufs.stat(file.key)): Promise<FileRecord | undefined> {
     // The age counts from before the question: the answer may be as old as that.
     const askedAtMs = this.#options.clock.monotonic();
     const forgetCount = this.#forgetCount;
     let status: FileStatus | undefined;
     try {
-      status = await file.mount.ufs.stat(file.key);
+      status = await ask();
     } catch (thrown) {
       if (hasErrorCode(thrown, 'UfsAccessDenied', 'AccessDenied')) this.forget(file);
       throw thrown;

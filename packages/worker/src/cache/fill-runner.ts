@@ -5,7 +5,7 @@
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { SlotWriter } from '@alluxio-ts/common/slot-pool';
-import type { FileStatus, Ufs } from '@alluxio-ts/ufs-adapters/ufs';
+import type { FileStatus, Ufs, UfsRead } from '@alluxio-ts/ufs-adapters/ufs';
 import type { ServedMount } from './mount-table.ts';
 
 /** One page to receive. Plain data: it crosses to other threads. */
@@ -52,46 +52,57 @@ export class LocalFillRunner implements FillRunner {
   async close(): Promise<void> {}
 }
 
-/** Fetches a page of one version into its slot. */
+/** Fetches a page of one version into its slot. `begun` is the read of [split, end), where it is under way already. */
 export async function receivePage(
   ufs: Ufs,
   job: FillJob,
   slots: SlotWriter,
+  begun?: UfsRead,
 ): Promise<FileStatus | undefined> {
   const { lengthBytes, slot, split } = job;
   const bytes = slots.bytesOf(slot);
-  const file = await receive(ufs, job, { from: split, to: lengthBytes, bytes }, (count) =>
-    slots.advanceTail(slot, count),
-  );
+  const tail = { from: split, to: lengthBytes, bytes };
+  const { body, file } = begun ?? (await readRange(ufs, job, tail));
+  await receive(body, job, tail, (count) => slots.advanceTail(slot, count));
   if (split > 0) {
-    await receive(ufs, job, { from: 0, to: split, bytes }, (count) => slots.advanceHead(slot, count));
+    const head = { from: 0, to: split, bytes };
+    const read = await readRange(ufs, job, head);
+    await receive(read.body, job, head, (count) => slots.advanceHead(slot, count));
   }
   return file.isPartial ? undefined : file;
 }
 
-async function receive(
-  ufs: Ufs,
-  job: FillJob,
-  range: { readonly from: number; readonly to: number; readonly bytes: Uint8Array },
-  advance: (count: number) => void,
-): Promise<FileStatus> {
-  const { bytes, from, to } = range;
-  const read = await ufs.read(job.key, {
+interface SlotRange {
+  readonly from: number;
+  readonly to: number;
+  /** Of the whole slot. */
+  readonly bytes: Uint8Array;
+}
+
+function readRange(ufs: Ufs, job: FillJob, { bytes, from, to }: SlotRange): Promise<UfsRead> {
+  return ufs.read(job.key, {
     version: job.version,
     offset: job.offset + from,
     lengthBytes: to - from,
     into: bytes.subarray(from, to),
     fileSizeBytes: job.fileSizeBytes,
   });
+}
+
+async function receive(
+  body: AsyncIterable<Uint8Array>,
+  job: FillJob,
+  { bytes, from, to }: SlotRange,
+  advance: (count: number) => void,
+): Promise<void> {
   let at = from;
-  for await (const chunk of read.body) {
+  for await (const chunk of body) {
     if (at + chunk.length > to) throw wrongLength(job, to - from, at + chunk.length - from);
     if (chunk.buffer !== bytes.buffer) bytes.set(chunk, at);
     at += chunk.length;
     advance(at - from);
   }
   if (at !== to) throw wrongLength(job, to - from, at - from);
-  return read.file;
 }
 
 function wrongLength(job: FillJob, asked: number, given: number): AlluxioError {

@@ -4,17 +4,22 @@
  * A fill receives into a slot (by a `FillRunner`, here or in another thread), where readers follow it while it runs; when all of it is there and its length is right, it is written to the
  * store in one go, and only then does the slot say `done`. One request a page, or two when the byte that was asked for lies far into it: then
  * [asked, end) comes first and [0, asked) after, so that the asker does not wait for bytes that it did not ask for.
+ *
+ * A file that nobody knows is learned from the answer that carries its bytes: `begin` asks for them before there is a version to name, `follow` makes a fill of it.
  */
 
 import { type AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { PageId } from '@alluxio-ts/common/page';
-import { blockSizeBytes, pageLengthOf } from '@alluxio-ts/common/page';
+import { blockSizeBytes, pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import type { SlotLease, SlotPool } from '@alluxio-ts/common/slot-pool';
-import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
+import type { FileStatus, UfsRead } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore, PageWriter } from '../page-store/page-store.ts';
-import type { FillRunner } from './fill-runner.ts';
+import { type FillRunner, receivePage } from './fill-runner.ts';
 import type { FileName } from './mount-table.ts';
+
+/** Nobody sees it. */
+const notWanted = new Error('the page is not wanted');
 
 /** An asked byte further into the page than this is fetched before what lies ahead of it. */
 const tailFirstMinBytes = 256 * 1024;
@@ -48,12 +53,23 @@ export interface FillRequest {
   readonly askedOffset: number;
 }
 
+/** A read that has begun to answer, of a page of whichever version the storage has. It is to be followed or discarded. */
+export interface BegunRead {
+  readonly lease: SlotLease;
+  readonly split: number;
+  readonly read: UfsRead;
+  /** Ends the read at once. */
+  readonly abort: () => void;
+}
+
 /** Why no fill was started. */
 export type FillRefusal = 'no-slot' | 'no-room';
 
 export class PageFiller {
   readonly #options: PageFillerOptions;
   readonly #running = new Map<string, Fill>();
+  /** How many of them are of a file, by its UFS path. */
+  readonly #runningOfFile = new Map<string, number>();
 
   constructor(options: PageFillerOptions) {
     this.#options = options;
@@ -67,22 +83,73 @@ export class PageFiller {
     return this.#running.get(nameOf(page));
   }
 
+  /** Whether any page of any version of the file is being fetched. */
+  isFilling(file: FileName): boolean {
+    return this.#runningOfFile.has(file.ufsPath);
+  }
+
   /** Starts to fetch a page that is neither in the store nor being fetched. */
   start(request: FillRequest): Fill | FillRefusal {
+    return this.#start(request, undefined);
+  }
+
+  /**
+   * Asks for the page with this byte of a file of which nothing is known. Undefined when no slot is free; fails as the storage does. The body is received here, in
+   * the main thread: it waits for nobody.
+   */
+  async begin(file: FileName, offset: number): Promise<BegunRead | undefined> {
+    const { pageSizeBytes, slots } = this.#options;
+    const pageStart = Math.floor(offset / pageSizeBytes) * pageSizeBytes;
+    const split = splitOf(offset - pageStart);
+    const lease = slots.take(split);
+    if (!lease) return undefined;
+    const control = new AbortController();
+    try {
+      const read = await file.mount.ufs.read(file.key, {
+        offset: pageStart + split,
+        lengthBytes: pageSizeBytes - split,
+        into: slots.bytesOf(lease.slot).subarray(split, pageSizeBytes),
+        signal: control.signal,
+      });
+      return { lease, split, read, abort: () => control.abort(notWanted) };
+    } catch (thrown) {
+      slots.release(lease.slot);
+      throw thrown;
+    }
+  }
+
+  /** Makes a fill of what has begun, now that it has a name; false, and nothing comes of it, when the page is here, on its way, or not to be kept. */
+  follow(request: FillRequest, begun: BegunRead): boolean {
+    const { pageSizeBytes, store } = this.#options;
+    const { page, record } = request;
+    const isWanted =
+      page.index < pageCountOf(record.status.sizeBytes, pageSizeBytes) &&
+      begun.split < pageLengthOf(record.status.sizeBytes, pageSizeBytes, page.index) &&
+      !this.running(page) &&
+      !store.has(page);
+    if (isWanted && typeof this.#start(request, begun) === 'object') return true;
+    this.discard(begun);
+    return false;
+  }
+
+  /** Ends what has begun, and nobody has taken. */
+  discard({ abort, lease }: BegunRead): void {
+    abort();
+    this.#options.slots.release(lease.slot);
+  }
+
+  #start(request: FillRequest, begun: BegunRead | undefined): Fill | FillRefusal {
     const { store, slots, pageSizeBytes } = this.#options;
     const { file, record, page } = request;
     const { version, sizeBytes } = record.status;
     if (version === undefined) throw new Error('a file without a version is not filled');
-    const lengthBytes = pageLengthOf(sizeBytes, pageSizeBytes, page.index);
-    const split =
-      request.askedOffset > tailFirstMinBytes
-        ? Math.floor(request.askedOffset / blockSizeBytes) * blockSizeBytes
-        : 0;
-    const lease = slots.take(split);
+    const split = begun?.split ?? splitOf(request.askedOffset);
+    const lease = begun?.lease ?? slots.take(split);
     if (!lease) return 'no-slot';
+    const lengthBytes = pageLengthOf(sizeBytes, pageSizeBytes, page.index);
     const writer = store.openWriter(page, { ufsPath: file.ufsPath, version, pageSizeBytes }, lengthBytes);
     if (!writer) {
-      slots.release(lease.slot);
+      if (!begun) slots.release(lease.slot);
       return 'no-room';
     }
     const name = nameOf(page);
@@ -90,23 +157,31 @@ export class PageFiller {
       lease,
       failure: undefined,
       file: undefined,
-      over: this.#run(request, { lease, split, lengthBytes, version, writer }).then(
+      over: this.#run(request, { lease, split, lengthBytes, version, writer, begun: begun?.read }).then(
         (status) => {
           fill.file = status;
-          this.#running.delete(name);
+          this.#ended(name, file);
           slots.finish(lease.slot);
           slots.release(lease.slot);
         },
         (thrown: unknown) => {
           fill.failure = toAlluxioError(thrown);
-          this.#running.delete(name);
+          this.#ended(name, file);
           slots.fail(lease.slot);
           slots.release(lease.slot);
         },
       ),
     };
     this.#running.set(name, fill);
+    this.#runningOfFile.set(file.ufsPath, (this.#runningOfFile.get(file.ufsPath) ?? 0) + 1);
     return fill;
+  }
+
+  #ended(name: string, { ufsPath }: FileName): void {
+    this.#running.delete(name);
+    const left = (this.#runningOfFile.get(ufsPath) ?? 1) - 1;
+    if (left === 0) this.#runningOfFile.delete(ufsPath);
+    else this.#runningOfFile.set(ufsPath, left);
   }
 
   /** Resolves when no fill runs any more. */
@@ -121,7 +196,7 @@ export class PageFiller {
     const { slot } = fill.lease;
     let status: FileStatus | undefined;
     try {
-      status = await runner.run(file.mount, {
+      const job = {
         slot,
         split,
         lengthBytes,
@@ -130,7 +205,10 @@ export class PageFiller {
         version,
         offset: page.index * pageSizeBytes,
         fileSizeBytes: record.status.sizeBytes,
-      });
+      };
+      status = await (fill.begun
+        ? receivePage(file.mount.ufs, job, slots, fill.begun)
+        : runner.run(file.mount, job));
     } catch (thrown) {
       fill.writer.abort();
       throw thrown;
@@ -162,6 +240,12 @@ interface FillPlan {
   readonly lengthBytes: number;
   readonly version: string;
   readonly writer: PageWriter;
+  readonly begun: UfsRead | undefined;
+}
+
+/** Where the first of the two requests for a page begins; 0 where one does for all of it. */
+function splitOf(askedOffset: number): number {
+  return askedOffset > tailFirstMinBytes ? Math.floor(askedOffset / blockSizeBytes) * blockSizeBytes : 0;
 }
 
 function nameOf(page: PageId): string {

@@ -5,6 +5,17 @@ export type ByteRange =
   | { readonly kind: 'part'; readonly from: number; readonly to: number }
   | { readonly kind: 'unsatisfiable' };
 
+/** No file is longer. */
+const offsetMax = 2 ** 43;
+
+/** Where a header's range begins, whatever the size of the file; undefined when that depends on the size. */
+export function firstByteOf(header: string | undefined): number | undefined {
+  const match = /^bytes=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header ?? '');
+  if (!match) return 0;
+  const first = match[1] === '' ? Number.NaN : Number(match[1]);
+  return first <= offsetMax ? first : undefined;
+}
+
 /** Bytes [from, to) of a file of this size. */
 export function parseByteRange(header: string | undefined, sizeBytes: number): ByteRange {
   const match = /^bytes=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header ?? '');

@@ -24,6 +24,13 @@ export function evaluateConditions(headers: Headers, file: FileStatus): Conditio
   return 'proceed';
 }
 
+const conditionNames = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range'];
+
+/** Whether the answer may be another than the file's bytes, as the request says. */
+export function hasConditions(headers: Headers): boolean {
+  return conditionNames.some((name) => headers.has(name));
+}
+
 /** Whether the Range header counts: without If-Range always, with it only for this very version. */
 export function isRangeWanted(headers: Headers, file: FileStatus): boolean {
   const ifRange = headers.get('if-range');

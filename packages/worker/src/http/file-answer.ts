@@ -14,8 +14,8 @@ import type { FileCache, LookupOptions } from '../cache/file-cache.ts';
 import { fileNotFound } from '../cache/file-table.ts';
 import type { FoundFile } from '../cache/file-table.ts';
 import type { FileName } from '../cache/mount-table.ts';
-import { parseByteRange } from './byte-range.ts';
-import { evaluateConditions, isRangeWanted } from './conditions.ts';
+import { firstByteOf, parseByteRange } from './byte-range.ts';
+import { evaluateConditions, hasConditions, isRangeWanted } from './conditions.ts';
 
 /** The header that carries the outcome of the page with the first byte. */
 export const outcomeHeader = 'x-alluxio-cache';
@@ -41,7 +41,9 @@ export async function answerFile(
       reusable: () => reusableAnswer(response, file, found, { ...options, cache, requestIdHeader }),
     };
   };
-  return withFoundFile(cache, file, answer, options);
+  const isRead = request.method === 'GET' && !hasConditions(request.headers);
+  const readFrom = isRead ? firstByteOf(options.range ?? request.headers.get('range')) : undefined;
+  return withFoundFile(cache, file, answer, { ...options, readFrom });
 }
 
 export interface AnswerOptions extends Pick<LookupOptions, 'bypass'> {
@@ -61,7 +63,7 @@ export async function withFoundFile<T>(
   cache: FileCache,
   file: FileName,
   answer: (found: FoundFile) => Promise<T>,
-  options: Pick<LookupOptions, 'bypass'> = {},
+  options: Pick<LookupOptions, 'bypass' | 'readFrom'> = {},
 ): Promise<T> {
   const known = await cache.lookup(file, options);
   if (!known) throw fileNotFound(file);

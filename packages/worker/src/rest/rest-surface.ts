@@ -169,7 +169,8 @@ async function answerPage(
   const offset = countParameter(target, 'offset') ?? 0;
   const length = countParameter(target, 'length');
   const { pageSizeBytes } = options;
-  return answerBytes(request, await fileOf(target, id, options), options, (size) => {
+  const readFrom = index * pageSizeBytes + Math.min(offset, pageSizeBytes - 1);
+  return answerBytes(request, await fileOf(target, id, options), { ...options, readFrom }, (size) => {
     if (index >= Math.max(1, pageCountOf(size, pageSizeBytes))) {
       throw new AlluxioError('FileNotFound', `the file has no page ${index}: it is ${size} bytes long`);
     }
@@ -191,11 +192,14 @@ function cut(
 function answerBytes(
   request: TransportRequest,
   file: FileName,
-  options: RestSurfaceOptions,
+  options: RestSurfaceOptions & { readonly readFrom?: number },
   rangeOf: (sizeBytes: number) => { readonly from: number; readonly to: number },
 ): Promise<TransportResponse> {
   return answerRouted({ request, api: 'rest', file }, options, (how) =>
-    withFoundFile(options.cache, file, (found) => answerFound(found), how),
+    withFoundFile(options.cache, file, (found) => answerFound(found), {
+      ...how,
+      readFrom: request.method === 'GET' ? options.readFrom : undefined,
+    }),
   );
 
   async function answerFound(found: FoundFile): Promise<TransportResponse> {

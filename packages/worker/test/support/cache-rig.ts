@@ -151,12 +151,19 @@ export class CacheRig {
   /** Looks the file up and opens bytes [from, to), as a surface does. */
   open(key: string, range: { readonly from?: number; readonly to?: number } = {}): Promise<OpenedFile> {
     const file = this.file(key);
-    return withFoundFile(this.cache, file, (found) =>
-      this.cache.open(file, found, {
-        from: range.from ?? 0,
-        to: range.to ?? found.record.status.sizeBytes,
-        signal: new AbortController().signal,
-      }),
+    const from = range.from ?? 0;
+    return withFoundFile(
+      this.cache,
+      file,
+      (found) => {
+        const { sizeBytes } = found.record.status;
+        return this.cache.open(file, found, {
+          from,
+          to: range.to ?? sizeBytes,
+          signal: new AbortController().signal,
+        });
+      },
+      { readFrom: from },
     );
   }
 
