@@ -4,18 +4,19 @@
 mod answer;
 mod connection;
 mod events;
+mod listener;
 mod reactor;
 mod request;
 mod table;
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use events::{Event, Up};
+use listener::Listener;
 use napi::bindgen_prelude::{Error, Result, Status};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
@@ -108,20 +109,12 @@ impl Hotpath {
             .parse()
             .map_err(|_| failure("the host is not an address"))?;
         let port = u16::try_from(port).map_err(|_| failure("the port is out of bounds"))?;
-        let bound = TcpListener::bind(SocketAddr::new(address, port)).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            let port = listener.local_addr()?.port();
-            Ok((OwnedFd::from(listener), port))
-        });
-        match bound {
-            Ok((socket, port)) => {
-                self.shared
-                    .send(Command::Listen(self.listener_count, socket));
+        match Listener::bind(self.listener_count, SocketAddr::new(address, port)) {
+            Ok(listener) => {
+                let port = u32::from(listener.port);
+                self.shared.send(Command::Listen(listener));
                 self.listener_count += 1;
-                Ok(Bound {
-                    port: u32::from(port),
-                    errno: 0,
-                })
+                Ok(Bound { port, errno: 0 })
             }
             Err(error) => Ok(Bound {
                 port: 0,

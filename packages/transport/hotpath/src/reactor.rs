@@ -11,6 +11,7 @@ use crate::answer::{
 };
 use crate::connection::{Connection, Exchange, Filled, Flush, Phase};
 use crate::events::{Event, Up};
+use crate::listener::Listener;
 use crate::request::{self, fast_request, Head, Parsed, HEADERS_MAX};
 use crate::table::Table;
 
@@ -38,7 +39,7 @@ pub struct Settings {
 }
 
 pub enum Command {
-    Listen(u32, OwnedFd),
+    Listen(Listener),
     Write(u64, Vec<u8>),
     End(u64, bool),
     PullBody(u64),
@@ -123,7 +124,7 @@ pub struct Reactor {
     settings: Settings,
     up: Up,
     poll: OwnedFd,
-    listeners: Vec<(u32, OwnedFd)>,
+    listeners: Vec<Listener>,
     connections: Vec<Option<Box<Connection>>>,
     free: Vec<usize>,
     accepted_count: u64,
@@ -220,14 +221,14 @@ impl Reactor {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Listen(listener, socket) => {
-                let token = LISTENER_TOKEN + u64::from(listener);
+            Command::Listen(listener) => {
+                let token = LISTENER_TOKEN + u64::from(listener.number);
                 let events = libc::EPOLLIN as u32;
                 if self
-                    .watch(libc::EPOLL_CTL_ADD, socket.as_raw_fd(), events, token)
+                    .watch(libc::EPOLL_CTL_ADD, listener.fd(), events, token)
                     .is_ok()
                 {
-                    self.listeners.push((listener, socket));
+                    self.listeners.push(listener);
                 }
             }
             Command::Write(id, bytes) => self.with(id, |reactor, connection| {
@@ -370,11 +371,11 @@ impl Reactor {
     }
 
     fn accept(&mut self, listener: u32) {
-        let Some(position) = self.listeners.iter().position(|(id, _)| *id == listener) else {
+        let Some(position) = self.listeners.iter().position(|one| one.number == listener) else {
             return;
         };
         for _ in 0..ACCEPTED_PER_TURN_MAX {
-            let Some((socket, remote)) = accept_one(&self.listeners[position].1) else {
+            let Some((socket, remote)) = self.listeners[position].accept() else {
                 return;
             };
             let open_count = self.connections.len() - self.free.len();
@@ -625,48 +626,4 @@ fn refuse(connection: &mut Connection, status: &str) {
         "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
     ));
     connection.shut_down();
-}
-
-fn accept_one(listener: &OwnedFd) -> Option<(OwnedFd, String)> {
-    // SAFETY: an address of zeros is a valid value, and the call gets its true size.
-    let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-    let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    let fd = unsafe {
-        libc::accept4(
-            listener.as_raw_fd(),
-            (&raw mut address).cast(),
-            &mut length,
-            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
-        )
-    };
-    let socket = owned(fd).ok()?;
-    let on: libc::c_int = 1;
-    // SAFETY: the option is an int of this frame, with its size.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_NODELAY,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    Some((socket, address_text(&address)))
-}
-
-fn address_text(address: &libc::sockaddr_storage) -> String {
-    let pointer: *const libc::sockaddr_storage = address;
-    match libc::c_int::from(address.ss_family) {
-        libc::AF_INET => {
-            // SAFETY: the family says that it is one.
-            let v4 = unsafe { &*pointer.cast::<libc::sockaddr_in>() };
-            std::net::Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)).to_string()
-        }
-        libc::AF_INET6 => {
-            // SAFETY: the family says that it is one.
-            let v6 = unsafe { &*pointer.cast::<libc::sockaddr_in6>() };
-            std::net::Ipv6Addr::from(v6.sin6_addr.s6_addr).to_string()
-        }
-        _ => String::new(),
-    }
 }
