@@ -29,6 +29,8 @@ export interface NativeRequest {
   readonly remoteAddress: string;
   readonly hasBody: boolean;
   readonly isKeptAlive: boolean;
+  /** The table's answer is about to run out, and this request is to make it anew. */
+  readonly isRenewal: boolean;
 }
 
 export interface NativeOptions {
@@ -48,6 +50,8 @@ export interface NativeEntry {
   readonly sizeBytes: number;
   readonly pageSizeBytes: number;
   readonly freshForMs: number;
+  /** From then on one request at a time comes up to renew the entry. */
+  readonly renewInMs: number;
   /** Whole header lines, each with its end. */
   readonly headers: string;
   readonly bodyHeaders: string;

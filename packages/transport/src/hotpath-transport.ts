@@ -62,6 +62,9 @@ const keepAliveTimeoutMs = 75_000;
  */
 const entryAgeMaxMs = 60_000;
 
+/** An entry is renewed by one request so long before it runs out, at most half its time: long enough for a storage that is slow to answer. */
+const renewAheadMaxMs = 10_000;
+
 /**
  * Headers that change no answer. Reads are anonymous, so those of signatures are among them; where access keys are checked, they are not.
  */
@@ -246,6 +249,7 @@ export class HotpathTransport implements PageTransport {
       body: exchange.body(),
       requestId: `${this.#idPrefix}${this.#requestCount.toString(16).padStart(8, '0')}`,
       remoteAddress: native.remoteAddress,
+      ...(native.isRenewal ? { renewAheadMs: renewAheadMaxMs } : {}),
       signal: exchange.signal,
     };
   }
@@ -355,6 +359,7 @@ export class HotpathTransport implements PageTransport {
       sizeBytes: reusable.sizeBytes,
       pageSizeBytes: reusable.pageSizeBytes,
       freshForMs,
+      renewInMs: freshForMs - Math.min(renewAheadMaxMs, freshForMs / 2),
       headers: headerLines(reusable.headers),
       bodyHeaders: headerLines(reusable.bodyHeaders),
       requestIdHeader: `${reusable.requestIdHeader}: `,

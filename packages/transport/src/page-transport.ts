@@ -18,6 +18,8 @@ export interface TransportRequest {
   readonly body: AsyncIterable<Uint8Array>;
   /** Another worker of the cluster sent it on: answered here as the owner's, and sent no further. */
   readonly isRelayed?: boolean;
+  /** The answer will be reused, and is about to run out: a record that would be trusted for less than this is asked for anew now, while it still stands. */
+  readonly renewAheadMs?: number;
   /** Unique in this process; goes into the response, the log and every call that the request causes. */
   readonly requestId: string;
   /** Address of the client, for the access log. */

@@ -37,6 +37,10 @@ class OneFile {
   readonly bytes: Buffer;
   /** Targets that came up. */
   readonly asked: string[] = [];
+  /** Of them, what was to be renewed. */
+  readonly renewed: (number | undefined)[] = [];
+  /** What the answers wait for. */
+  gate: Promise<void> = Promise.resolve();
   isReusable = true;
   ageMs = 60_000;
   /** Reads of more than this fail their check. */
@@ -52,6 +56,8 @@ class OneFile {
     request: TransportRequest,
   ): ReturnType<Parameters<HotpathTransport['listen']>[0]['handler']> => {
     this.asked.push(`${request.method} ${request.headers.get('range') ?? 'all'}`);
+    this.renewed.push(request.renewAheadMs);
+    await this.gate;
     const match = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get('range') ?? '');
     const [from, to] = match ? [Number(match[1]), Number(match[2]) + 1] : [0, sizeBytes];
     if (request.method !== 'GET') return { status: 200, headers: [], body: textBody('') };
@@ -257,6 +263,30 @@ function describeTable(t: Test): void {
       await get();
       await get();
       t.equal(file.asked.length, 6);
+    });
+  });
+
+  t.test('one request renews what is about to run out, and the others do not wait for it', async (t) => {
+    await withFile(t, async ({ file, get }) => {
+      file.ageMs = 4000;
+      await get();
+      const gate = Promise.withResolvers<void>();
+      file.gate = gate.promise;
+      let renewing: Promise<Answer> | undefined;
+      while (file.asked.length === 1) {
+        renewing = get();
+        await Promise.race([renewing, systemClock.sleep(20)]);
+      }
+      const meanwhile = await Promise.all(Array.from({ length: 20 }, () => get()));
+      t.ok(
+        meanwhile.every(({ body }) => body.equals(file.bytes)),
+        'they are answered while one is not',
+      );
+      t.strictSame(file.renewed, [undefined, 10_000]);
+      gate.resolve();
+      t.ok((await renewing)?.body.equals(file.bytes));
+      for (; file.asked.length === 2; await systemClock.sleep(20)) await get();
+      t.strictSame(file.renewed, [undefined, 10_000, 10_000], 'and with it the time began anew');
     });
   });
 

@@ -36,10 +36,17 @@ pub struct RequestEvent {
     pub remote_address: String,
     pub has_body: bool,
     pub is_kept_alive: bool,
+    /// The table's answer is about to run out, and this request is to make it anew.
+    pub is_renewal: bool,
 }
 
 impl Event {
-    pub fn request(connection: &Connection, head: &Head, is_kept_alive: bool) -> Self {
+    pub fn request(
+        connection: &Connection,
+        head: &Head,
+        is_kept_alive: bool,
+        is_renewal: bool,
+    ) -> Self {
         let headers = head.headers.iter();
         let request = RequestEvent {
             listener: connection.listener,
@@ -51,6 +58,7 @@ impl Event {
             remote_address: connection.remote_address.clone(),
             has_body: head.body_bytes > 0,
             is_kept_alive,
+            is_renewal,
         };
         Self {
             request: Some(request),

@@ -42,6 +42,7 @@ pub struct EntryOptions {
     pub size_bytes: f64,
     pub page_size_bytes: u32,
     pub fresh_for_ms: f64,
+    pub renew_in_ms: f64,
     pub headers: String,
     pub body_headers: String,
     pub request_id_header: String,
@@ -152,8 +153,12 @@ impl Hotpath {
         let [a, b, c] = entry.file_key[..] else {
             return Err(failure("a file key has three words"));
         };
-        let fresh_for = Duration::try_from_secs_f64(entry.fresh_for_ms / 1000.0)
-            .map_err(|_| failure("the time of freshness is out of bounds"))?;
+        let now = Instant::now();
+        let after = |ms: f64| {
+            Duration::try_from_secs_f64(ms / 1000.0)
+                .map(|time| now + time)
+                .map_err(|_| failure("the time of freshness is out of bounds"))
+        };
         let places = entry.pages.into_iter().map(|page| PagePlace {
             index: u64::from(page.index),
             path: page.path,
@@ -164,7 +169,8 @@ impl Hotpath {
             [a, b, c],
             entry.size_bytes as u64,
             u64::from(entry.page_size_bytes),
-            Instant::now() + fresh_for,
+            after(entry.fresh_for_ms)?,
+            after(entry.renew_in_ms)?,
             latin1_bytes(&entry.headers)?,
             latin1_bytes(&entry.body_headers)?,
             latin1_bytes(&entry.request_id_header)?,

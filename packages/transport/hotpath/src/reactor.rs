@@ -111,6 +111,14 @@ fn owned(fd: libc::c_int) -> std::io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// What the table has for a request.
+enum TableAnswer {
+    Begun,
+    None,
+    /// It has one, which this request is to renew.
+    RunningOut,
+}
+
 /// What becomes of a connection after its turn.
 #[derive(PartialEq)]
 enum Next {
@@ -460,8 +468,10 @@ impl Reactor {
                     return Next::Keep;
                 }
                 Parsed::Whole(head) => {
-                    if !self.answer_fast(connection, &head) {
-                        self.hand_up(connection, &head);
+                    match self.answer_fast(connection, &head) {
+                        TableAnswer::Begun => {}
+                        TableAnswer::None => self.hand_up(connection, &head, false),
+                        TableAnswer::RunningOut => self.hand_up(connection, &head, true),
                     }
                     head.head_bytes
                 }
@@ -482,12 +492,12 @@ impl Reactor {
     }
 
     /// Prepares the table's answer, if it has one.
-    fn answer_fast(&mut self, connection: &mut Connection, head: &Head) -> bool {
+    fn answer_fast(&mut self, connection: &mut Connection, head: &Head) -> TableAnswer {
         if self.is_draining {
-            return false;
+            return TableAnswer::None;
         }
         let Some(request) = fast_request(head, &self.settings.neutral_headers) else {
-            return false;
+            return TableAnswer::None;
         };
         let Connection {
             out,
@@ -501,16 +511,27 @@ impl Reactor {
             sequence: self.sequence,
         };
         let mut file = None;
+        let mut is_running_out = false;
+        // Only what has a body brings pages and freshness back.
+        let may_renew = !request.is_head && request.if_none_match.is_none();
         let prepared = locked(&self.shared.table)
             .find(*listener, request.target, self.now)
             .and_then(|entry| {
                 file = Some(entry.file);
+                is_running_out = may_renew && entry.claim_renewal(self.now);
+                if is_running_out {
+                    return None;
+                }
                 prepare(entry, &request, &marks, out, extents)
             });
         let Some(Prepared { kind, body_bytes }) = prepared else {
             out.clear();
             extents.clear();
-            return false;
+            return if is_running_out {
+                TableAnswer::RunningOut
+            } else {
+                TableAnswer::None
+            };
         };
         if body_bytes <= COPIED_MAX_BYTES && !extents.is_empty() {
             let is_read = copy_bodies(extents, out);
@@ -520,7 +541,7 @@ impl Reactor {
                 // The page is not what it was; who asks the store will find out.
                 file.into_iter()
                     .for_each(|file| locked(&self.shared.table).drop_file(file));
-                return false;
+                return TableAnswer::None;
             }
         }
         self.sequence += 1;
@@ -528,15 +549,16 @@ impl Reactor {
         counts.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
         counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
         connection.begin_fast();
-        true
+        TableAnswer::Begun
     }
 
-    fn hand_up(&mut self, connection: &mut Connection, head: &Head) {
+    fn hand_up(&mut self, connection: &mut Connection, head: &Head, is_renewal: bool) {
         if head.expects_continue && head.body_bytes > 0 {
             connection.say("HTTP/1.1 100 Continue\r\n\r\n");
         }
         let is_kept = head.is_kept_alive && !self.is_draining;
-        self.events.push(Event::request(connection, head, is_kept));
+        self.events
+            .push(Event::request(connection, head, is_kept, is_renewal));
         connection.phase = Phase::Up(Exchange {
             body_left: head.body_bytes,
             is_body_wanted: false,

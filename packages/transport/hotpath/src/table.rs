@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Names one version of one file, as TypeScript's page ids do.
 pub type FileKey = [u32; 3];
 
 /// So many pages an answer may span; longer ones go up.
 const EXTENTS_MAX: u64 = 1024;
+/// Whoever was to renew an entry and did not is followed by another after this time.
+const RENEWAL_RETRY: Duration = Duration::from_secs(5);
 /// What an entry and a page of it take beside their texts.
 const ENTRY_COST_BYTES: usize = 400;
 const PAGE_COST_BYTES: usize = 64;
@@ -34,6 +36,8 @@ pub struct Entry {
     pub size: u64,
     pub page_size: u64,
     pub fresh_until: Instant,
+    /// From then on one request at a time goes up, so that the entry is made anew before it runs out.
+    renew_at: Instant,
     /// Header lines of every answer, of those to GET that have a body, and the name of the line with the request's id; each with its line end.
     pub headers: Box<[u8]>,
     pub body_headers: Box<[u8]>,
@@ -57,6 +61,7 @@ impl Entry {
         size: u64,
         page_size: u64,
         fresh_until: Instant,
+        renew_at: Instant,
         headers: Vec<u8>,
         body_headers: Vec<u8>,
         request_id_header: Vec<u8>,
@@ -67,12 +72,22 @@ impl Entry {
             size,
             page_size,
             fresh_until,
+            renew_at,
             headers: headers.into(),
             body_headers: body_headers.into(),
             request_id_header: request_id_header.into(),
             etag: etag.into(),
             pages: BTreeMap::new(),
         }
+    }
+
+    /// Whether the caller is to have the entry made anew. Whoever asks meanwhile is not.
+    pub fn claim_renewal(&mut self, now: Instant) -> bool {
+        let is_due = self.renew_at <= now;
+        if is_due {
+            self.renew_at = now + RENEWAL_RETRY;
+        }
+        is_due
     }
 
     /// Where bytes [from, to) lie; false, with `extents` in any state, when not all of them are known.
@@ -145,7 +160,7 @@ impl Table {
     }
 
     /// The entry of a target, if it is still fresh.
-    pub fn find(&mut self, listener: u32, target: &[u8], now: Instant) -> Option<&Entry> {
+    pub fn find(&mut self, listener: u32, target: &[u8], now: Instant) -> Option<&mut Entry> {
         let slot = *self.by_target.get(listener as usize)?.get(target)?;
         let found = self.slots[slot].as_mut()?;
         // What is no longer fresh stays for its pages, until it is put anew or its room is needed.
@@ -153,7 +168,7 @@ impl Table {
             return None;
         }
         found.is_used = true;
-        Some(&found.entry)
+        Some(&mut found.entry)
     }
 
     /// Whether this page of a target, of this version, is known.
@@ -305,6 +320,7 @@ mod tests {
             4 * PAGE,
             PAGE,
             fresh_until,
+            fresh_until - Duration::from_secs(10),
             text(),
             text(),
             text(),
@@ -375,6 +391,26 @@ mod tests {
             (table.bytes, table.entry_count(), table.segments.len()),
             (0, 0, 0)
         );
+    }
+
+    #[test]
+    fn one_request_at_a_time_renews_an_entry_that_is_about_to_run_out() {
+        let mut table = Table::new(1 << 20);
+        let start = Instant::now();
+        table.put(0, b"/a", entry([1, 1, 1]), vec![place(0, SEGMENT)]);
+        let mut claims = |seconds: u64| {
+            let now = start + Duration::from_secs(seconds);
+            table
+                .find(0, b"/a", now)
+                .map(|entry| entry.claim_renewal(now))
+        };
+        let after = [0, 49, 51, 52, 55, 57, 61].map(&mut claims);
+        let (no, yes) = (Some(false), Some(true));
+        assert_eq!(after, [no, no, yes, no, no, yes, None]);
+        table.put(0, b"/a", entry([1, 1, 1]), vec![]);
+        let now = start + Duration::from_secs(30);
+        assert!(!table.find(0, b"/a", now).unwrap().claim_renewal(now));
+        assert!(is_there(&mut table, b"/a", 0, PAGE));
     }
 
     #[test]

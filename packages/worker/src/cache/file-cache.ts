@@ -46,6 +46,8 @@ export interface FileCacheEvents {
 export interface LookupOptions {
   /** Asks the under storage whatever is known. */
   readonly mustCheck?: boolean;
+  /** Asks the under storage also when the record would be believed for no longer than this, or half its age; until the answer it is still believed. */
+  readonly renewAheadMs?: number;
   /** The file is not this worker's to cache: it is read past the cache, for this reason. */
   readonly bypass?: BypassOutcome;
 }

@@ -41,7 +41,11 @@ export async function answerFile(
       reusable: () => reusableAnswer(response, file, found, { ...options, cache, requestIdHeader }),
     };
   };
-  return withFoundFile(cache, file, answer, options);
+  const { renewAheadMs } = request;
+  return withFoundFile(cache, file, answer, {
+    ...options,
+    ...(renewAheadMs === undefined ? {} : { renewAheadMs }),
+  });
 }
 
 export interface AnswerOptions extends Pick<LookupOptions, 'bypass'> {
@@ -61,7 +65,7 @@ export async function withFoundFile<T>(
   cache: FileCache,
   file: FileName,
   answer: (found: FoundFile) => Promise<T>,
-  options: Pick<LookupOptions, 'bypass'> = {},
+  options: Pick<LookupOptions, 'bypass' | 'renewAheadMs'> = {},
 ): Promise<T> {
   const known = await cache.lookup(file, options);
   if (!known) throw fileNotFound(file);
