@@ -186,6 +186,7 @@ async function openPageDir(parts: ProcessParts, pageDir: PageDir): Promise<DiskP
     policy: policyOf(options.get('alluxio.worker.page.store.evictor.type'), sizeBytes),
     onPageRemoved: (page) => events.pageRemoved(page),
     onSegmentRetired: (_, path) => events.segmentRetired(path),
+    onSegmentRead: (read) => events.segmentRead(read),
   });
 }
 

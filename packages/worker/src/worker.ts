@@ -187,6 +187,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     parts.pageEvents?.listen({
       pageRemoved: ({ file }) => transport.drop({ kind: 'file', fileKey: file }),
       segmentRetired: (path) => transport.drop({ kind: 'segment', path }),
+      segmentRead: (read) => transport.beforeRead(read),
     });
     const ownRules = options.rulesFile
       ? await CacheRulesFile.open({

@@ -1,5 +1,7 @@
 //! What goes up to TypeScript: in one call a turn, never waiting for it.
 
+use std::sync::Arc;
+
 use napi::bindgen_prelude::{Buffer, Status};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
@@ -38,6 +40,24 @@ pub struct RequestEvent {
     pub is_kept_alive: bool,
     /// The table's answer is about to run out, and this request is to make it anew.
     pub is_renewal: bool,
+    pub resume: Option<ResumeEvent>,
+}
+
+/// An answer of the table that could not go on. Its head went, or is a chunk, maybe an empty one, before those that TypeScript sends.
+#[napi(object)]
+pub struct ResumeEvent {
+    /// Bytes [from, to) of the file are left to send.
+    pub from: f64,
+    pub to: f64,
+    /// Of the version that was sent from.
+    pub etag: String,
+}
+
+/// Why a request goes up.
+pub enum Cause {
+    NotInTable,
+    RunningOut,
+    Broken { from: u64, to: u64, etag: Arc<[u8]> },
 }
 
 impl Event {
@@ -45,7 +65,7 @@ impl Event {
         connection: &Connection,
         head: &Head,
         is_kept_alive: bool,
-        is_renewal: bool,
+        cause: &Cause,
     ) -> Self {
         let headers = head.headers.iter();
         let request = RequestEvent {
@@ -58,7 +78,15 @@ impl Event {
             remote_address: connection.remote_address.clone(),
             has_body: head.body_bytes > 0,
             is_kept_alive,
-            is_renewal,
+            is_renewal: matches!(cause, Cause::RunningOut),
+            resume: match cause {
+                Cause::Broken { from, to, etag } => Some(ResumeEvent {
+                    from: *from as f64,
+                    to: *to as f64,
+                    etag: latin1(etag),
+                }),
+                Cause::NotInTable | Cause::RunningOut => None,
+            },
         };
         Self {
             request: Some(request),

@@ -2,25 +2,28 @@
 //! to `hotpath-transport.ts`, which also fills the table. docs/decisions/0003-hotpath-seam.md says what crosses the border.
 
 mod answer;
+mod checker;
 mod connection;
 mod events;
 mod listener;
+mod page;
 mod reactor;
 mod request;
+mod residency;
 mod table;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use events::{Event, Up};
 use listener::Listener;
-use napi::bindgen_prelude::{Error, Result, Status};
+use napi::bindgen_prelude::{Error, Result, Status, Uint32Array};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
-use reactor::{locked, Command, Reactor, Settings, Shared, LISTENERS_MAX};
+use reactor::{Command, Reactor, Settings, Shared, LISTENERS_MAX};
 use table::{Entry, PagePlace, Table};
 
 #[napi(object)]
@@ -56,6 +59,8 @@ pub struct PageOptions {
     pub path: String,
     pub offset: f64,
     pub length_bytes: u32,
+    /// Of its blocks.
+    pub checksums: Uint32Array,
 }
 
 /// The port that was bound, or the errno that it failed with.
@@ -164,6 +169,7 @@ impl Hotpath {
             path: page.path,
             offset: page.offset as u64,
             length: u64::from(page.length_bytes),
+            checksums: page.checksums.to_vec(),
         });
         let made = Entry::new(
             [a, b, c],
@@ -181,23 +187,6 @@ impl Hotpath {
         Ok(())
     }
 
-    /// Whether the table has this page, be it fresh or not.
-    #[napi]
-    pub fn has_page(
-        &self,
-        listener: u32,
-        target: String,
-        file_key: Vec<u32>,
-        index: u32,
-    ) -> Result<bool> {
-        let [a, b, c] = file_key[..] else {
-            return Err(failure("a file key has three words"));
-        };
-        let target = latin1_bytes(&target)?;
-        let table = locked(&self.shared.table);
-        Ok(table.has_page(listener, &target, [a, b, c], u64::from(index)))
-    }
-
     /// No answer that begins after these return is of what they name.
     #[napi]
     pub fn drop_file(&self, file_key: Vec<u32>) -> Result<()> {
@@ -211,6 +200,14 @@ impl Hotpath {
     #[napi]
     pub fn drop_segment(&self, path: String) {
         locked(&self.shared.table).drop_segment(&path);
+    }
+
+    /// Somebody is about to read these bytes of a segment by this descriptor: from the disk comes what nobody has checked, and no more than was asked for.
+    #[napi]
+    pub fn before_read(&self, path: String, fd: i32, offset: f64, length_bytes: f64) {
+        // SAFETY: no memory is passed.
+        unsafe { libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_RANDOM) };
+        locked(&self.shared.table).forget_checks(&path, offset as u64, length_bytes as u64);
     }
 
     #[napi]
@@ -250,6 +247,11 @@ impl Drop for Hotpath {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A panic of another thread leaves nothing half done that would matter here.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Strings come and go as Node has them in HTTP: one character a byte.

@@ -3,15 +3,16 @@
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::answer::{
-    copy_bodies, prepare, DateLine, Marks, Prepared, ANSWER_KINDS, COPIED_MAX_BYTES,
-};
-use crate::connection::{Connection, Exchange, Filled, Flush, Phase};
-use crate::events::{Event, Up};
+use crate::answer::{prepare, DateLine, Marks, ANSWER_KINDS};
+use crate::checker::Checker;
+use crate::connection::{Connection, Exchange, FastAnswer, Filled, Flush, Phase};
+use crate::events::{Cause, Event, Up};
 use crate::listener::Listener;
+use crate::locked;
+use crate::page::Check;
 use crate::request::{self, fast_request, Head, Parsed, HEADERS_MAX};
 use crate::table::Table;
 
@@ -22,6 +23,10 @@ const ACCEPTED_PER_TURN_MAX: usize = 64;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a client that was told good-bye may take to go.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a disk may take to give what is to be checked.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// So often in a row may checked bytes have left memory again before they were sent.
+const BARREN_CHECKS_MAX: u32 = 8;
 
 const WAKE_TOKEN: u64 = u64::MAX;
 const LISTENER_TOKEN: u64 = u64::MAX - 1 - LISTENERS_MAX as u64;
@@ -44,6 +49,8 @@ pub enum Command {
     End(u64, bool),
     PullBody(u64),
     Reset(u64),
+    /// A check of this connection and number is over; whether all was as it should be.
+    Checked(u64, u64, bool),
     Drain,
     Stop,
 }
@@ -60,11 +67,6 @@ pub struct Shared {
     pub counts: [Counts; LISTENERS_MAX],
     commands: Mutex<Vec<Command>>,
     wake: OwnedFd,
-}
-
-/// A panic of the other thread leaves nothing half done that would matter here.
-pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
@@ -111,14 +113,6 @@ fn owned(fd: libc::c_int) -> std::io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// What the table has for a request.
-enum TableAnswer {
-    Begun,
-    None,
-    /// It has one, which this request is to renew.
-    RunningOut,
-}
-
 /// What becomes of a connection after its turn.
 #[derive(PartialEq)]
 enum Next {
@@ -131,6 +125,8 @@ pub struct Reactor {
     shared: Arc<Shared>,
     settings: Settings,
     up: Up,
+    checker: Checker,
+    check_count: u64,
     poll: OwnedFd,
     listeners: Vec<Listener>,
     connections: Vec<Option<Box<Connection>>>,
@@ -150,10 +146,13 @@ impl Reactor {
     pub fn new(shared: Arc<Shared>, settings: Settings, up: Up) -> std::io::Result<Self> {
         // SAFETY: no memory is passed.
         let poll = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        let checker = Checker::start(&shared)?;
         let reactor = Self {
             shared,
             settings,
             up,
+            checker,
+            check_count: 0,
             poll,
             listeners: Vec::new(),
             connections: Vec::new(),
@@ -260,6 +259,17 @@ impl Reactor {
                 reactor.give_body(connection)
             }),
             Command::Reset(id) => self.with(id, |_, _| Next::Reset),
+            Command::Checked(id, number, is_good) => self.with(id, |reactor, connection| {
+                match &mut connection.phase {
+                    Phase::Fast(answer) if answer.check == Some(number) => answer.check = None,
+                    _ => return Next::Keep,
+                }
+                if is_good {
+                    reactor.flush(connection)
+                } else {
+                    reactor.give_up(connection)
+                }
+            }),
             Command::Drain => self.drain(),
             Command::Stop => self.is_stopping = true,
         }
@@ -314,7 +324,8 @@ impl Reactor {
                         Next::Keep
                     }
                     Phase::Head | Phase::Closing => Next::Close,
-                    Phase::Fast => Next::Reset,
+                    Phase::Fast(answer) if answer.check.is_some() => reactor.give_up(connection),
+                    Phase::Fast(_) => Next::Reset,
                     // TypeScript may take as long as it needs; a client may not.
                     Phase::Up(exchange) if connection.is_blocked || exchange.is_body_wanted => {
                         Next::Reset
@@ -422,9 +433,9 @@ impl Reactor {
                 Filled::Nothing => Next::Keep,
                 Filled::End => Next::Close,
             },
-            Phase::Fast if is_broken => Next::Close,
-            Phase::Fast if is(libc::EPOLLOUT) => self.flush(connection),
-            Phase::Fast => Next::Keep,
+            Phase::Fast(_) if is_broken => Next::Close,
+            Phase::Fast(_) if is(libc::EPOLLOUT) => self.flush(connection),
+            Phase::Fast(_) => Next::Keep,
             Phase::Closing => match connection.fill() {
                 Filled::End => Next::Close,
                 Filled::Some | Filled::Nothing => {
@@ -469,9 +480,13 @@ impl Reactor {
                 }
                 Parsed::Whole(head) => {
                     match self.answer_fast(connection, &head) {
-                        TableAnswer::Begun => {}
-                        TableAnswer::None => self.hand_up(connection, &head, false),
-                        TableAnswer::RunningOut => self.hand_up(connection, &head, true),
+                        Ok(()) => {
+                            connection.request.clear();
+                            connection
+                                .request
+                                .extend_from_slice(&input[..head.head_bytes]);
+                        }
+                        Err(cause) => self.hand_up(connection, &head, &cause),
                     }
                     head.head_bytes
                 }
@@ -480,25 +495,23 @@ impl Reactor {
             connection.consume(consumed);
             connection.is_head_begun = false;
             connection.deadline = self.now + self.settings.stall_timeout;
-            if let Phase::Fast = connection.phase {
+            if let Phase::Fast(_) = connection.phase {
                 match self.send_fast(connection) {
-                    Flush::Done => connection.phase = Phase::Head,
-                    Flush::Failed => return Next::Reset,
-                    Flush::Blocked | Flush::Yield => return Next::Keep,
+                    Next::Keep => {}
+                    next => return next,
                 }
             }
         }
         Next::Keep
     }
 
-    /// Prepares the table's answer, if it has one.
-    fn answer_fast(&mut self, connection: &mut Connection, head: &Head) -> TableAnswer {
+    /// Prepares the table's answer; if it has none, why the request is to go up.
+    fn answer_fast(&mut self, connection: &mut Connection, head: &Head) -> Result<(), Cause> {
         if self.is_draining {
-            return TableAnswer::None;
+            return Err(Cause::NotInTable);
         }
-        let Some(request) = fast_request(head, &self.settings.neutral_headers) else {
-            return TableAnswer::None;
-        };
+        let request =
+            fast_request(head, &self.settings.neutral_headers).ok_or(Cause::NotInTable)?;
         let Connection {
             out,
             extents,
@@ -510,55 +523,41 @@ impl Reactor {
             id_prefix: &self.settings.id_prefix,
             sequence: self.sequence,
         };
-        let mut file = None;
-        let mut is_running_out = false;
+        let mut table = locked(&self.shared.table);
+        let entry = table
+            .find(*listener, request.target, self.now)
+            .ok_or(Cause::NotInTable)?;
         // Only what has a body brings pages and freshness back.
         let may_renew = !request.is_head && request.if_none_match.is_none();
-        let prepared = locked(&self.shared.table)
-            .find(*listener, request.target, self.now)
-            .and_then(|entry| {
-                file = Some(entry.file);
-                is_running_out = may_renew && entry.claim_renewal(self.now);
-                if is_running_out {
-                    return None;
-                }
-                prepare(entry, &request, &marks, out, extents)
-            });
-        let Some(Prepared { kind, body_bytes }) = prepared else {
+        if may_renew && entry.claim_renewal(self.now) {
+            return Err(Cause::RunningOut);
+        }
+        let Some(prepared) = prepare(entry, &request, &marks, out, extents) else {
             out.clear();
             extents.clear();
-            return if is_running_out {
-                TableAnswer::RunningOut
-            } else {
-                TableAnswer::None
-            };
+            return Err(Cause::NotInTable);
         };
-        if body_bytes <= COPIED_MAX_BYTES && !extents.is_empty() {
-            let is_read = copy_bodies(extents, out);
-            extents.clear();
-            if !is_read {
-                out.clear();
-                // The page is not what it was; who asks the store will find out.
-                file.into_iter()
-                    .for_each(|file| locked(&self.shared.table).drop_file(file));
-                return TableAnswer::None;
-            }
-        }
+        let answer = FastAnswer {
+            kind: prepared.kind,
+            body_bytes: prepared.body_bytes,
+            to: prepared.to,
+            file: entry.file,
+            etag: Arc::clone(&entry.etag),
+            check: None,
+            barren_checks: 0,
+        };
         self.sequence += 1;
-        let counts = &self.shared.counts[*listener as usize];
-        counts.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
-        counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
-        connection.begin_fast();
-        TableAnswer::Begun
+        connection.begin_fast(answer);
+        Ok(())
     }
 
-    fn hand_up(&mut self, connection: &mut Connection, head: &Head, is_renewal: bool) {
+    fn hand_up(&mut self, connection: &mut Connection, head: &Head, cause: &Cause) {
         if head.expects_continue && head.body_bytes > 0 {
             connection.say("HTTP/1.1 100 Continue\r\n\r\n");
         }
         let is_kept = head.is_kept_alive && !self.is_draining;
         self.events
-            .push(Event::request(connection, head, is_kept, is_renewal));
+            .push(Event::request(connection, head, is_kept, cause));
         connection.phase = Phase::Up(Exchange {
             body_left: head.body_bytes,
             is_body_wanted: false,
@@ -592,26 +591,84 @@ impl Reactor {
     /// Sends on with whatever the connection has under way.
     fn flush(&mut self, connection: &mut Connection) -> Next {
         connection.deadline = self.now + self.settings.stall_timeout;
-        match connection.phase {
-            Phase::Fast => match self.send_fast(connection) {
-                Flush::Done => {
-                    connection.phase = Phase::Head;
-                    self.read_requests(connection)
-                }
-                Flush::Failed => Next::Reset,
-                Flush::Blocked | Flush::Yield => Next::Keep,
+        match &connection.phase {
+            Phase::Fast(answer) if answer.check.is_some() => Next::Keep,
+            Phase::Fast(_) => match self.send_fast(connection) {
+                Next::Keep => self.read_requests(connection),
+                next => next,
             },
             Phase::Up(_) => self.flush_up(connection),
             Phase::Head | Phase::Closing => Next::Keep,
         }
     }
 
-    fn send_fast(&mut self, connection: &mut Connection) -> Flush {
-        let flush = connection.flush_fast();
-        if let Flush::Yield = flush {
-            self.ready.push(connection.id);
+    /// Sends on with the table's answer. Once all of it has gone, the connection waits for a head.
+    fn send_fast(&mut self, connection: &mut Connection) -> Next {
+        match connection.flush_fast() {
+            Flush::Done => {
+                if let Phase::Fast(FastAnswer {
+                    kind, body_bytes, ..
+                }) = connection.phase
+                {
+                    let counts = &self.shared.counts[connection.listener as usize];
+                    counts.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
+                    counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
+                }
+                connection.phase = Phase::Head;
+            }
+            Flush::Blocked => {}
+            Flush::Yield => self.ready.push(connection.id),
+            Flush::Unchecked(check) => return self.begin_check(connection, check),
+            Flush::Failed => return Next::Reset,
         }
-        flush
+        Next::Keep
+    }
+
+    fn begin_check(&mut self, connection: &mut Connection, check: Check) -> Next {
+        let Phase::Fast(answer) = &mut connection.phase else {
+            return Next::Keep;
+        };
+        self.check_count += 1;
+        answer.barren_checks += 1;
+        if answer.barren_checks > BARREN_CHECKS_MAX
+            || !self.checker.submit(connection.id, self.check_count, check)
+        {
+            return self.give_up(connection);
+        }
+        answer.check = Some(self.check_count);
+        connection.deadline = self.now + CHECK_TIMEOUT;
+        Next::Keep
+    }
+
+    /// The bytes of the table's answer are not what they were, or cannot be had: TypeScript answers instead, or goes on where it stopped.
+    fn give_up(&mut self, connection: &mut Connection) -> Next {
+        let Phase::Fast(answer) = &connection.phase else {
+            return Next::Keep;
+        };
+        locked(&self.shared.table).drop_file(answer.file);
+        let cause = match connection.unsent_head() {
+            None => Cause::NotInTable,
+            // What was begun cannot be told from another version of it.
+            Some(_) if answer.etag.is_empty() => return Next::Reset,
+            Some(rest) => {
+                connection.chunks.push_back(rest.to_vec());
+                Cause::Broken {
+                    from: answer.to - connection.unsent_bytes(),
+                    to: answer.to,
+                    etag: Arc::clone(&answer.etag),
+                }
+            }
+        };
+        connection.out.clear();
+        connection.extents.clear();
+        let request = std::mem::take(&mut connection.request);
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let Parsed::Whole(head) = request::parse(&request, &mut headers) else {
+            return Next::Reset;
+        };
+        self.hand_up(connection, &head, &cause);
+        connection.deadline = self.now + self.settings.stall_timeout;
+        Next::Keep
     }
 
     fn flush_up(&mut self, connection: &mut Connection) -> Next {
@@ -623,7 +680,7 @@ impl Reactor {
         match flush {
             Flush::Failed => return Next::Reset,
             Flush::Yield => self.ready.push(connection.id),
-            Flush::Blocked | Flush::Done => {}
+            Flush::Blocked | Flush::Done | Flush::Unchecked(_) => {}
         }
         let Phase::Up(exchange) = &connection.phase else {
             return Next::Keep;

@@ -1,11 +1,13 @@
-/** What page stores tell about pages that go, to whoever keeps copies of where they lie. Told before the bytes are unlinked. */
+/** What page stores tell whoever keeps copies of where pages lie: of those that go, before the bytes are unlinked, and of reads, before they come from the disk. */
 
+import type { SegmentRead } from '@alluxio-ts/common/body';
 import type { PageId } from '@alluxio-ts/common/page';
 
 export interface PageEventListener {
   pageRemoved(page: PageId): void;
   /** With all of its pages. */
   segmentRetired(path: string): void;
+  segmentRead(read: SegmentRead): void;
 }
 
 /** Connects stores, which are made first, with the one who listens. */
@@ -23,5 +25,9 @@ export class PageEvents implements PageEventListener {
 
   segmentRetired(path: string): void {
     this.#listener?.segmentRetired(path);
+  }
+
+  segmentRead(read: SegmentRead): void {
+    this.#listener?.segmentRead(read);
   }
 }
