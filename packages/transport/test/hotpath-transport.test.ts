@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, truncateSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { PageHandle, Part } from '@alluxio-ts/common/body';
 import { textBody } from '@alluxio-ts/common/body';
@@ -13,6 +13,7 @@ import type { ReusableAnswer, TransportRequest } from '@alluxio-ts/transport/pag
 import { plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
 import t, { type Test } from 'tap';
 import { flipOnDevice } from '../../../test/soak/direct-file.ts';
+import { startHangingDisk } from '../../../test/support/hanging-disk.ts';
 import { RawClient } from './support/raw-client.ts';
 import { describeTransport } from './support/transport-conformance.ts';
 
@@ -34,7 +35,7 @@ function makeTransport(slots: SlotPool): HotpathTransport {
 
 /** A surface with one file in a segment that really is on disk, and what a test may change about it. */
 class OneFile {
-  readonly segment: string;
+  segment: string;
   readonly bytes: Buffer;
   /** Targets that came up. */
   readonly asked: string[] = [];
@@ -353,6 +354,46 @@ function describeTable(t: Test): void {
       t.equal(file.asked.length, 2);
     });
   });
+
+  t.test(
+    'a disk that hangs holds up only who needs its bytes, and those for as long as it may',
+    async (t) => {
+      await withFile(t, async ({ file, get }) => {
+        const disk = await startHangingDisk(join(dirname(file.segment), 'disk'), file.segment);
+        try {
+          file.segment = disk.path;
+          await get();
+          t.ok((await get()).body.equals(file.bytes));
+          t.equal(file.asked.length, 1, 'the table answers from this disk');
+
+          await disk.hang();
+          // Opening the file drops what the kernel had of it.
+          closeSync(openSync(disk.path, 'r'));
+          const startedMs = systemClock.monotonic();
+          let isWaiting = true;
+          const waiting = Promise.all(Array.from({ length: 10 }, () => get())).finally(() => {
+            isWaiting = false;
+          });
+          let headCount = 0;
+          for (; isWaiting && headCount < 100; headCount++) {
+            t.equal((await get({}, 'HEAD')).status, 200);
+          }
+          t.equal(headCount, 100, 'others are answered meanwhile');
+          const answers = await waiting;
+          t.ok(
+            answers.every(({ body }) => body.equals(file.bytes)),
+            'the surface answers in its place',
+          );
+          const waitedMs = systemClock.monotonic() - startedMs;
+          t.ok(waitedMs > 4000 && waitedMs < 20_000, `${waitedMs} ms`);
+          t.ok(file.asked.filter((asked) => asked === 'GET all').length > 1);
+          await disk.goOn();
+        } finally {
+          await disk.stop();
+        }
+      });
+    },
+  );
 
   t.test('what somebody else reads from the device is checked again before it is sent', async (t) => {
     await withFile(t, async ({ file, get, transport }) => {
