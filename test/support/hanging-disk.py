@@ -4,6 +4,7 @@ end of input unmounts. Each line is answered by one."""
 import ctypes
 import os
 import select
+import signal
 import struct
 import sys
 
@@ -38,6 +39,9 @@ def answer(content, opcode, node, body):
 
 def main():
     mount_point, source = sys.argv[1:]
+    # It ends with its input, so that it can unmount.
+    for ended in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended, signal.SIG_IGN)
     with open(source, "rb") as file:
         content = file.read()
     device = os.open("/dev/fuse", os.O_RDWR)
