@@ -10,7 +10,7 @@ use crate::page::{Check, Extent};
 use crate::table::FileKey;
 
 /// What one connection may send before the others have a turn.
-const TURN_BYTES: usize = 512 * 1024;
+const TURN_BYTES: usize = 2 * 1024 * 1024;
 const READ_BYTES: usize = 4096;
 /// Of a request's body, a piece.
 const BODY_PIECE_BYTES: u64 = 64 * 1024;
