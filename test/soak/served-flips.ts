@@ -45,11 +45,12 @@ export async function flipWhileServing({
 }: ServedFlipOptions): Promise<ServedFlips> {
   const random = seededRandom(seed);
   const files = makeFiles(join(dir, 'data'));
-  const { standalone, stop, web } = await startTestStandalone({
+  const running = await startTestStandalone({
     workDir: dir,
     mounts: [{ path: '/data', ufsUri: join(dir, 'data'), options: {} }],
     definitions: [`alluxio.worker.transport=${transport}`],
   });
+  const { standalone, web } = running;
   const agent = new Agent({ keepAlive: true, maxSockets: readerCount });
   const read = (file: ServedFile, from: number, to: number): Promise<void> =>
     readAndCompare({ agent, port: standalone.worker.s3Port, file, from, to });
@@ -93,7 +94,7 @@ export async function flipWhileServing({
     };
   } finally {
     agent.destroy();
-    await stop();
+    await running.stop();
   }
 }
 
