@@ -26,6 +26,7 @@ import {
 import { BreakableCluster } from './cluster-load.ts';
 import { flipDirectly } from './direct-flips.ts';
 import { readThroughFullDisk } from './full-disk.ts';
+import { flipWhileServing } from './served-flips.ts';
 import { requireForOwnNetwork } from '../support/host-cluster-needs.ts';
 import { runInOwnNetwork } from '../support/test-network.ts';
 
@@ -42,6 +43,7 @@ const scenarios: Readonly<Record<string, (context: SoakContext) => Promise<strin
   kill,
   damage,
   'direct-flips': (context) => flipDirectly({ ...context, count: context.scaled(10_000) }),
+  'served-flips': servedFlips,
   'full-disk': (context) => readThroughFullDisk(context.dir),
   cluster,
   partitions,
@@ -52,6 +54,7 @@ const killCount = 120;
 const killBatch = 10;
 const damageCount = 10_000;
 const damageBatch = 500;
+const servedFlipRounds = 30;
 const clusterFileCount = 200;
 const workerKillCount = 100;
 const answerKillCount = 20;
@@ -135,6 +138,21 @@ async function damage({ dir, report, scaled, seed }: SoakContext): Promise<strin
     report(`${done + batch.count} of ${count} damages`);
   }
   return `${count} damages, pages read after each: ${JSON.stringify(totals)}, 0 wrong`;
+}
+
+/** By both transports, so the addon must have been built. */
+async function servedFlips({ dir, report, scaled, seed }: SoakContext): Promise<string> {
+  const figures: string[] = [];
+  for (const transport of ['plain', 'hotpath'] as const) {
+    const transportDir = join(dir, transport);
+    mkdirSync(transportDir);
+    const run = { dir: transportDir, transport, seed, rounds: scaled(servedFlipRounds) };
+    const { answerCount, corruptCount, flipCount, tableCount } = await flipWhileServing(run);
+    const said = `${transport}: ${flipCount} flips, ${corruptCount} bad pages, ${answerCount} answers (${tableCount} by the table), 0 wrong`;
+    figures.push(said);
+    report(said);
+  }
+  return figures.join('\n          ');
 }
 
 /** One cluster, broken in every way in turn; etcd last, since what it lost stays lost. */

@@ -214,6 +214,7 @@ async function openPageDir(parts: ProcessParts, pageDir: PageDir): Promise<DiskP
     onPageRemoved: (page) => events.pageRemoved(page),
     onSegmentRetired: (_, path) => events.segmentRetired(path),
     onOut: () => events.dirOut(),
+    onSegmentRead: (read) => events.segmentRead(read),
   });
 }
 

@@ -30,6 +30,17 @@ export interface NativePlace {
   readonly path: string;
   readonly offset: number;
   readonly lengthBytes: number;
+  /** CRC-32 of each block of 64 KiB, the last one shorter. */
+  readonly checksums: Uint32Array;
+}
+
+/** Bytes of a segment file that are about to be read. */
+export interface SegmentRead {
+  readonly path: string;
+  /** The descriptor that they are read by. */
+  readonly fd: number;
+  readonly offset: number;
+  readonly lengthBytes: number;
 }
 
 /** A piece of an answer. `from` and `to` count bytes within the page, the slot, or nothing (a stream is the piece itself). */

@@ -27,7 +27,7 @@ export interface SendOptions {
   readonly slots: SlotPool;
   readonly signal: AbortSignal;
   /** Called when all of an extent was read, checked and handed to the sink, before its handle is released. `offset` is that of the body. */
-  readonly onExtentSent?: (extent: ExtentPart, offset: number) => Promise<void>;
+  readonly onExtentSent?: (extent: ExtentPart, offset: number) => void;
 }
 
 export type ExtentPart = Extract<Part, { readonly kind: 'extent' }>;
@@ -82,7 +82,7 @@ async function sendExtent(
       options.signal.throwIfAborted();
       if (!sink.write(bytes, () => part.handle.reuse?.(bytes))) await sink.drained(options.signal);
     }
-    await options.onExtentSent?.(part, offset);
+    options.onExtentSent?.(part, offset);
   } catch (thrown) {
     if (!hasErrorCode(thrown, 'PageCorrupt', 'PageStoreUnavailable')) throw thrown;
   } finally {

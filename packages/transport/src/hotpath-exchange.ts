@@ -23,12 +23,15 @@ export class HotpathExchange implements BodySink {
   #aheadBytes = 0;
   /** Of the answer's body, what was handed down. */
   sentBytes = 0;
-  isHeadSent = false;
+  isHeadSent: boolean;
 
   constructor(native: NativeHotpath, connection: number, request: NativeRequest) {
     this.#native = native;
     this.#connection = connection;
     this.request = request;
+    this.isHeadSent = request.resume !== undefined;
+    // The rest of the table's head goes before what is handed down here.
+    if (this.isHeadSent) this.#chunksAhead.push(0);
   }
 
   get signal(): AbortSignal {

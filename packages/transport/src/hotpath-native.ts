@@ -29,6 +29,10 @@ export interface NativeRequest {
   readonly remoteAddress: string;
   readonly hasBody: boolean;
   readonly isKeptAlive: boolean;
+  /** The table's answer is about to run out, and this request is to make it anew. */
+  readonly isRenewal: boolean;
+  /** The table has begun the answer and cannot go on: bytes [from, to) of the file are left, of the version with this entity tag. The head is not to be sent. */
+  readonly resume?: { readonly from: number; readonly to: number; readonly etag: string };
 }
 
 export interface NativeOptions {
@@ -48,6 +52,8 @@ export interface NativeEntry {
   readonly sizeBytes: number;
   readonly pageSizeBytes: number;
   readonly freshForMs: number;
+  /** From then on one request at a time comes up to renew the entry. */
+  readonly renewInMs: number;
   /** Whole header lines, each with its end. */
   readonly headers: string;
   readonly bodyHeaders: string;
@@ -59,6 +65,7 @@ export interface NativeEntry {
     readonly path: string;
     readonly offset: number;
     readonly lengthBytes: number;
+    readonly checksums: Uint32Array;
   }[];
 }
 
@@ -70,10 +77,10 @@ export interface NativeHotpath {
   pullBody(connection: number): void;
   reset(connection: number): void;
   put(entry: NativeEntry): void;
-  /** Whether the table has this page, be it fresh or not. */
-  hasPage(listener: number, target: string, fileKey: readonly number[], index: number): boolean;
   dropFile(fileKey: readonly number[]): void;
   dropSegment(path: string): void;
+  /** Somebody is about to read these bytes of a segment by this descriptor. Ends the descriptor's readahead. */
+  beforeRead(path: string, fd: number, offset: number, lengthBytes: number): void;
   dropAll(): void;
   /** Since the last call: GET whole, GET range, HEAD whole, HEAD range, not modified, bytes of bodies. */
   takeCounts(listener: number): readonly number[];

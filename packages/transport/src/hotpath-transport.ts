@@ -1,16 +1,14 @@
 /**
  * The page transport whose sockets belong to a native thread (packages/transport/hotpath). That thread answers alone what its table knows; every other
  * request comes here, is given to the surface, and its answer is handed down in chunks. The table is filled from answers that say they are
- * reusable, page by page, each after all of its blocks were read and checked; docs/decisions/0003-hotpath-seam.md.
- *
- * Experimental: a page of the table that leaves the kernel's page cache is read from disk again without a check.
+ * reusable, page by page; what the table then sends was checked, and is checked again when the kernel no longer has it in memory; docs/decisions/0003-hotpath-seam.md.
  */
 
 import { lookup } from 'node:dns/promises';
 import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
 import { getSystemErrorName } from 'node:util';
-import { bodyLengthOf } from '@alluxio-ts/common/body';
-import { toAlluxioError } from '@alluxio-ts/common/errors';
+import { bodyLengthOf, type SegmentRead } from '@alluxio-ts/common/body';
+import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { FileKey } from '@alluxio-ts/common/page';
 import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
@@ -62,6 +60,9 @@ const keepAliveTimeoutMs = 75_000;
  */
 const entryAgeMaxMs = 60_000;
 
+/** An entry is renewed by one request so long before it runs out, at most half its time: long enough for a storage that is slow to answer. */
+const renewAheadMaxMs = 10_000;
+
 /**
  * Headers that change no answer. Reads are anonymous, so those of signatures are among them; where access keys are checked, they are not.
  */
@@ -85,8 +86,6 @@ export class HotpathTransport implements PageTransport {
   readonly #options: HotpathTransportOptions;
   readonly #listeners: ListenOptions[] = [];
   readonly #exchanges = new Map<number, HotpathExchange>();
-  /** Pages that are being checked for the table now. */
-  readonly #learning = new Set<string>();
   readonly #idPrefix: string;
   readonly #drainedAll = Promise.withResolvers<void>();
   #native: NativeHotpath | undefined;
@@ -127,6 +126,10 @@ export class HotpathTransport implements PageTransport {
       default:
         dropped satisfies never;
     }
+  }
+
+  beforeRead({ fd, lengthBytes, offset, path }: SegmentRead): void {
+    this.#native?.beforeRead(path, fd, offset, lengthBytes);
   }
 
   /** Since the last call. These answers are neither logged nor told to `onAnswered`. */
@@ -242,10 +245,11 @@ export class HotpathTransport implements PageTransport {
     return {
       method: native.method,
       target: native.target,
-      headers: joinHeaders(native.headers),
+      headers: headersOf(native),
       body: exchange.body(),
       requestId: `${this.#idPrefix}${this.#requestCount.toString(16).padStart(8, '0')}`,
       remoteAddress: native.remoteAddress,
+      ...(native.isRenewal ? { renewAheadMs: renewAheadMaxMs } : {}),
       signal: exchange.signal,
     };
   }
@@ -265,7 +269,8 @@ export class HotpathTransport implements PageTransport {
         isBodyless ? undefined : bodyLengthOf(body),
       );
       const hasBody = !isBodyless && request.method !== 'HEAD';
-      exchange.sendHead(head, hasBody && body.kind === 'bytes' ? body.bytes : undefined);
+      if (exchange.request.resume) expectRest(response, exchange.request.resume);
+      else exchange.sendHead(head, hasBody && body.kind === 'bytes' ? body.bytes : undefined);
       if (hasBody && body.kind === 'parts') {
         await sendBody(body, exchange, {
           slots: this.#options.slots,
@@ -298,45 +303,8 @@ export class HotpathTransport implements PageTransport {
     return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${headerLines(all)}\r\n`;
   }
 
-  /**
-   * Takes a page into the table: sees to it that each of its blocks was read and checked, then looks whether it and the answer still hold. From
-   * there to `put` nothing else runs, and whoever changes either calls `drop` when they do.
-   */
-  async #learn(
-    request: NativeRequest,
-    response: TransportResponse,
-    extent: ExtentPart,
-    offset: number,
-  ): Promise<void> {
-    const page = extent.handle.native;
-    if (!page || !response.reusable?.()) return;
-    const name = `${page.path}:${page.offset}`;
-    if (this.#learning.has(name)) return;
-    this.#learning.add(name);
-    try {
-      if (!this.#isChecked(request, response, extent, offset)) {
-        await extent.handle.read(0, extent.handle.lengthBytes);
-      }
-      this.#put(request, response, extent, offset);
-    } finally {
-      this.#learning.delete(name);
-    }
-  }
-
-  #isChecked(
-    { listener, target }: NativeRequest,
-    response: TransportResponse,
-    { from, handle, to }: ExtentPart,
-    offset: number,
-  ): boolean {
-    if (from === 0 && to === handle.lengthBytes) return true;
-    const reusable = response.reusable?.();
-    if (!reusable) return false;
-    const index = pageIndexOf(reusable, offset);
-    return this.#native?.hasPage(listener, target, wordsOf(reusable.fileKey), index) === true;
-  }
-
-  #put(
+  /** Takes a page into the table, if it and the answer still hold: nothing runs between the question and the answer to it, and whoever changes either calls `drop` when they do. */
+  #learn(
     { listener, target }: NativeRequest,
     response: TransportResponse,
     { handle }: ExtentPart,
@@ -347,7 +315,7 @@ export class HotpathTransport implements PageTransport {
     if (!reusable || !page || this.#closing) return;
     const freshForMs = Math.min(reusable.freshUntilMs - this.#options.clock.monotonic(), entryAgeMaxMs);
     if (freshForMs <= 0) return;
-    const { path, offset: pageOffset, lengthBytes } = page;
+    const { checksums, path, offset: pageOffset, lengthBytes } = page;
     this.#native?.put({
       listener,
       target,
@@ -355,11 +323,12 @@ export class HotpathTransport implements PageTransport {
       sizeBytes: reusable.sizeBytes,
       pageSizeBytes: reusable.pageSizeBytes,
       freshForMs,
+      renewInMs: freshForMs - Math.min(renewAheadMaxMs, freshForMs / 2),
       headers: headerLines(reusable.headers),
       bodyHeaders: headerLines(reusable.bodyHeaders),
       requestIdHeader: `${reusable.requestIdHeader}: `,
       etag: reusable.etag ?? '',
-      pages: [{ index: pageIndexOf(reusable, offset), path, offset: pageOffset, lengthBytes }],
+      pages: [{ index: pageIndexOf(reusable, offset), path, offset: pageOffset, lengthBytes, checksums }],
     });
   }
 }
@@ -383,7 +352,30 @@ function headerLines(headers: HeaderList): string {
   return lines;
 }
 
-function joinHeaders(flat: readonly string[]): ReadonlyMap<string, string> {
+/** Fails when the answer is not the rest of the one that the table began. */
+function expectRest(
+  { body, headers, status }: TransportResponse,
+  { etag, from, to }: NonNullable<NativeRequest['resume']>,
+): void {
+  const isSame = headers.some(([name, value]) => name === 'etag' && value === etag);
+  if (status === 206 && isSame && body.kind === 'parts' && body.lengthBytes === to - from) return;
+  throw new AlluxioError(
+    'VersionChanged',
+    `an answer cannot go on: bytes ${from} to ${to} are not what they were`,
+    {
+      context: { status },
+    },
+  );
+}
+
+/** Those of the request; of one that the table has answered in part, with the range that is left. */
+function headersOf({ headers, resume }: NativeRequest): ReadonlyMap<string, string> {
+  const joined = joinHeaders(headers);
+  if (resume) joined.set('range', `bytes=${resume.from}-${resume.to - 1}`);
+  return joined;
+}
+
+function joinHeaders(flat: readonly string[]): Map<string, string> {
   const headers = new Map<string, string>();
   for (let at = 0; at + 1 < flat.length; at += 2) {
     const [name = '', value = ''] = [flat[at], flat[at + 1]];

@@ -4,7 +4,7 @@
  * through TypeScript) and `hotpath` (native, answers hits from its own table).
  */
 
-import type { Body } from '@alluxio-ts/common/body';
+import type { Body, SegmentRead } from '@alluxio-ts/common/body';
 import type { FileKey } from '@alluxio-ts/common/page';
 
 /** One request. Nothing of it is decoded: what the client sent is what the surface sees. */
@@ -18,6 +18,8 @@ export interface TransportRequest {
   readonly body: AsyncIterable<Uint8Array>;
   /** Another worker of the cluster sent it on: answered here as the owner's, and sent no further. */
   readonly isRelayed?: boolean;
+  /** The answer will be reused, and is about to run out: a record that would be trusted for less than this is asked for anew now, while it still stands. */
+  readonly renewAheadMs?: number;
   /** Unique in this process; goes into the response, the log and every call that the request causes. */
   readonly requestId: string;
   /** Address of the client, for the access log. */
@@ -106,6 +108,8 @@ export interface PageTransport {
   listen(options: ListenOptions): Promise<Listener>;
   /** No answer that begins after this returns is made of what is dropped without asking the surface. */
   drop(dropped: Dropped): void;
+  /** These bytes may now come from the disk: that they were checked before says nothing of them. */
+  beforeRead(read: SegmentRead): void;
   /** Stops accepting, lets answers in flight finish until the deadline, then resets the rest. */
   close(options: { readonly deadlineMs: number }): Promise<void>;
 }

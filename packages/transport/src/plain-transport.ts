@@ -85,6 +85,9 @@ export class PlainTransport implements PageTransport {
   /** Every answer is made anew here. */
   drop(): void {}
 
+  /** Every block is checked as it is read. */
+  beforeRead(): void {}
+
   async close(options: { readonly deadlineMs: number }): Promise<void> {
     this.#closing = true;
     const closed = [...this.#servers].map((server) => {

@@ -212,6 +212,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       pageRemoved: ({ file }) => transport.drop({ kind: 'file', fileKey: file }),
       segmentRetired: (path) => transport.drop({ kind: 'segment', path }),
       dirOut: () => transport.drop({ kind: 'all' }),
+      segmentRead: (read) => transport.beforeRead(read),
     });
     const ownRules = options.rulesFile
       ? await CacheRulesFile.open({

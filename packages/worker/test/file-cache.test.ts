@@ -235,6 +235,32 @@ t.test(
   },
 );
 
+t.test('a record is renewed ahead of its end, and stands until then if the storage is silent', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', contentOf(18, 100));
+    await rig.read('a');
+    const file = rig.file('a');
+    const renew = () => rig.cache.lookup(file, { renewAheadMs: 10_000 });
+    rig.clock.advance(maxAgeMs - 10_001);
+    t.match(await renew(), { wasChecked: false }, 'long enough');
+    rig.clock.advance(1);
+    rig.ufs.fail(down, { operation: 'stat' });
+    t.match(
+      await renew(),
+      { wasChecked: false, isStale: false },
+      'a storage that is down is no reason to doubt',
+    );
+    t.match(await renew(), { wasChecked: true, isStale: false });
+    t.match(await renew(), { wasChecked: false });
+    rig.clock.advance(maxAgeMs - 1);
+    await rig.memory.write('a', contentOf(19, 200));
+    t.equal((await renew())?.record.status.sizeBytes, 200, 'and what is new is seen');
+    await rig.memory.remove('a');
+    rig.clock.advance(maxAgeMs - 1);
+    t.equal(await renew(), undefined);
+  });
+});
+
 t.test('a refusal or a removal is never covered by a record', async (t) => {
   await withRig(t, {}, async (rig) => {
     await rig.memory.write('a', contentOf(15, 100));

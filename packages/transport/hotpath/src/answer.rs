@@ -1,11 +1,11 @@
 //! Makes the head of an answer from an entry of the table, and finds the bytes of its body.
 
 use std::io::Write;
-use std::os::fd::AsRawFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::page::Extent;
 use crate::request::{range_of, FastRequest};
-use crate::table::{Entry, Extent};
+use crate::table::Entry;
 
 /// Answers that are no longer than this go out in one call, head and body together; longer ones from the file itself.
 pub const COPIED_MAX_BYTES: u64 = 64 * 1024;
@@ -25,6 +25,8 @@ pub const ANSWER_KINDS: usize = 5;
 pub struct Prepared {
     pub kind: AnswerKind,
     pub body_bytes: u64,
+    /// Of the file: one after the last byte.
+    pub to: u64,
 }
 
 /// What changes from answer to answer.
@@ -53,6 +55,7 @@ pub fn prepare(
         return Some(Prepared {
             kind: AnswerKind::NotModified,
             body_bytes: 0,
+            to: 0,
         });
     }
     let (from, to, is_range) = range_of(request.range, entry.size)?;
@@ -82,7 +85,11 @@ pub fn prepare(
         (true, true) => AnswerKind::HeadRange,
     };
     let body_bytes = if request.is_head { 0 } else { to - from };
-    Some(Prepared { kind, body_bytes })
+    Some(Prepared {
+        kind,
+        body_bytes,
+        to,
+    })
 }
 
 fn finish(entry: &Entry, marks: &Marks, out: &mut Vec<u8>) {
@@ -90,36 +97,6 @@ fn finish(entry: &Entry, marks: &Marks, out: &mut Vec<u8>) {
     let _ = write!(out, "{}h{:08x}\r\n", marks.id_prefix, marks.sequence);
     out.extend_from_slice(marks.date);
     out.extend_from_slice(b"\r\n");
-}
-
-/// Appends the bytes of the extents to `out`; false, with `out` in any state, when a file does not have them. Read, never mapped: a file that
-/// was cut short is a short read here and a signal there.
-pub fn copy_bodies(extents: &[Extent], out: &mut Vec<u8>) -> bool {
-    extents.iter().all(|extent| {
-        let mut left = extent.length as usize;
-        let mut offset = extent.offset;
-        out.reserve(left);
-        while left > 0 {
-            let spare = out.spare_capacity_mut();
-            // SAFETY: the spare room was reserved above and is at least `left` bytes long.
-            let count = unsafe {
-                libc::pread(
-                    extent.file.as_raw_fd(),
-                    spare.as_mut_ptr().cast(),
-                    left,
-                    offset as libc::off_t,
-                )
-            };
-            let Ok(count @ 1..) = usize::try_from(count) else {
-                return false;
-            };
-            // SAFETY: pread has written so many bytes of the spare room.
-            unsafe { out.set_len(out.len() + count) };
-            left -= count;
-            offset += count as u64;
-        }
-        true
-    })
 }
 
 /// The Date header line, made anew when the second changes.

@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::table::Extent;
+use crate::answer::{AnswerKind, COPIED_MAX_BYTES};
+use crate::page::{Check, Extent};
+use crate::table::FileKey;
 
 /// What one connection may send before the others have a turn.
 const TURN_BYTES: usize = 2 * 1024 * 1024;
@@ -16,7 +19,7 @@ pub enum Phase {
     /// Waits for a whole request head.
     Head,
     /// The table's answer is on its way.
-    Fast,
+    Fast(FastAnswer),
     /// TypeScript has the request.
     Up(Exchange),
     /// Nothing more is said; what comes is thrown away until the client is done, so that a reset does not overtake the last answer.
@@ -36,7 +39,22 @@ pub enum Flush {
     Blocked,
     /// The turn is used up.
     Yield,
+    /// Blocks of the table's answer have to be checked first.
+    Unchecked(Check),
     Failed,
+}
+
+/// What the table answers, and what is needed to let TypeScript go on with it.
+pub struct FastAnswer {
+    pub kind: AnswerKind,
+    pub body_bytes: u64,
+    /// Of the file: one after the last byte that was asked for.
+    pub to: u64,
+    pub file: FileKey,
+    pub etag: Arc<[u8]>,
+    /// The check that it waits for, and how many there were since a byte was sent.
+    pub check: Option<u64>,
+    pub barren_checks: u32,
 }
 
 pub enum Filled {
@@ -56,6 +74,8 @@ pub struct Connection {
     out_at: usize,
     pub extents: Vec<Extent>,
     extent_at: usize,
+    /// The head of the request that the table answers, as it came.
+    pub request: Vec<u8>,
     pub chunks: VecDeque<Vec<u8>>,
     chunk_at: usize,
     pub is_blocked: bool,
@@ -79,6 +99,7 @@ impl Connection {
             out_at: 0,
             extents: Vec::new(),
             extent_at: 0,
+            request: Vec::new(),
             chunks: VecDeque::new(),
             chunk_at: 0,
             is_blocked: false,
@@ -128,59 +149,86 @@ impl Connection {
         (piece, left - count)
     }
 
-    pub fn begin_fast(&mut self) {
+    pub fn begin_fast(&mut self, answer: FastAnswer) {
         self.out_at = 0;
         self.extent_at = 0;
-        self.phase = Phase::Fast;
+        self.phase = Phase::Fast(answer);
+    }
+
+    /// Of the body of the table's answer, what has not gone.
+    pub fn unsent_bytes(&self) -> u64 {
+        self.extents[self.extent_at..]
+            .iter()
+            .map(|extent| extent.length)
+            .sum()
+    }
+
+    /// What has not gone of the head of the table's answer; undefined when none of it has.
+    pub fn unsent_head(&self) -> Option<&[u8]> {
+        (self.out_at > 0).then(|| &self.out[self.out_at..])
     }
 
     /// Sends on with the table's answer.
     pub fn flush_fast(&mut self) -> Flush {
-        let mut budget = TURN_BYTES;
-        while self.out_at < self.out.len() {
-            let more = if self.extents.is_empty() {
-                0
-            } else {
-                libc::MSG_MORE
-            };
-            match send(&self.socket, &self.out[self.out_at..], more) {
-                Ok(count) => self.out_at += count,
-                Err(flush) => return self.stopped(flush),
-            }
+        if let Err(check) = self.take_in_short_body() {
+            return self.stopped(Flush::Unchecked(check));
         }
+        let mut budget = TURN_BYTES;
         while let Some(extent) = self.extents.get_mut(self.extent_at) {
             if budget == 0 {
                 return self.stopped(Flush::Yield);
             }
-            let mut offset = extent.offset as libc::off_t;
-            let wanted = budget.min(extent.length as usize);
-            // SAFETY: both descriptors are open and the offset outlives the call.
-            let count = unsafe {
-                libc::sendfile(
-                    self.socket.as_raw_fd(),
-                    extent.file.as_raw_fd(),
-                    &mut offset,
-                    wanted,
-                )
+            let sendable = match extent.sendable(budget as u64) {
+                Ok(sendable) => sendable as usize,
+                Err(check) => return self.stopped(Flush::Unchecked(check)),
             };
-            match usize::try_from(count) {
-                // The file is shorter than it was.
-                Ok(0) => return self.stopped(Flush::Failed),
+            if let Err(flush) = self.send_out(libc::MSG_MORE) {
+                return self.stopped(flush);
+            }
+            let extent = &mut self.extents[self.extent_at];
+            match send_file(&self.socket, extent, sendable) {
                 Ok(count) => {
                     budget -= count;
-                    extent.offset += count as u64;
-                    extent.length -= count as u64;
+                    if let Phase::Fast(answer) = &mut self.phase {
+                        answer.barren_checks = 0;
+                    }
+                    extent.advance(count as u64);
                     if extent.length == 0 {
                         self.extent_at += 1;
                     }
                 }
-                Err(_) if is_passing() => return self.stopped(Flush::Blocked),
-                Err(_) => return self.stopped(Flush::Failed),
+                Err(flush) => return self.stopped(flush),
             }
+        }
+        if let Err(flush) = self.send_out(0) {
+            return self.stopped(flush);
         }
         self.out.clear();
         self.extents.clear();
         self.stopped(Flush::Done)
+    }
+
+    /// Puts a body that is short enough behind its head, to go out in one call.
+    fn take_in_short_body(&mut self) -> Result<(), Check> {
+        if self.out_at > 0 || self.extents.is_empty() || self.unsent_bytes() > COPIED_MAX_BYTES {
+            return Ok(());
+        }
+        let head_length = self.out.len();
+        for extent in &self.extents {
+            if let Err(check) = extent.copy(&mut self.out) {
+                self.out.truncate(head_length);
+                return Err(check);
+            }
+        }
+        self.extents.clear();
+        Ok(())
+    }
+
+    fn send_out(&mut self, flags: libc::c_int) -> Result<(), Flush> {
+        while self.out_at < self.out.len() {
+            self.out_at += send(&self.socket, &self.out[self.out_at..], flags)?;
+        }
+        Ok(())
     }
 
     /// Sends on with what TypeScript handed down; counts the chunks that went.
@@ -247,8 +295,9 @@ impl Connection {
     pub fn interest_wanted(&self) -> u32 {
         let events = match &self.phase {
             Phase::Head | Phase::Closing => libc::EPOLLIN,
-            Phase::Fast if self.is_blocked => libc::EPOLLOUT,
-            Phase::Fast => return self.interest,
+            Phase::Fast(answer) if answer.check.is_some() => 0,
+            Phase::Fast(_) if self.is_blocked => libc::EPOLLOUT,
+            Phase::Fast(_) => return self.interest,
             Phase::Up(exchange) => {
                 let body = if exchange.is_body_wanted {
                     libc::EPOLLIN
@@ -260,6 +309,27 @@ impl Connection {
             }
         };
         events as u32
+    }
+}
+
+/// Sends at most so many bytes of an extent from the file itself.
+fn send_file(socket: &OwnedFd, extent: &Extent, length: usize) -> Result<usize, Flush> {
+    let mut offset = extent.offset() as libc::off_t;
+    // SAFETY: both descriptors are open and the offset outlives the call.
+    let count = unsafe {
+        libc::sendfile(
+            socket.as_raw_fd(),
+            extent.file().as_raw_fd(),
+            &mut offset,
+            length,
+        )
+    };
+    match usize::try_from(count) {
+        // The file is shorter than it was.
+        Ok(0) => Err(Flush::Failed),
+        Ok(count) => Ok(count),
+        Err(_) if is_passing() => Err(Flush::Blocked),
+        Err(_) => Err(Flush::Failed),
     }
 }
 

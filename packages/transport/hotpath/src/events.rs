@@ -1,5 +1,7 @@
 //! What goes up to TypeScript: in one call a turn, never waiting for it.
 
+use std::sync::Arc;
+
 use napi::bindgen_prelude::{Buffer, Status};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
@@ -36,10 +38,35 @@ pub struct RequestEvent {
     pub remote_address: String,
     pub has_body: bool,
     pub is_kept_alive: bool,
+    /// The table's answer is about to run out, and this request is to make it anew.
+    pub is_renewal: bool,
+    pub resume: Option<ResumeEvent>,
+}
+
+/// An answer of the table that could not go on. Its head went, or is a chunk, maybe an empty one, before those that TypeScript sends.
+#[napi(object)]
+pub struct ResumeEvent {
+    /// Bytes [from, to) of the file are left to send.
+    pub from: f64,
+    pub to: f64,
+    /// Of the version that was sent from.
+    pub etag: String,
+}
+
+/// Why a request goes up.
+pub enum Cause {
+    NotInTable,
+    RunningOut,
+    Broken { from: u64, to: u64, etag: Arc<[u8]> },
 }
 
 impl Event {
-    pub fn request(connection: &Connection, head: &Head, is_kept_alive: bool) -> Self {
+    pub fn request(
+        connection: &Connection,
+        head: &Head,
+        is_kept_alive: bool,
+        cause: &Cause,
+    ) -> Self {
         let headers = head.headers.iter();
         let request = RequestEvent {
             listener: connection.listener,
@@ -51,6 +78,15 @@ impl Event {
             remote_address: connection.remote_address.clone(),
             has_body: head.body_bytes > 0,
             is_kept_alive,
+            is_renewal: matches!(cause, Cause::RunningOut),
+            resume: match cause {
+                Cause::Broken { from, to, etag } => Some(ResumeEvent {
+                    from: *from as f64,
+                    to: *to as f64,
+                    etag: latin1(etag),
+                }),
+                Cause::NotInTable | Cause::RunningOut => None,
+            },
         };
         Self {
             request: Some(request),

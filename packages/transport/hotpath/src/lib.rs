@@ -2,24 +2,28 @@
 //! to `hotpath-transport.ts`, which also fills the table. docs/decisions/0003-hotpath-seam.md says what crosses the border.
 
 mod answer;
+mod checker;
 mod connection;
 mod events;
+mod listener;
+mod page;
 mod reactor;
 mod request;
+mod residency;
 mod table;
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use events::{Event, Up};
-use napi::bindgen_prelude::{Error, Result, Status};
+use listener::Listener;
+use napi::bindgen_prelude::{Error, Result, Status, Uint32Array};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
-use reactor::{locked, Command, Reactor, Settings, Shared, LISTENERS_MAX};
+use reactor::{Command, Reactor, Settings, Shared, LISTENERS_MAX};
 use table::{Entry, PagePlace, Table};
 
 #[napi(object)]
@@ -41,6 +45,7 @@ pub struct EntryOptions {
     pub size_bytes: f64,
     pub page_size_bytes: u32,
     pub fresh_for_ms: f64,
+    pub renew_in_ms: f64,
     pub headers: String,
     pub body_headers: String,
     pub request_id_header: String,
@@ -54,6 +59,8 @@ pub struct PageOptions {
     pub path: String,
     pub offset: f64,
     pub length_bytes: u32,
+    /// Of its blocks.
+    pub checksums: Uint32Array,
 }
 
 /// The port that was bound, or the errno that it failed with.
@@ -108,20 +115,12 @@ impl Hotpath {
             .parse()
             .map_err(|_| failure("the host is not an address"))?;
         let port = u16::try_from(port).map_err(|_| failure("the port is out of bounds"))?;
-        let bound = TcpListener::bind(SocketAddr::new(address, port)).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            let port = listener.local_addr()?.port();
-            Ok((OwnedFd::from(listener), port))
-        });
-        match bound {
-            Ok((socket, port)) => {
-                self.shared
-                    .send(Command::Listen(self.listener_count, socket));
+        match Listener::bind(self.listener_count, SocketAddr::new(address, port)) {
+            Ok(listener) => {
+                let port = u32::from(listener.port);
+                self.shared.send(Command::Listen(listener));
                 self.listener_count += 1;
-                Ok(Bound {
-                    port: u32::from(port),
-                    errno: 0,
-                })
+                Ok(Bound { port, errno: 0 })
             }
             Err(error) => Ok(Bound {
                 port: 0,
@@ -159,19 +158,25 @@ impl Hotpath {
         let [a, b, c] = entry.file_key[..] else {
             return Err(failure("a file key has three words"));
         };
-        let fresh_for = Duration::try_from_secs_f64(entry.fresh_for_ms / 1000.0)
-            .map_err(|_| failure("the time of freshness is out of bounds"))?;
+        let now = Instant::now();
+        let after = |ms: f64| {
+            Duration::try_from_secs_f64(ms / 1000.0)
+                .map(|time| now + time)
+                .map_err(|_| failure("the time of freshness is out of bounds"))
+        };
         let places = entry.pages.into_iter().map(|page| PagePlace {
             index: u64::from(page.index),
             path: page.path,
             offset: page.offset as u64,
             length: u64::from(page.length_bytes),
+            checksums: page.checksums.to_vec(),
         });
         let made = Entry::new(
             [a, b, c],
             entry.size_bytes as u64,
             u64::from(entry.page_size_bytes),
-            Instant::now() + fresh_for,
+            after(entry.fresh_for_ms)?,
+            after(entry.renew_in_ms)?,
             latin1_bytes(&entry.headers)?,
             latin1_bytes(&entry.body_headers)?,
             latin1_bytes(&entry.request_id_header)?,
@@ -180,23 +185,6 @@ impl Hotpath {
         let target = latin1_bytes(&entry.target)?;
         locked(&self.shared.table).put(entry.listener, &target, made, places.collect());
         Ok(())
-    }
-
-    /// Whether the table has this page, be it fresh or not.
-    #[napi]
-    pub fn has_page(
-        &self,
-        listener: u32,
-        target: String,
-        file_key: Vec<u32>,
-        index: u32,
-    ) -> Result<bool> {
-        let [a, b, c] = file_key[..] else {
-            return Err(failure("a file key has three words"));
-        };
-        let target = latin1_bytes(&target)?;
-        let table = locked(&self.shared.table);
-        Ok(table.has_page(listener, &target, [a, b, c], u64::from(index)))
     }
 
     /// No answer that begins after these return is of what they name.
@@ -212,6 +200,14 @@ impl Hotpath {
     #[napi]
     pub fn drop_segment(&self, path: String) {
         locked(&self.shared.table).drop_segment(&path);
+    }
+
+    /// Somebody is about to read these bytes of a segment by this descriptor: from the disk comes what nobody has checked, and no more than was asked for.
+    #[napi]
+    pub fn before_read(&self, path: String, fd: i32, offset: f64, length_bytes: f64) {
+        // SAFETY: no memory is passed.
+        unsafe { libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_RANDOM) };
+        locked(&self.shared.table).forget_checks(&path, offset as u64, length_bytes as u64);
     }
 
     #[napi]
@@ -251,6 +247,11 @@ impl Drop for Hotpath {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A panic of another thread leaves nothing half done that would matter here.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Strings come and go as Node has them in HTTP: one character a byte.

@@ -3,14 +3,16 @@
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::answer::{
-    copy_bodies, prepare, DateLine, Marks, Prepared, ANSWER_KINDS, COPIED_MAX_BYTES,
-};
-use crate::connection::{Connection, Exchange, Filled, Flush, Phase};
-use crate::events::{Event, Up};
+use crate::answer::{prepare, DateLine, Marks, ANSWER_KINDS};
+use crate::checker::Checker;
+use crate::connection::{Connection, Exchange, FastAnswer, Filled, Flush, Phase};
+use crate::events::{Cause, Event, Up};
+use crate::listener::Listener;
+use crate::locked;
+use crate::page::Check;
 use crate::request::{self, fast_request, Head, Parsed, HEADERS_MAX};
 use crate::table::Table;
 
@@ -21,6 +23,10 @@ const ACCEPTED_PER_TURN_MAX: usize = 64;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a client that was told good-bye may take to go.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a disk may take to give what is to be checked.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// So often in a row may checked bytes have left memory again before they were sent.
+const BARREN_CHECKS_MAX: u32 = 8;
 
 const WAKE_TOKEN: u64 = u64::MAX;
 const LISTENER_TOKEN: u64 = u64::MAX - 1 - LISTENERS_MAX as u64;
@@ -38,11 +44,13 @@ pub struct Settings {
 }
 
 pub enum Command {
-    Listen(u32, OwnedFd),
+    Listen(Listener),
     Write(u64, Vec<u8>),
     End(u64, bool),
     PullBody(u64),
     Reset(u64),
+    /// A check of this connection and number is over; whether all was as it should be.
+    Checked(u64, u64, bool),
     Drain,
     Stop,
 }
@@ -59,11 +67,6 @@ pub struct Shared {
     pub counts: [Counts; LISTENERS_MAX],
     commands: Mutex<Vec<Command>>,
     wake: OwnedFd,
-}
-
-/// A panic of the other thread leaves nothing half done that would matter here.
-pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
@@ -122,8 +125,10 @@ pub struct Reactor {
     shared: Arc<Shared>,
     settings: Settings,
     up: Up,
+    checker: Checker,
+    check_count: u64,
     poll: OwnedFd,
-    listeners: Vec<(u32, OwnedFd)>,
+    listeners: Vec<Listener>,
     connections: Vec<Option<Box<Connection>>>,
     free: Vec<usize>,
     accepted_count: u64,
@@ -141,10 +146,13 @@ impl Reactor {
     pub fn new(shared: Arc<Shared>, settings: Settings, up: Up) -> std::io::Result<Self> {
         // SAFETY: no memory is passed.
         let poll = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        let checker = Checker::start(&shared)?;
         let reactor = Self {
             shared,
             settings,
             up,
+            checker,
+            check_count: 0,
             poll,
             listeners: Vec::new(),
             connections: Vec::new(),
@@ -220,14 +228,14 @@ impl Reactor {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Listen(listener, socket) => {
-                let token = LISTENER_TOKEN + u64::from(listener);
+            Command::Listen(listener) => {
+                let token = LISTENER_TOKEN + u64::from(listener.number);
                 let events = libc::EPOLLIN as u32;
                 if self
-                    .watch(libc::EPOLL_CTL_ADD, socket.as_raw_fd(), events, token)
+                    .watch(libc::EPOLL_CTL_ADD, listener.fd(), events, token)
                     .is_ok()
                 {
-                    self.listeners.push((listener, socket));
+                    self.listeners.push(listener);
                 }
             }
             Command::Write(id, bytes) => self.with(id, |reactor, connection| {
@@ -251,6 +259,17 @@ impl Reactor {
                 reactor.give_body(connection)
             }),
             Command::Reset(id) => self.with(id, |_, _| Next::Reset),
+            Command::Checked(id, number, is_good) => self.with(id, |reactor, connection| {
+                match &mut connection.phase {
+                    Phase::Fast(answer) if answer.check == Some(number) => answer.check = None,
+                    _ => return Next::Keep,
+                }
+                if is_good {
+                    reactor.flush(connection)
+                } else {
+                    reactor.give_up(connection)
+                }
+            }),
             Command::Drain => self.drain(),
             Command::Stop => self.is_stopping = true,
         }
@@ -305,7 +324,8 @@ impl Reactor {
                         Next::Keep
                     }
                     Phase::Head | Phase::Closing => Next::Close,
-                    Phase::Fast => Next::Reset,
+                    Phase::Fast(answer) if answer.check.is_some() => reactor.give_up(connection),
+                    Phase::Fast(_) => Next::Reset,
                     // TypeScript may take as long as it needs; a client may not.
                     Phase::Up(exchange) if connection.is_blocked || exchange.is_body_wanted => {
                         Next::Reset
@@ -370,11 +390,11 @@ impl Reactor {
     }
 
     fn accept(&mut self, listener: u32) {
-        let Some(position) = self.listeners.iter().position(|(id, _)| *id == listener) else {
+        let Some(position) = self.listeners.iter().position(|one| one.number == listener) else {
             return;
         };
         for _ in 0..ACCEPTED_PER_TURN_MAX {
-            let Some((socket, remote)) = accept_one(&self.listeners[position].1) else {
+            let Some((socket, remote)) = self.listeners[position].accept() else {
                 return;
             };
             let open_count = self.connections.len() - self.free.len();
@@ -413,9 +433,9 @@ impl Reactor {
                 Filled::Nothing => Next::Keep,
                 Filled::End => Next::Close,
             },
-            Phase::Fast if is_broken => Next::Close,
-            Phase::Fast if is(libc::EPOLLOUT) => self.flush(connection),
-            Phase::Fast => Next::Keep,
+            Phase::Fast(_) if is_broken => Next::Close,
+            Phase::Fast(_) if is(libc::EPOLLOUT) => self.flush(connection),
+            Phase::Fast(_) => Next::Keep,
             Phase::Closing => match connection.fill() {
                 Filled::End => Next::Close,
                 Filled::Some | Filled::Nothing => {
@@ -459,8 +479,14 @@ impl Reactor {
                     return Next::Keep;
                 }
                 Parsed::Whole(head) => {
-                    if !self.answer_fast(connection, &head) {
-                        self.hand_up(connection, &head);
+                    match self.answer_fast(connection, &head) {
+                        Ok(()) => {
+                            connection.request.clear();
+                            connection
+                                .request
+                                .extend_from_slice(&input[..head.head_bytes]);
+                        }
+                        Err(cause) => self.hand_up(connection, &head, &cause),
                     }
                     head.head_bytes
                 }
@@ -469,25 +495,23 @@ impl Reactor {
             connection.consume(consumed);
             connection.is_head_begun = false;
             connection.deadline = self.now + self.settings.stall_timeout;
-            if let Phase::Fast = connection.phase {
+            if let Phase::Fast(_) = connection.phase {
                 match self.send_fast(connection) {
-                    Flush::Done => connection.phase = Phase::Head,
-                    Flush::Failed => return Next::Reset,
-                    Flush::Blocked | Flush::Yield => return Next::Keep,
+                    Next::Keep => {}
+                    next => return next,
                 }
             }
         }
         Next::Keep
     }
 
-    /// Prepares the table's answer, if it has one.
-    fn answer_fast(&mut self, connection: &mut Connection, head: &Head) -> bool {
+    /// Prepares the table's answer; if it has none, why the request is to go up.
+    fn answer_fast(&mut self, connection: &mut Connection, head: &Head) -> Result<(), Cause> {
         if self.is_draining {
-            return false;
+            return Err(Cause::NotInTable);
         }
-        let Some(request) = fast_request(head, &self.settings.neutral_headers) else {
-            return false;
-        };
+        let request =
+            fast_request(head, &self.settings.neutral_headers).ok_or(Cause::NotInTable)?;
         let Connection {
             out,
             extents,
@@ -499,43 +523,41 @@ impl Reactor {
             id_prefix: &self.settings.id_prefix,
             sequence: self.sequence,
         };
-        let mut file = None;
-        let prepared = locked(&self.shared.table)
+        let mut table = locked(&self.shared.table);
+        let entry = table
             .find(*listener, request.target, self.now)
-            .and_then(|entry| {
-                file = Some(entry.file);
-                prepare(entry, &request, &marks, out, extents)
-            });
-        let Some(Prepared { kind, body_bytes }) = prepared else {
+            .ok_or(Cause::NotInTable)?;
+        // Only what has a body brings pages and freshness back.
+        let may_renew = !request.is_head && request.if_none_match.is_none();
+        if may_renew && entry.claim_renewal(self.now) {
+            return Err(Cause::RunningOut);
+        }
+        let Some(prepared) = prepare(entry, &request, &marks, out, extents) else {
             out.clear();
             extents.clear();
-            return false;
+            return Err(Cause::NotInTable);
         };
-        if body_bytes <= COPIED_MAX_BYTES && !extents.is_empty() {
-            let is_read = copy_bodies(extents, out);
-            extents.clear();
-            if !is_read {
-                out.clear();
-                // The page is not what it was; who asks the store will find out.
-                file.into_iter()
-                    .for_each(|file| locked(&self.shared.table).drop_file(file));
-                return false;
-            }
-        }
+        let answer = FastAnswer {
+            kind: prepared.kind,
+            body_bytes: prepared.body_bytes,
+            to: prepared.to,
+            file: entry.file,
+            etag: Arc::clone(&entry.etag),
+            check: None,
+            barren_checks: 0,
+        };
         self.sequence += 1;
-        let counts = &self.shared.counts[*listener as usize];
-        counts.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
-        counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
-        connection.begin_fast();
-        true
+        connection.begin_fast(answer);
+        Ok(())
     }
 
-    fn hand_up(&mut self, connection: &mut Connection, head: &Head) {
+    fn hand_up(&mut self, connection: &mut Connection, head: &Head, cause: &Cause) {
         if head.expects_continue && head.body_bytes > 0 {
             connection.say("HTTP/1.1 100 Continue\r\n\r\n");
         }
         let is_kept = head.is_kept_alive && !self.is_draining;
-        self.events.push(Event::request(connection, head, is_kept));
+        self.events
+            .push(Event::request(connection, head, is_kept, cause));
         connection.phase = Phase::Up(Exchange {
             body_left: head.body_bytes,
             is_body_wanted: false,
@@ -569,26 +591,84 @@ impl Reactor {
     /// Sends on with whatever the connection has under way.
     fn flush(&mut self, connection: &mut Connection) -> Next {
         connection.deadline = self.now + self.settings.stall_timeout;
-        match connection.phase {
-            Phase::Fast => match self.send_fast(connection) {
-                Flush::Done => {
-                    connection.phase = Phase::Head;
-                    self.read_requests(connection)
-                }
-                Flush::Failed => Next::Reset,
-                Flush::Blocked | Flush::Yield => Next::Keep,
+        match &connection.phase {
+            Phase::Fast(answer) if answer.check.is_some() => Next::Keep,
+            Phase::Fast(_) => match self.send_fast(connection) {
+                Next::Keep => self.read_requests(connection),
+                next => next,
             },
             Phase::Up(_) => self.flush_up(connection),
             Phase::Head | Phase::Closing => Next::Keep,
         }
     }
 
-    fn send_fast(&mut self, connection: &mut Connection) -> Flush {
-        let flush = connection.flush_fast();
-        if let Flush::Yield = flush {
-            self.ready.push(connection.id);
+    /// Sends on with the table's answer. Once all of it has gone, the connection waits for a head.
+    fn send_fast(&mut self, connection: &mut Connection) -> Next {
+        match connection.flush_fast() {
+            Flush::Done => {
+                if let Phase::Fast(FastAnswer {
+                    kind, body_bytes, ..
+                }) = connection.phase
+                {
+                    let counts = &self.shared.counts[connection.listener as usize];
+                    counts.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
+                    counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
+                }
+                connection.phase = Phase::Head;
+            }
+            Flush::Blocked => {}
+            Flush::Yield => self.ready.push(connection.id),
+            Flush::Unchecked(check) => return self.begin_check(connection, check),
+            Flush::Failed => return Next::Reset,
         }
-        flush
+        Next::Keep
+    }
+
+    fn begin_check(&mut self, connection: &mut Connection, check: Check) -> Next {
+        let Phase::Fast(answer) = &mut connection.phase else {
+            return Next::Keep;
+        };
+        self.check_count += 1;
+        answer.barren_checks += 1;
+        if answer.barren_checks > BARREN_CHECKS_MAX
+            || !self.checker.submit(connection.id, self.check_count, check)
+        {
+            return self.give_up(connection);
+        }
+        answer.check = Some(self.check_count);
+        connection.deadline = self.now + CHECK_TIMEOUT;
+        Next::Keep
+    }
+
+    /// The bytes of the table's answer are not what they were, or cannot be had: TypeScript answers instead, or goes on where it stopped.
+    fn give_up(&mut self, connection: &mut Connection) -> Next {
+        let Phase::Fast(answer) = &connection.phase else {
+            return Next::Keep;
+        };
+        locked(&self.shared.table).drop_file(answer.file);
+        let cause = match connection.unsent_head() {
+            None => Cause::NotInTable,
+            // What was begun cannot be told from another version of it.
+            Some(_) if answer.etag.is_empty() => return Next::Reset,
+            Some(rest) => {
+                connection.chunks.push_back(rest.to_vec());
+                Cause::Broken {
+                    from: answer.to - connection.unsent_bytes(),
+                    to: answer.to,
+                    etag: Arc::clone(&answer.etag),
+                }
+            }
+        };
+        connection.out.clear();
+        connection.extents.clear();
+        let request = std::mem::take(&mut connection.request);
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let Parsed::Whole(head) = request::parse(&request, &mut headers) else {
+            return Next::Reset;
+        };
+        self.hand_up(connection, &head, &cause);
+        connection.deadline = self.now + self.settings.stall_timeout;
+        Next::Keep
     }
 
     fn flush_up(&mut self, connection: &mut Connection) -> Next {
@@ -600,7 +680,7 @@ impl Reactor {
         match flush {
             Flush::Failed => return Next::Reset,
             Flush::Yield => self.ready.push(connection.id),
-            Flush::Blocked | Flush::Done => {}
+            Flush::Blocked | Flush::Done | Flush::Unchecked(_) => {}
         }
         let Phase::Up(exchange) = &connection.phase else {
             return Next::Keep;
@@ -625,48 +705,4 @@ fn refuse(connection: &mut Connection, status: &str) {
         "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
     ));
     connection.shut_down();
-}
-
-fn accept_one(listener: &OwnedFd) -> Option<(OwnedFd, String)> {
-    // SAFETY: an address of zeros is a valid value, and the call gets its true size.
-    let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-    let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    let fd = unsafe {
-        libc::accept4(
-            listener.as_raw_fd(),
-            (&raw mut address).cast(),
-            &mut length,
-            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
-        )
-    };
-    let socket = owned(fd).ok()?;
-    let on: libc::c_int = 1;
-    // SAFETY: the option is an int of this frame, with its size.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_NODELAY,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    Some((socket, address_text(&address)))
-}
-
-fn address_text(address: &libc::sockaddr_storage) -> String {
-    let pointer: *const libc::sockaddr_storage = address;
-    match libc::c_int::from(address.ss_family) {
-        libc::AF_INET => {
-            // SAFETY: the family says that it is one.
-            let v4 = unsafe { &*pointer.cast::<libc::sockaddr_in>() };
-            std::net::Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)).to_string()
-        }
-        libc::AF_INET6 => {
-            // SAFETY: the family says that it is one.
-            let v6 = unsafe { &*pointer.cast::<libc::sockaddr_in6>() };
-            std::net::Ipv6Addr::from(v6.sin6_addr.s6_addr).to_string()
-        }
-        _ => String::new(),
-    }
 }

@@ -3,30 +3,35 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::time::Instant;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::page::{Extent, Page};
 
 /// Names one version of one file, as TypeScript's page ids do.
 pub type FileKey = [u32; 3];
 
 /// So many pages an answer may span; longer ones go up.
 const EXTENTS_MAX: u64 = 1024;
+/// Whoever was to renew an entry and did not is followed by another after this time.
+const RENEWAL_RETRY: Duration = Duration::from_secs(5);
+const PRUNE_MIN: usize = 64;
 /// What an entry and a page of it take beside their texts.
 const ENTRY_COST_BYTES: usize = 400;
-const PAGE_COST_BYTES: usize = 64;
+const PAGE_COST_BYTES: usize = 256;
 
-/// Bytes of an open segment file. Holding the descriptor keeps them readable after the file was unlinked.
-#[derive(Clone)]
-pub struct Extent {
-    pub file: Arc<OwnedFd>,
-    pub offset: u64,
-    pub length: u64,
+/// An open segment file and the pages that entries have in it, by their offset.
+struct Segment {
+    file: Arc<OwnedFd>,
+    pages: BTreeMap<u64, Weak<Page>>,
+    /// With so many, those that no entry has any more are taken out.
+    prune_at: usize,
 }
 
-struct Page {
+struct EntryPage {
     segment: Arc<str>,
-    extent: Extent,
+    page: Arc<Page>,
 }
 
 pub struct Entry {
@@ -34,12 +39,14 @@ pub struct Entry {
     pub size: u64,
     pub page_size: u64,
     pub fresh_until: Instant,
+    /// From then on one request at a time goes up, so that the entry is made anew before it runs out.
+    renew_at: Instant,
     /// Header lines of every answer, of those to GET that have a body, and the name of the line with the request's id; each with its line end.
     pub headers: Box<[u8]>,
     pub body_headers: Box<[u8]>,
     pub request_id_header: Box<[u8]>,
-    pub etag: Box<[u8]>,
-    pages: BTreeMap<u64, Page>,
+    pub etag: Arc<[u8]>,
+    pages: BTreeMap<u64, EntryPage>,
 }
 
 /// A page of an entry as TypeScript describes it.
@@ -48,6 +55,7 @@ pub struct PagePlace {
     pub path: String,
     pub offset: u64,
     pub length: u64,
+    pub checksums: Vec<u32>,
 }
 
 impl Entry {
@@ -57,6 +65,7 @@ impl Entry {
         size: u64,
         page_size: u64,
         fresh_until: Instant,
+        renew_at: Instant,
         headers: Vec<u8>,
         body_headers: Vec<u8>,
         request_id_header: Vec<u8>,
@@ -67,12 +76,22 @@ impl Entry {
             size,
             page_size,
             fresh_until,
+            renew_at,
             headers: headers.into(),
             body_headers: body_headers.into(),
             request_id_header: request_id_header.into(),
             etag: etag.into(),
             pages: BTreeMap::new(),
         }
+    }
+
+    /// Whether the caller is to have the entry made anew. Whoever asks meanwhile is not.
+    pub fn claim_renewal(&mut self, now: Instant) -> bool {
+        let is_due = self.renew_at <= now;
+        if is_due {
+            self.renew_at = now + RENEWAL_RETRY;
+        }
+        is_due
     }
 
     /// Where bytes [from, to) lie; false, with `extents` in any state, when not all of them are known.
@@ -83,17 +102,17 @@ impl Entry {
         let mut at = from;
         while at < to {
             let index = at / self.page_size;
-            let Some(Page { extent, .. }) = self.pages.get(&index) else {
+            let Some(EntryPage { page, .. }) = self.pages.get(&index) else {
                 return false;
             };
             let in_page = at - index * self.page_size;
-            let length = (to - at).min(extent.length.saturating_sub(in_page));
+            let length = (to - at).min(page.length().saturating_sub(in_page));
             if length == 0 {
                 return false;
             }
             extents.push(Extent {
-                file: Arc::clone(&extent.file),
-                offset: extent.offset + in_page,
+                page: Arc::clone(page),
+                from: in_page,
                 length,
             });
             at += length;
@@ -106,7 +125,11 @@ impl Entry {
             + self.headers.len()
             + self.body_headers.len()
             + self.etag.len()
-            + self.pages.len() * PAGE_COST_BYTES
+            + self
+                .pages
+                .values()
+                .map(|one| PAGE_COST_BYTES + one.page.cost())
+                .sum::<usize>()
     }
 }
 
@@ -127,7 +150,7 @@ pub struct Table {
     /// One map a listener, so that a look-up needs no key of its own.
     by_target: Vec<HashMap<Box<[u8]>, usize>>,
     by_file: HashMap<FileKey, Vec<usize>>,
-    segments: HashMap<Arc<str>, Arc<OwnedFd>>,
+    segments: HashMap<Arc<str>, Segment>,
 }
 
 impl Table {
@@ -145,7 +168,7 @@ impl Table {
     }
 
     /// The entry of a target, if it is still fresh.
-    pub fn find(&mut self, listener: u32, target: &[u8], now: Instant) -> Option<&Entry> {
+    pub fn find(&mut self, listener: u32, target: &[u8], now: Instant) -> Option<&mut Entry> {
         let slot = *self.by_target.get(listener as usize)?.get(target)?;
         let found = self.slots[slot].as_mut()?;
         // What is no longer fresh stays for its pages, until it is put anew or its room is needed.
@@ -153,15 +176,7 @@ impl Table {
             return None;
         }
         found.is_used = true;
-        Some(&found.entry)
-    }
-
-    /// Whether this page of a target, of this version, is known.
-    pub fn has_page(&self, listener: u32, target: &[u8], file: FileKey, index: u64) -> bool {
-        let targets = self.by_target.get(listener as usize);
-        let slot = targets.and_then(|targets| targets.get(target));
-        slot.and_then(|slot| self.slots[*slot].as_ref())
-            .is_some_and(|slot| slot.entry.file == file && slot.entry.pages.contains_key(&index))
+        Some(&mut found.entry)
     }
 
     /// Takes in what is known of a target now. Pages of the same version that were known before stay known; those of another never meet them.
@@ -178,15 +193,10 @@ impl Table {
             }
         }
         for place in places {
-            let Some((segment, file)) = self.segment_of(place.path) else {
-                continue;
-            };
-            let extent = Extent {
-                file,
-                offset: place.offset,
-                length: place.length,
-            };
-            entry.pages.insert(place.index, Page { segment, extent });
+            let index = place.index;
+            if let Some(page) = self.page_of(place) {
+                entry.pages.insert(index, page);
+            }
         }
         let cost = entry.cost() + 2 * target.len();
         if entry.pages.is_empty() || cost > self.bytes_max {
@@ -222,6 +232,21 @@ impl Table {
         self.segments.remove(path);
     }
 
+    /// Somebody is about to read bytes [offset, offset + length) of this segment: what comes from the disk then is not what was checked.
+    pub fn forget_checks(&self, path: &str, offset: u64, length: u64) {
+        let Some(segment) = self.segments.get(path) else {
+            return;
+        };
+        // Pages do not overlap: only the last one that begins before may reach into it.
+        let before = segment.pages.range(..offset).next_back();
+        let within = segment.pages.range(offset..offset + length);
+        for (_, page) in before.into_iter().chain(within) {
+            if let Some(page) = page.upgrade() {
+                page.forget(offset, length);
+            }
+        }
+    }
+
     pub fn drop_all(&mut self) {
         *self = Self::new(self.bytes_max);
     }
@@ -230,14 +255,44 @@ impl Table {
         self.slots.len() - self.free.len()
     }
 
-    fn segment_of(&mut self, path: String) -> Option<(Arc<str>, Arc<OwnedFd>)> {
-        if let Some((path, file)) = self.segments.get_key_value(path.as_str()) {
-            return Some((Arc::clone(path), Arc::clone(file)));
+    /// The page at this place: the one that other entries have, where they do, with what is known of its blocks.
+    fn page_of(&mut self, place: PagePlace) -> Option<EntryPage> {
+        if !self.segments.contains_key(place.path.as_str()) {
+            let file = open_segment(&place.path)?;
+            let segment = Segment {
+                file,
+                pages: BTreeMap::new(),
+                prune_at: PRUNE_MIN,
+            };
+            self.segments.insert(place.path.as_str().into(), segment);
         }
-        let file = Arc::new(OwnedFd::from(File::open(&path).ok()?));
-        let path: Arc<str> = path.into();
-        self.segments.insert(Arc::clone(&path), Arc::clone(&file));
-        Some((path, file))
+        let (segment, _) = self.segments.get_key_value(place.path.as_str())?;
+        let segment = Arc::clone(segment);
+        let Segment {
+            file,
+            pages,
+            prune_at,
+        } = self.segments.get_mut(&segment)?;
+        let known = pages.get(&place.offset).and_then(Weak::upgrade);
+        let page = match known.filter(|page| page.length() == place.length) {
+            Some(page) => page,
+            None => {
+                let made = Page::new(
+                    Arc::clone(file),
+                    place.offset,
+                    place.length,
+                    &place.checksums,
+                );
+                let page = Arc::new(made?);
+                if pages.len() >= *prune_at {
+                    pages.retain(|_, page| page.strong_count() > 0);
+                    *prune_at = PRUNE_MIN.max(2 * pages.len());
+                }
+                pages.insert(place.offset, Arc::downgrade(&page));
+                page
+            }
+        };
+        Some(EntryPage { segment, page })
     }
 
     fn insert(&mut self, slot: Slot) {
@@ -290,6 +345,14 @@ impl Table {
     }
 }
 
+/// Without readahead: nothing comes from the disk that was not asked for.
+fn open_segment(path: &str) -> Option<Arc<OwnedFd>> {
+    let file = OwnedFd::from(File::open(path).ok()?);
+    // SAFETY: no memory is passed.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+    Some(Arc::new(file))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +368,7 @@ mod tests {
             4 * PAGE,
             PAGE,
             fresh_until,
+            fresh_until - Duration::from_secs(10),
             text(),
             text(),
             text(),
@@ -319,6 +383,7 @@ mod tests {
             path,
             offset: index * 100_000,
             length: PAGE,
+            checksums: vec![0],
         }
     }
 
@@ -340,7 +405,10 @@ mod tests {
         let mut extents = Vec::new();
         let found = table.find(0, b"/a", Instant::now()).unwrap();
         assert!(found.locate(10, 2 * PAGE, &mut extents));
-        let places: Vec<_> = extents.iter().map(|one| (one.offset, one.length)).collect();
+        let places: Vec<_> = extents
+            .iter()
+            .map(|one| (one.offset(), one.length))
+            .collect();
         assert_eq!(places, [(10, PAGE - 10), (100_000, PAGE)]);
         table.put(0, b"/a", entry([2, 2, 2]), vec![place(1, SEGMENT)]);
         assert!(!is_there(&mut table, b"/a", 0, PAGE));
@@ -359,9 +427,6 @@ mod tests {
         assert!(table
             .find(0, b"/a", Instant::now() + Duration::from_secs(61))
             .is_none());
-        assert!(table.has_page(0, b"/a", [1, 1, 1], 0));
-        assert!(!table.has_page(0, b"/a", [2, 2, 2], 0));
-        assert!(!table.has_page(0, b"/a", [1, 1, 1], 1));
         table.drop_file([1, 1, 1]);
         assert!(!is_there(&mut table, b"/a", 0, PAGE));
         assert!(is_there(&mut table, b"/b", 0, PAGE));
@@ -375,6 +440,26 @@ mod tests {
             (table.bytes, table.entry_count(), table.segments.len()),
             (0, 0, 0)
         );
+    }
+
+    #[test]
+    fn one_request_at_a_time_renews_an_entry_that_is_about_to_run_out() {
+        let mut table = Table::new(1 << 20);
+        let start = Instant::now();
+        table.put(0, b"/a", entry([1, 1, 1]), vec![place(0, SEGMENT)]);
+        let mut claims = |seconds: u64| {
+            let now = start + Duration::from_secs(seconds);
+            table
+                .find(0, b"/a", now)
+                .map(|entry| entry.claim_renewal(now))
+        };
+        let after = [0, 49, 51, 52, 55, 57, 61].map(&mut claims);
+        let (no, yes) = (Some(false), Some(true));
+        assert_eq!(after, [no, no, yes, no, no, yes, None]);
+        table.put(0, b"/a", entry([1, 1, 1]), vec![]);
+        let now = start + Duration::from_secs(30);
+        assert!(!table.find(0, b"/a", now).unwrap().claim_renewal(now));
+        assert!(is_there(&mut table, b"/a", 0, PAGE));
     }
 
     #[test]

@@ -49,6 +49,8 @@ export interface LookupOptions {
   readonly mustCheck?: boolean;
   /** The byte that is to be read first, where the bytes are wanted: a file that is not known is learned from them. */
   readonly readFrom?: number | undefined;
+  /** Asks the under storage also when the record would be believed for no longer than this, or half its age; until the answer it is still believed. */
+  readonly renewAheadMs?: number | undefined;
   /** The file is not this worker's to cache: it is read past the cache, for this reason. */
   readonly bypass?: BypassOutcome;
 }

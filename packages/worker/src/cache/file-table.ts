@@ -108,6 +108,7 @@ export class FileTable {
     file: FileName,
     options: {
       readonly mustCheck?: boolean;
+      readonly renewAheadMs?: number | undefined;
       /** Asks the under storage in the caller's own way, where nothing at all is known of the file; by its status unless given. */
       readonly ask?: (() => Promise<FileStatus | undefined>) | undefined;
     } = {},
@@ -117,7 +118,10 @@ export class FileTable {
       const known = this.peek(file) ?? (await this.recall(file));
       const ageMs = this.#options.clock.monotonic() - (known?.checkedAtMs ?? 0);
       if (known && this.#isFresh(known, ageMs, file)) {
-        return { record: known, isStale: false, wasChecked: false };
+        const aheadMs = Math.min(options.renewAheadMs ?? 0, this.#maxAgeOf(file) / 2);
+        return this.#isFresh(known, ageMs + aheadMs, file)
+          ? { record: known, isStale: false, wasChecked: false }
+          : this.#renew(file);
       }
     }
     const standIn = options.mustCheck ? undefined : this.#standInFor(file);
@@ -125,7 +129,7 @@ export class FileTable {
       return { record: standIn, isStale: true, wasChecked: false };
     }
     const ask = options.mustCheck || this.peek(file) ? undefined : options.ask;
-    const check = this.#checks.run(file.ufsPath, () => this.#check(file, ask));
+    const check = this.#checkOnce(file, ask);
     try {
       const record = await (standIn ? this.#withDeadline(check, file) : check);
       return record && { record, isStale: false, wasChecked: true };
@@ -135,6 +139,23 @@ export class FileTable {
       if (standIn) return { record: standIn, isStale: true, wasChecked: true };
       throw thrown;
     }
+  }
+
+  /** Asks for a file whose record still stands: where the under storage does not answer, it is as if nobody had asked. */
+  async #renew(file: FileName): Promise<FoundFile | undefined> {
+    try {
+      const record = await this.#withDeadline(this.#checkOnce(file), file);
+      return record && { record, isStale: false, wasChecked: true };
+    } catch (thrown) {
+      if (!mayStandIn(thrown)) throw thrown;
+      this.#failedAtMs.set(file.mount, this.#options.clock.monotonic());
+      return this.lookup(file);
+    }
+  }
+
+  /** One question at a time a file. */
+  #checkOnce(file: FileName, ask?: () => Promise<FileStatus | undefined>): Promise<FileRecord | undefined> {
+    return this.#checks.run(file.ufsPath, () => this.#check(file, ask));
   }
 
   /**

@@ -43,7 +43,8 @@ export async function answerFile(
   };
   const isRead = request.method === 'GET' && !hasConditions(request.headers);
   const readFrom = isRead ? firstByteOf(options.range ?? request.headers.get('range')) : undefined;
-  return withFoundFile(cache, file, answer, { ...options, readFrom });
+  const { renewAheadMs } = request;
+  return withFoundFile(cache, file, answer, { ...options, readFrom, renewAheadMs });
 }
 
 export interface AnswerOptions extends Pick<LookupOptions, 'bypass'> {
@@ -63,7 +64,7 @@ export async function withFoundFile<T>(
   cache: FileCache,
   file: FileName,
   answer: (found: FoundFile) => Promise<T>,
-  options: Pick<LookupOptions, 'bypass' | 'readFrom'> = {},
+  options: Pick<LookupOptions, 'bypass' | 'readFrom' | 'renewAheadMs'> = {},
 ): Promise<T> {
   const known = await cache.lookup(file, options);
   if (!known) throw fileNotFound(file);

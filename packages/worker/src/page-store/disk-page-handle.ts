@@ -1,13 +1,13 @@
 /** A page of the disk store in a reader's hands: reads whole blocks, checks each, gives what was asked. */
 
 import { Buffer } from 'node:buffer';
-import type { NativePlace, PageHandle } from '@alluxio-ts/common/body';
+import type { NativePlace, PageHandle, SegmentRead } from '@alluxio-ts/common/body';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { type PageId, blockSizeBytes } from '@alluxio-ts/common/page';
 import type { DiskQueue } from './disk-queue.ts';
 import { readAt } from './file-io.ts';
 import { giveBuffer, takeBuffer } from '@alluxio-ts/common/read-buffers';
-import { blocksMatch } from './page-checksums.ts';
+import { blockCountOf, blocksMatch } from './page-checksums.ts';
 import type { PagePlace } from './page-table.ts';
 import type { Segment } from './segment.ts';
 
@@ -17,6 +17,8 @@ const copiedShare = 4;
 /** Reads of whole blocks of one page: what handles and the copying at reclaim have in common. */
 export interface BlockReader {
   readonly reads: DiskQueue;
+  /** Told before each read, with nothing running in between. */
+  readonly onRead: (read: SegmentRead) => void;
   /** Whether the store still has the page at this place. */
   isAt(page: PageId, place: PagePlace): boolean;
   /** Takes the page out of the store, if it is still at this place. */
@@ -45,8 +47,15 @@ export class DiskPageHandle implements PageHandle {
 
   get native(): NativePlace | undefined {
     if (this.#isReleased || !this.#reader.isAt(this.#page, this.#place)) return undefined;
-    const { dataStartBytes, lengthBytes, segmentId } = this.#place;
-    return { segmentId, path: this.#segment.path, offset: dataStartBytes, lengthBytes };
+    const { checksumIndex, dataStartBytes, lengthBytes, segmentId } = this.#place;
+    const { checksums, path } = this.#segment;
+    return {
+      segmentId,
+      path,
+      offset: dataStartBytes,
+      lengthBytes,
+      checksums: checksums.subarray(checksumIndex, checksumIndex + blockCountOf(lengthBytes)),
+    };
   }
 
   async read(from: number, to: number): Promise<Uint8Array> {
@@ -82,7 +91,9 @@ export async function readChecked(
     const firstBlock = Math.floor(from / blockSizeBytes);
     const begin = firstBlock * blockSizeBytes;
     const end = Math.min(place.lengthBytes, Math.ceil(to / blockSizeBytes) * blockSizeBytes);
-    const bytes = await reader.reads.run(() => readRange(segment, place.dataStartBytes + begin, end - begin));
+    const bytes = await reader.reads.run(() =>
+      readRange(reader, segment, place.dataStartBytes + begin, end - begin),
+    );
     const isWhole = bytes.length === end - begin;
     if (!isWhole || !blocksMatch(bytes, segment.checksums, place.checksumIndex + firstBlock)) {
       const what = isWhole ? 'does not match its checksum' : 'is cut short';
@@ -103,12 +114,29 @@ export async function readChecked(
 }
 
 /** What of these bytes the file has. The buffer is taken when it is the read's turn. */
-async function readRange(segment: Segment, position: number, length: number): Promise<Buffer> {
+async function readRange(
+  reader: BlockReader,
+  segment: Segment,
+  position: number,
+  length: number,
+): Promise<Buffer> {
+  const bytes = takeBuffer(length);
+  const count = await readSegment(reader, segment, bytes, position);
+  return bytes.subarray(0, count);
+}
+
+/** Reads until `bytes` is full or the file ends; gives the count. */
+export async function readSegment(
+  { onRead }: Pick<BlockReader, 'onRead'>,
+  segment: Segment,
+  bytes: Uint8Array,
+  position: number,
+): Promise<number> {
   segment.pin();
   try {
-    const bytes = takeBuffer(length);
-    const count = await readAt(await segment.fd(), bytes, position);
-    return bytes.subarray(0, count);
+    const fd = await segment.fd();
+    onRead({ path: segment.path, fd, offset: position, lengthBytes: bytes.length });
+    return await readAt(fd, bytes, position);
   } finally {
     segment.unpin();
   }

@@ -8,7 +8,7 @@
 
 import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PageHandle } from '@alluxio-ts/common/body';
+import type { PageHandle, SegmentRead } from '@alluxio-ts/common/body';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
@@ -65,6 +65,8 @@ export interface DiskPageStoreOptions {
   readonly onOut?: () => void;
   /** Told of a page that can no longer be read, unless its whole segment is retired. */
   readonly onPageRemoved?: (page: PageId) => void;
+  /** Told before bytes of pages are read. */
+  readonly onSegmentRead?: (read: SegmentRead) => void;
 }
 
 export interface DiskHealth {
@@ -204,6 +206,7 @@ export class DiskPageStore implements PageStore {
       health,
       policy,
       onRemoved: options.onPageRemoved ?? (() => undefined),
+      onRead: options.onSegmentRead ?? (() => undefined),
     });
     // A directory of few segments cannot keep two of them empty.
     const aheadCount = sizeBytes >= 2 * segmentsMin * place.segmentSizeBytes ? 2 : 1;

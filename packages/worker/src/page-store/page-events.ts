@@ -1,5 +1,6 @@
-/** What page stores tell about pages that go, to whoever keeps copies of where they lie. Told before the bytes are unlinked. */
+/** What page stores tell whoever keeps copies of where pages lie: of those that go, before the bytes are unlinked, and of reads, before they come from the disk. */
 
+import type { SegmentRead } from '@alluxio-ts/common/body';
 import type { PageId } from '@alluxio-ts/common/page';
 
 export interface PageEventListener {
@@ -8,6 +9,7 @@ export interface PageEventListener {
   segmentRetired(path: string): void;
   /** A whole directory is not to be asked for anything, until a page of it is found again. */
   dirOut(): void;
+  segmentRead(read: SegmentRead): void;
 }
 
 /** Connects stores, which are made first, with the one who listens. */
@@ -29,5 +31,9 @@ export class PageEvents implements PageEventListener {
 
   dirOut(): void {
     this.#listener?.dirOut();
+  }
+
+  segmentRead(read: SegmentRead): void {
+    this.#listener?.segmentRead(read);
   }
 }

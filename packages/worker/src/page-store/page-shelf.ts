@@ -3,6 +3,7 @@
  * nothing else. What the store, its reclaim and its start have in common.
  */
 
+import type { SegmentRead } from '@alluxio-ts/common/body';
 import type { AlluxioError } from '@alluxio-ts/common/errors';
 import type { PageId, PageOrigin } from '@alluxio-ts/common/page';
 import type { DirHealth } from './dir-health.ts';
@@ -25,10 +26,12 @@ export interface PageShelfOptions {
   readonly policy: EvictionPolicy;
   /** Told of a page that was taken out, unless its whole segment is given up. */
   readonly onRemoved: (page: PageId) => void;
+  readonly onRead: (read: SegmentRead) => void;
 }
 
 export class PageShelf implements BlockReader {
   readonly reads: DiskQueue;
+  readonly onRead: (read: SegmentRead) => void;
   corruptCount = 0;
   evictedCount = 0;
   evictedBytes = 0;
@@ -42,6 +45,7 @@ export class PageShelf implements BlockReader {
 
   constructor(options: PageShelfOptions) {
     this.reads = options.reads;
+    this.onRead = options.onRead;
     this.#table = options.table;
     this.#log = options.log;
     this.#health = options.health;

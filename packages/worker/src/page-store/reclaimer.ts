@@ -10,9 +10,8 @@ import { Buffer } from 'node:buffer';
 import type { Logger } from '@alluxio-ts/common/logger';
 import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
 import type { DirHealth } from './dir-health.ts';
-import { readChecked } from './disk-page-handle.ts';
+import { readChecked, readSegment } from './disk-page-handle.ts';
 import type { EvictionPolicy, SegmentView, StoreView } from './eviction-policy.ts';
-import { readAt } from './file-io.ts';
 import type { PageShelf } from './page-shelf.ts';
 import { type PagePlace, type PageTable, noEntry } from './page-table.ts';
 import { type RecordHeader, decodeRecordHeader } from './record-format.ts';
@@ -190,14 +189,7 @@ export async function readHeader(
   place: PagePlace,
 ): Promise<RecordHeader | undefined> {
   const bytes = Buffer.allocUnsafeSlow(place.dataStartBytes - place.recordOffsetBytes);
-  const count = await shelf.reads.run(async () => {
-    segment.pin();
-    try {
-      return await readAt(await segment.fd(), bytes, place.recordOffsetBytes);
-    } finally {
-      segment.unpin();
-    }
-  });
+  const count = await shelf.reads.run(() => readSegment(shelf, segment, bytes, place.recordOffsetBytes));
   const header = decodeRecordHeader(bytes.subarray(0, count), segment.identity, place.recordOffsetBytes);
   if (header?.index !== page.index) return undefined;
   const { a, b, c } = fileKeyOf(header.origin);

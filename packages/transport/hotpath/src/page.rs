@@ -1,0 +1,218 @@
+//! A cached page where it lies in its segment's file, and which of its blocks may be sent from there: those whose bytes were checked since
+//! somebody may last have read them from the disk, as long as the kernel still has them in memory.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex};
+
+use crate::locked;
+use crate::residency::is_resident;
+
+/// The page store's: each block has a checksum, CRC-32 (IEEE).
+const BLOCK_BYTES: u64 = 64 * 1024;
+
+pub struct Page {
+    /// Holding the descriptor keeps the bytes readable after the file was unlinked.
+    file: Arc<OwnedFd>,
+    /// Of the file.
+    offset: u64,
+    length: u64,
+    checksums: Box<[u32]>,
+    checked: Mutex<Checked>,
+}
+
+struct Checked {
+    blocks: Box<[u64]>,
+    /// Grows whenever blocks are forgotten: a check that began before does not count.
+    forgotten_count: u32,
+}
+
+/// Blocks [from, to) of a page that have to be read and checked.
+pub struct Check {
+    page: Arc<Page>,
+    from: u64,
+    to: u64,
+}
+
+/// Bytes of a page that are to be sent.
+pub struct Extent {
+    pub page: Arc<Page>,
+    /// Within the page.
+    pub from: u64,
+    pub length: u64,
+}
+
+impl Page {
+    /// Undefined when there are not as many checksums as blocks.
+    pub fn new(file: Arc<OwnedFd>, offset: u64, length: u64, checksums: &[u32]) -> Option<Self> {
+        if checksums.len() as u64 != length.div_ceil(BLOCK_BYTES) {
+            return None;
+        }
+        Some(Self {
+            file,
+            offset,
+            length,
+            checksums: checksums.into(),
+            checked: Mutex::new(Checked {
+                blocks: vec![0; checksums.len().div_ceil(64)].into(),
+                forgotten_count: 0,
+            }),
+        })
+    }
+
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Memory that it takes beside its own fields.
+    pub fn cost(&self) -> usize {
+        self.checksums.len() * 4 + self.checksums.len().div_ceil(64) * 8
+    }
+
+    /// Bytes [offset, offset + length) of the file are no longer known to be what was checked.
+    pub fn forget(&self, offset: u64, length: u64) {
+        let end = (offset + length).min(self.offset + self.length);
+        let start = offset.max(self.offset);
+        if start < end {
+            self.forget_blocks(
+                (start - self.offset) / BLOCK_BYTES,
+                (end - self.offset).div_ceil(BLOCK_BYTES),
+            );
+        }
+    }
+
+    fn forget_blocks(&self, from: u64, to: u64) {
+        let mut checked = locked(&self.checked);
+        checked.forgotten_count = checked.forgotten_count.wrapping_add(1);
+        for block in from..to {
+            checked.blocks[(block / 64) as usize] &= !(1 << (block % 64));
+        }
+    }
+
+    /// How many of the blocks [from, to) were checked, from the first on.
+    fn checked_blocks(&self, from: u64, to: u64) -> u64 {
+        let checked = locked(&self.checked);
+        let is_checked =
+            |block: &u64| checked.blocks[(block / 64) as usize] >> (block % 64) & 1 == 1;
+        (from..to).take_while(is_checked).count() as u64
+    }
+
+    /// At most how many of the bytes [from, from + length) may be sent now.
+    fn sendable(self: &Arc<Self>, from: u64, length: u64) -> Result<u64, Check> {
+        let (first, end) = (from / BLOCK_BYTES, (from + length).div_ceil(BLOCK_BYTES));
+        let count = self.checked_blocks(first, end);
+        let sendable = length.min(((first + count) * BLOCK_BYTES).saturating_sub(from));
+        if count > 0 && is_resident(&self.file, self.offset + from, sendable) {
+            return Ok(sendable);
+        }
+        Err(Check::new(self, first, end))
+    }
+}
+
+impl Check {
+    fn new(page: &Arc<Page>, from: u64, to: u64) -> Self {
+        page.forget_blocks(from, to);
+        let page = Arc::clone(page);
+        Self { page, from, to }
+    }
+
+    /// Reads the blocks and compares their checksums; false when one is bad or the disk does not give it. Waits for the disk.
+    pub fn run(&self, buffer: &mut Vec<u8>) -> bool {
+        let Self { page, from, to } = self;
+        let forgotten_count = locked(&page.checked).forgotten_count;
+        let start = from * BLOCK_BYTES;
+        let length = (to * BLOCK_BYTES).min(page.length) - start;
+        buffer.clear();
+        if !read_exactly(&page.file, page.offset + start, length as usize, buffer) {
+            return false;
+        }
+        let expected = &page.checksums[*from as usize..*to as usize];
+        let are_good = buffer
+            .chunks(BLOCK_BYTES as usize)
+            .zip(expected)
+            .all(|(block, checksum)| crc32fast::hash(block) == *checksum);
+        let mut checked = locked(&page.checked);
+        if are_good && checked.forgotten_count == forgotten_count {
+            for block in *from..*to {
+                checked.blocks[(block / 64) as usize] |= 1 << (block % 64);
+            }
+        }
+        are_good
+    }
+}
+
+impl Extent {
+    /// How many of the bytes, at most `max`, may be sent now from `place`.
+    pub fn sendable(&self, max: u64) -> Result<u64, Check> {
+        self.page.sendable(self.from, self.length.min(max))
+    }
+
+    pub fn file(&self) -> &OwnedFd {
+        &self.page.file
+    }
+
+    /// Of the file.
+    pub fn offset(&self) -> u64 {
+        self.page.offset + self.from
+    }
+
+    pub fn advance(&mut self, count: u64) {
+        self.from += count;
+        self.length -= count;
+    }
+
+    /// Appends the bytes to `out`. What must be checked before may have been appended in part.
+    pub fn copy(&self, out: &mut Vec<u8>) -> Result<(), Check> {
+        let sendable = self.sendable(self.length)?;
+        let is_whole = sendable == self.length
+            && read_resident(&self.page.file, self.offset(), self.length as usize, out);
+        if is_whole {
+            return Ok(());
+        }
+        let end = (self.from + self.length).div_ceil(BLOCK_BYTES);
+        Err(Check::new(&self.page, self.from / BLOCK_BYTES, end))
+    }
+}
+
+/// Appends so many bytes of the file to `out`; false when it does not have them. Read, never mapped: a file that was cut short is a short read
+/// here and a signal there.
+fn read_exactly(file: &OwnedFd, offset: u64, length: usize, out: &mut Vec<u8>) -> bool {
+    read_with(file, offset, length, out, 0)
+}
+
+/// The same, but false too when the kernel would have to wait for the disk.
+fn read_resident(file: &OwnedFd, offset: u64, length: usize, out: &mut Vec<u8>) -> bool {
+    let before = out.len();
+    if read_with(file, offset, length, out, libc::RWF_NOWAIT) {
+        return true;
+    }
+    let error = std::io::Error::last_os_error().raw_os_error();
+    out.truncate(before);
+    error == Some(libc::EOPNOTSUPP) && read_exactly(file, offset, length, out)
+}
+
+fn read_with(
+    file: &OwnedFd,
+    mut offset: u64,
+    mut left: usize,
+    out: &mut Vec<u8>,
+    flags: libc::c_int,
+) -> bool {
+    out.reserve(left);
+    while left > 0 {
+        let part = libc::iovec {
+            iov_base: out.spare_capacity_mut().as_mut_ptr().cast(),
+            iov_len: left,
+        };
+        // SAFETY: the spare room was reserved above and is at least `left` bytes long.
+        let count =
+            unsafe { libc::preadv2(file.as_raw_fd(), &part, 1, offset as libc::off_t, flags) };
+        let Ok(count @ 1..) = usize::try_from(count) else {
+            return false;
+        };
+        // SAFETY: as many bytes of the spare room were written.
+        unsafe { out.set_len(out.len() + count) };
+        left -= count;
+        offset += count as u64;
+    }
+    true
+}
