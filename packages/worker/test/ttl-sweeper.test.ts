@@ -347,7 +347,7 @@ t.test('a file that is checked or recalled while others go is remembered like an
     await rig.load('old');
     rig.clock.advance(hour);
     await rig.memory.write('new', contentOf(3, 100));
-    const gate = rig.ufs.hold({ operation: 'stat', key: 'new' });
+    const gate = rig.ufs.hold({ operation: 'read', key: 'new' });
     const reading = rig.read('new');
     await gate.reached;
     t.match(await rig.sweeper.sweep(), { fileCount: 1 });
