@@ -33,6 +33,7 @@ import {
   segmentFileNameOf,
   segmentIdMax,
 } from './segment-format.ts';
+import { RecordBatches } from './record-batches.ts';
 import { Segment } from './segment.ts';
 import type { StoreFile } from './store-file.ts';
 
@@ -60,6 +61,9 @@ export class SegmentLog {
   readonly segments = new Map<number, Segment>();
   readonly #options: SegmentLogOptions;
   readonly #sealing = new Set<Promise<void>>();
+  readonly #batches = new RecordBatches((segment, pieces, position) =>
+    this.#write(segment, pieces, position),
+  );
   #active: Segment | undefined;
   #segmentIdNext: number;
   #usedBytes = 0;
@@ -111,7 +115,7 @@ export class SegmentLog {
   }
 
   /**
-   * Writes a record at the place that it is given now, which is returned; all of it in one write. Fails with PageStoreUnavailable; the segment is then given up for
+   * Writes a record at the place that it is given now, which is returned; all of it in one write, maybe with others. Fails with PageStoreUnavailable; the segment is then given up for
    * writes.
    */
   async writeRecord(segment: Segment, header: RecordHeader, bytes: Uint8Array): Promise<number> {
@@ -121,7 +125,7 @@ export class SegmentLog {
       bytes,
       encodeRecordEnd(header.layout, segment.identity, offset),
     ];
-    await this.#write(segment, record, offset);
+    await this.#batches.add(segment, record, offset);
     return offset;
   }
 

@@ -62,6 +62,11 @@ export class Segment {
     return this.#pinCount > 0;
   }
 
+  /** Writers that have reserved room and are not through with it. */
+  get writerCount(): number {
+    return this.#writerCount;
+  }
+
   get checksums(): Uint32Array {
     return this.#checksums;
   }
