@@ -266,13 +266,22 @@ eachWay('a whole object is compared with what the store says of it', async (t, b
       );
     t.equal(Buffer.concat(given).equals(bytes), isGood, name);
     t.equal(seen['x-amz-checksum-mode'], verify === 'none' ? undefined : 'ENABLED');
-    t.equal(seen.range, verify === 'none' ? 'bytes=0-9' : undefined);
+    t.equal(seen.range, undefined, 'all of it is asked for');
   }
   const ufs = by(
     await play(t, (_, response) => response.writeHead(206, { ...partial, ...ofParts }).end(bytes)),
   );
   const part = await ufs.read('key', { ...range, fileSizeBytes: 100 });
   t.equal((await collect(part.body)).length, 10, 'a part is not compared');
+  const whole = { 'content-range': 'bytes 0-9/10', 'content-length': '10', etag: `"${wrongMd5}"` };
+  const answer: Play = (_, response) => response.writeHead(206, whole).end(bytes);
+  const unknown = by(await play(t, answer, { 'alluxio.underfs.s3.checksum.verify': 'md5' }));
+  const read = await unknown.read('key', { offset: 0, lengthBytes: 4096 });
+  await t.rejects(
+    collect(read.body),
+    { code: 'UfsBadResponse' },
+    'a range that turns out to be all of it is',
+  );
 });
 
 eachWay('silence ends by the timeouts of the mount', async (t, by) => {

@@ -76,10 +76,9 @@ export class S3Ufs implements Ufs {
     const { checksumVerify } = this.#options;
     const isWhole = version !== undefined && offset === 0 && options.fileSizeBytes === lengthBytes;
     const headers = {
-      // Only with all of an object a store tells its checksum.
-      ...(isWhole && checksumVerify !== 'none'
-        ? { 'x-amz-checksum-mode': 'ENABLED' }
-        : { range: `bytes=${offset}-${offset + lengthBytes - 1}` }),
+      // Of a range most stores tell no checksum, be it of all bytes.
+      ...(isWhole ? {} : { range: `bytes=${offset}-${offset + lengthBytes - 1}` }),
+      ...(offset === 0 && checksumVerify !== 'none' ? { 'x-amz-checksum-mode': 'ENABLED' } : {}),
       ...(etag === undefined ? {} : { 'if-match': etag }),
     };
     const request = { method: 'GET', key: objectKey, headers } as const;
@@ -96,7 +95,8 @@ export class S3Ufs implements Ufs {
       const span = this.#spanOf(call, response, options);
       const file = statusOf(key, span.totalBytes, response.headers);
       checkVersion(nameOf(this.#connection.subjectOf(call)), file, version);
-      const check = isWhole ? bodyCheckOf(response.headers, checksumVerify) : undefined;
+      const hasAll = offset === 0 && span.lengthBytes === span.totalBytes;
+      const check = hasAll ? bodyCheckOf(response.headers, checksumVerify) : undefined;
       const body = ownedBody({
         chunks: () => this.#chunks(call, response, { lengthBytes: span.lengthBytes, check }),
         // Leaving early ends the connection: the rest of the answer may be longer than a new connection is dear.
