@@ -298,7 +298,8 @@ export class HotpathTransport implements PageTransport {
     const all = [...headers];
     const hasLength = headers.some(([name]) => name.toLowerCase() === 'content-length');
     if (!hasLength && lengthBytes !== undefined) all.push(['content-length', String(lengthBytes)]);
-    if (!this.#isKept(exchange)) all.push(['connection', 'close']);
+    // Kept or not, it is said: HTTP/1.0 would take silence for a close.
+    all.push(['connection', this.#isKept(exchange) ? 'keep-alive' : 'close']);
     all.push(['date', new Date(this.#options.clock.now()).toUTCString()]);
     return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${headerLines(all)}\r\n`;
   }

@@ -1,6 +1,7 @@
 //! One accepted socket: what has come, what is to go, and whose turn it is.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,6 +56,8 @@ pub struct FastAnswer {
     /// The check that it waits for, and how many there were since a byte was sent.
     pub check: Option<u64>,
     pub barren_checks: u32,
+    /// Whether the connection is, once all has gone.
+    pub is_kept: bool,
 }
 
 pub enum Filled {
@@ -67,7 +70,7 @@ pub struct Connection {
     pub socket: OwnedFd,
     pub id: u64,
     pub listener: u32,
-    pub remote_address: String,
+    pub remote_address: Option<IpAddr>,
     pub phase: Phase,
     pub input: Vec<u8>,
     pub out: Vec<u8>,
@@ -79,15 +82,22 @@ pub struct Connection {
     pub chunks: VecDeque<Vec<u8>>,
     chunk_at: usize,
     pub is_blocked: bool,
-    /// What epoll watches for.
+    /// What epoll watches for, once it knows of the connection.
     pub interest: u32,
+    pub is_watched: bool,
     pub deadline: Instant,
     /// Since the first byte of a head that is not whole: its time does not begin anew with each byte.
     pub is_head_begun: bool,
 }
 
 impl Connection {
-    pub fn new(socket: OwnedFd, id: u64, listener: u32, remote: String, deadline: Instant) -> Self {
+    pub fn new(
+        socket: OwnedFd,
+        id: u64,
+        listener: u32,
+        remote: Option<IpAddr>,
+        deadline: Instant,
+    ) -> Self {
         Self {
             socket,
             id,
@@ -104,6 +114,7 @@ impl Connection {
             chunk_at: 0,
             is_blocked: false,
             interest: 0,
+            is_watched: false,
             deadline,
             is_head_begun: false,
         }
@@ -131,6 +142,16 @@ impl Connection {
             return Filled::Nothing;
         }
         Filled::End
+    }
+
+    /// Whether all that the client has sent so far was read: else a close would be a reset, which takes what was sent last with it.
+    pub fn is_read_out(&self) -> bool {
+        let mut byte = 0_u8;
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: one byte of this frame.
+        let count =
+            unsafe { libc::recv(self.socket.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
+        self.input.is_empty() && count <= 0
     }
 
     pub fn consume(&mut self, count: usize) {

@@ -75,7 +75,9 @@ impl Event {
             headers: headers
                 .flat_map(|header| [header.name.to_ascii_lowercase(), latin1(header.value)])
                 .collect(),
-            remote_address: connection.remote_address.clone(),
+            remote_address: connection
+                .remote_address
+                .map_or_else(String::new, |address| address.to_string()),
             has_body: head.body_bytes > 0,
             is_kept_alive,
             is_renewal: matches!(cause, Cause::RunningOut),

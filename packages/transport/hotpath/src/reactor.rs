@@ -369,9 +369,13 @@ impl Reactor {
             return true;
         }
         connection.interest = wanted;
+        let operation = if std::mem::replace(&mut connection.is_watched, true) {
+            libc::EPOLL_CTL_MOD
+        } else {
+            libc::EPOLL_CTL_ADD
+        };
         let socket = connection.socket.as_raw_fd();
-        self.watch(libc::EPOLL_CTL_MOD, socket, wanted, connection.id)
-            .is_ok()
+        self.watch(operation, socket, wanted, connection.id).is_ok()
     }
 
     fn watch(
@@ -408,17 +412,10 @@ impl Reactor {
             self.accepted_count += 1;
             let id = (self.accepted_count << INDEX_BITS) | index as u64;
             let deadline = self.now + self.settings.headers_timeout;
-            let mut connection = Connection::new(socket, id, listener, remote, deadline);
-            connection.interest = libc::EPOLLIN as u32;
-            let fd = connection.socket.as_raw_fd();
-            if self
-                .watch(libc::EPOLL_CTL_ADD, fd, connection.interest, id)
-                .is_ok()
-            {
-                self.connections[index] = Some(Box::new(connection));
-            } else {
-                self.free.push(index);
-            }
+            let connection = Connection::new(socket, id, listener, remote, deadline);
+            self.connections[index] = Some(Box::new(connection));
+            // Its request is mostly here already: who asks once and is answered at once is never watched.
+            self.with(id, Self::read_head);
         }
     }
 
@@ -443,11 +440,15 @@ impl Reactor {
                     Next::Keep
                 }
             },
-            Phase::Head => match connection.fill() {
-                Filled::Some => self.read_requests(connection),
-                Filled::Nothing => Next::Keep,
-                Filled::End => Next::Close,
-            },
+            Phase::Head => self.read_head(connection),
+        }
+    }
+
+    fn read_head(&mut self, connection: &mut Connection) -> Next {
+        match connection.fill() {
+            Filled::Some => self.read_requests(connection),
+            Filled::Nothing => Next::Keep,
+            Filled::End => Next::Close,
         }
     }
 
@@ -545,6 +546,7 @@ impl Reactor {
             etag: Arc::clone(&entry.etag),
             check: None,
             barren_checks: 0,
+            is_kept: request.persistence.is_kept(),
         };
         self.sequence += 1;
         connection.begin_fast(answer);
@@ -555,7 +557,7 @@ impl Reactor {
         if head.expects_continue && head.body_bytes > 0 {
             connection.say("HTTP/1.1 100 Continue\r\n\r\n");
         }
-        let is_kept = head.is_kept_alive && !self.is_draining;
+        let is_kept = head.persistence.is_kept() && !self.is_draining;
         self.events
             .push(Event::request(connection, head, is_kept, cause));
         connection.phase = Phase::Up(Exchange {
@@ -602,25 +604,41 @@ impl Reactor {
         }
     }
 
-    /// Sends on with the table's answer. Once all of it has gone, the connection waits for a head.
+    /// Sends on with the table's answer.
     fn send_fast(&mut self, connection: &mut Connection) -> Next {
         match connection.flush_fast() {
-            Flush::Done => {
-                if let Phase::Fast(FastAnswer {
-                    kind, body_bytes, ..
-                }) = connection.phase
-                {
-                    let counts = &self.shared.counts[connection.listener as usize];
-                    counts.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
-                    counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
-                }
-                connection.phase = Phase::Head;
-            }
+            Flush::Done => return self.end_fast(connection),
             Flush::Blocked => {}
             Flush::Yield => self.ready.push(connection.id),
             Flush::Unchecked(check) => return self.begin_check(connection, check),
             Flush::Failed => return Next::Reset,
         }
+        Next::Keep
+    }
+
+    /// All of the table's answer has gone: the connection waits for a head, or ends.
+    fn end_fast(&mut self, connection: &mut Connection) -> Next {
+        let Phase::Fast(FastAnswer {
+            kind,
+            body_bytes,
+            is_kept,
+            ..
+        }) = connection.phase
+        else {
+            return Next::Keep;
+        };
+        let counts = &self.shared.counts[connection.listener as usize];
+        counts.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
+        counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
+        connection.phase = Phase::Head;
+        if is_kept {
+            return Next::Keep;
+        }
+        if connection.is_read_out() {
+            return Next::Close;
+        }
+        connection.shut_down();
+        connection.deadline = self.now + CLOSING_TIMEOUT;
         Next::Keep
     }
 
