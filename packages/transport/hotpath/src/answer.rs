@@ -18,9 +18,27 @@ pub enum AnswerKind {
     HeadWhole,
     HeadRange,
     NotModified,
+    HeadNotModified,
 }
 
-pub const ANSWER_KINDS: usize = 5;
+pub const ANSWER_KINDS: usize = 6;
+
+impl AnswerKind {
+    pub fn is_head(self) -> bool {
+        matches!(
+            self,
+            Self::HeadWhole | Self::HeadRange | Self::HeadNotModified
+        )
+    }
+
+    pub fn status(self) -> u32 {
+        match self {
+            Self::Whole | Self::HeadWhole => 200,
+            Self::Range | Self::HeadRange => 206,
+            Self::NotModified | Self::HeadNotModified => 304,
+        }
+    }
+}
 
 pub struct Prepared {
     pub kind: AnswerKind,
@@ -53,7 +71,11 @@ pub fn prepare(
         out.extend_from_slice(&entry.headers);
         finish(entry, request.persistence, marks, out);
         return Some(Prepared {
-            kind: AnswerKind::NotModified,
+            kind: if request.is_head {
+                AnswerKind::HeadNotModified
+            } else {
+                AnswerKind::NotModified
+            },
             body_bytes: 0,
             to: 0,
         });

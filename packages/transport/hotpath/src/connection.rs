@@ -58,6 +58,8 @@ pub struct FastAnswer {
     pub barren_checks: u32,
     /// Whether the connection is, once all has gone.
     pub is_kept: bool,
+    pub begun_at: Instant,
+    pub sequence: u64,
 }
 
 pub enum Filled {
@@ -225,13 +227,13 @@ impl Connection {
             return self.stopped(flush);
         }
         self.out.clear();
-        self.extents.clear();
         self.stopped(Flush::Done)
     }
 
     /// Puts a body that is short enough behind its head, to go out in one call.
     fn take_in_short_body(&mut self) -> Result<(), Check> {
-        if self.out_at > 0 || self.extents.is_empty() || self.unsent_bytes() > COPIED_MAX_BYTES {
+        let unsent_bytes = self.unsent_bytes();
+        if self.out_at > 0 || unsent_bytes == 0 || unsent_bytes > COPIED_MAX_BYTES {
             return Ok(());
         }
         let head_length = self.out.len();
@@ -241,7 +243,7 @@ impl Connection {
                 return Err(check);
             }
         }
-        self.extents.clear();
+        self.extent_at = self.extents.len();
         Ok(())
     }
 

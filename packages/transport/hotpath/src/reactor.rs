@@ -2,11 +2,11 @@
 //! down. It never waits for anything but epoll.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::answer::{prepare, DateLine, Marks, ANSWER_KINDS};
+use crate::answer::{prepare, DateLine, Marks};
 use crate::checker::Checker;
 use crate::connection::{Connection, Exchange, FastAnswer, Filled, Flush, Phase};
 use crate::events::{Cause, Event, Up};
@@ -15,6 +15,7 @@ use crate::locked;
 use crate::page::Check;
 use crate::request::{self, fast_request, Head, Parsed, HEADERS_MAX};
 use crate::table::Table;
+use crate::uses::{Counts, Line, Uses};
 
 pub const LISTENERS_MAX: usize = 8;
 const EVENTS_MAX: usize = 128;
@@ -55,27 +56,23 @@ pub enum Command {
     Stop,
 }
 
-#[derive(Default)]
-pub struct Counts {
-    pub answers: [AtomicU64; ANSWER_KINDS],
-    pub body_bytes: AtomicU64,
-}
-
 /// What both threads touch.
 pub struct Shared {
     pub table: Mutex<Table>,
     pub counts: [Counts; LISTENERS_MAX],
+    pub uses: Uses,
     commands: Mutex<Vec<Command>>,
     wake: OwnedFd,
 }
 
 impl Shared {
-    pub fn new(table: Table) -> std::io::Result<Self> {
+    pub fn new(table: Table, uses: Uses) -> std::io::Result<Self> {
         // SAFETY: no memory is passed.
         let wake = owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         Ok(Self {
             table: Mutex::new(table),
             counts: Default::default(),
+            uses,
             commands: Mutex::default(),
             wake,
         })
@@ -352,6 +349,7 @@ impl Reactor {
             self.report_if_drained();
             return;
         }
+        self.report_fast(&connection, false);
         if let Phase::Up(_) = connection.phase {
             self.events.push(Event::gone(id));
             connection.reset_on_close();
@@ -547,6 +545,8 @@ impl Reactor {
             check: None,
             barren_checks: 0,
             is_kept: request.persistence.is_kept(),
+            begun_at: self.now,
+            sequence: self.sequence,
         };
         self.sequence += 1;
         connection.begin_fast(answer);
@@ -618,18 +618,11 @@ impl Reactor {
 
     /// All of the table's answer has gone: the connection waits for a head, or ends.
     fn end_fast(&mut self, connection: &mut Connection) -> Next {
-        let Phase::Fast(FastAnswer {
-            kind,
-            body_bytes,
-            is_kept,
-            ..
-        }) = connection.phase
-        else {
+        let Phase::Fast(FastAnswer { is_kept, .. }) = connection.phase else {
             return Next::Keep;
         };
-        let counts = &self.shared.counts[connection.listener as usize];
-        counts.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
-        counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
+        self.report_fast(connection, true);
+        connection.extents.clear();
         connection.phase = Phase::Head;
         if is_kept {
             return Next::Keep;
@@ -640,6 +633,39 @@ impl Reactor {
         connection.shut_down();
         connection.deadline = self.now + CLOSING_TIMEOUT;
         Next::Keep
+    }
+
+    /// The table's answer is over.
+    fn report_fast(&self, connection: &Connection, is_complete: bool) {
+        let Phase::Fast(answer) = &connection.phase else {
+            return;
+        };
+        let Shared { counts, uses, .. } = &*self.shared;
+        let counts = &counts[connection.listener as usize];
+        let sent_bytes = if is_complete {
+            answer.body_bytes
+        } else {
+            answer.body_bytes - connection.unsent_bytes()
+        };
+        let time = answer.begun_at.elapsed();
+        uses.count_call(counts, answer.kind, time, is_complete);
+        counts.body_bytes.fetch_add(sent_bytes, Ordering::Relaxed);
+        for extent in &connection.extents {
+            uses.count_page(&extent.page.uses);
+        }
+        if uses.is_logged {
+            let target = connection.request.split(|byte| *byte == b' ').nth(1);
+            uses.log(Line {
+                listener: connection.listener,
+                kind: answer.kind,
+                target: target.unwrap_or_default().to_vec(),
+                sequence: answer.sequence,
+                sent_bytes,
+                time,
+                remote: connection.remote_address,
+                is_complete,
+            });
+        }
     }
 
     fn begin_check(&mut self, connection: &mut Connection, check: Check) -> Next {
