@@ -17,6 +17,7 @@ import t, { type Test } from 'tap';
 import { flipOnDevice } from '../../../test/soak/direct-file.ts';
 import { startHangingDisk } from '../../../test/support/hanging-disk.ts';
 import { RawClient } from './support/raw-client.ts';
+import { describeRawRequests } from './support/raw-suite.ts';
 import { describeTransport } from './support/transport-conformance.ts';
 
 const pageSizeBytes = 256 * 1024;
@@ -241,6 +242,7 @@ function fetchFile(
 
 if (isHotpathBuilt()) {
   describeTransport(t, (slots) => makeTransport(slots));
+  describeRawRequests(t, (slots) => makeTransport(slots));
   describeTable(t);
 } else {
   t.pass('the addon was not built: there is no cargo here');

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::answer::{AnswerKind, COPIED_MAX_BYTES};
+use crate::body::Body;
 use crate::page::{Check, Extent};
 use crate::table::FileKey;
 
 /// What one connection may send before the others have a turn.
 const TURN_BYTES: usize = 2 * 1024 * 1024;
 const READ_BYTES: usize = 4096;
-/// Of a request's body, a piece.
-const BODY_PIECE_BYTES: u64 = 64 * 1024;
 
 pub enum Phase {
     /// Waits for a whole request head.
@@ -28,7 +27,10 @@ pub enum Phase {
 }
 
 pub struct Exchange {
-    pub body_left: u64,
+    /// What is left of the request's.
+    pub body: Body,
+    /// Something of the answer was handed down.
+    pub is_begun: bool,
     pub is_body_wanted: bool,
     pub is_answered: bool,
     pub is_kept: bool,
@@ -162,14 +164,6 @@ impl Connection {
         } else {
             self.input.drain(..count);
         }
-    }
-
-    /// The next piece of the request's body that is here, and how much is left after it.
-    pub fn take_body(&mut self, left: u64) -> (Vec<u8>, u64) {
-        let count = left.min(self.input.len() as u64).min(BODY_PIECE_BYTES);
-        let piece = self.input[..count as usize].to_vec();
-        self.consume(count as usize);
-        (piece, left - count)
     }
 
     pub fn begin_fast(&mut self, answer: FastAnswer) {

@@ -78,7 +78,7 @@ impl Event {
             remote_address: connection
                 .remote_address
                 .map_or_else(String::new, |address| address.to_string()),
-            has_body: head.body_bytes > 0,
+            has_body: !head.body.is_over(),
             is_kept_alive,
             is_renewal: matches!(cause, Cause::RunningOut),
             resume: match cause {

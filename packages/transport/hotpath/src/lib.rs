@@ -2,6 +2,7 @@
 //! to `hotpath-transport.ts`, which also fills the table. docs/decisions/0003-hotpath-seam.md says what crosses the border.
 
 mod answer;
+mod body;
 mod checker;
 mod connection;
 mod events;

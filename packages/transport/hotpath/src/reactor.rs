@@ -236,7 +236,10 @@ impl Reactor {
                 }
             }
             Command::Write(id, bytes) => self.with(id, |reactor, connection| {
-                connection.chunks.push_back(bytes);
+                if let Phase::Up(exchange) = &mut connection.phase {
+                    exchange.is_begun = true;
+                    connection.chunks.push_back(bytes);
+                }
                 if connection.is_blocked {
                     return Next::Keep;
                 }
@@ -554,14 +557,15 @@ impl Reactor {
     }
 
     fn hand_up(&mut self, connection: &mut Connection, head: &Head, cause: &Cause) {
-        if head.expects_continue && head.body_bytes > 0 {
+        if head.expects_continue && !head.body.is_over() {
             connection.say("HTTP/1.1 100 Continue\r\n\r\n");
         }
         let is_kept = head.persistence.is_kept() && !self.is_draining;
         self.events
             .push(Event::request(connection, head, is_kept, cause));
         connection.phase = Phase::Up(Exchange {
-            body_left: head.body_bytes,
+            body: head.body,
+            is_begun: matches!(cause, Cause::Broken { .. }),
             is_body_wanted: false,
             is_answered: false,
             is_kept,
@@ -577,16 +581,28 @@ impl Reactor {
             return Next::Keep;
         }
         connection.deadline = self.now + self.settings.stall_timeout;
-        let left = exchange.body_left;
-        if left > 0 && connection.input.is_empty() {
-            return Next::Keep;
+        let Ok((piece, used)) = exchange.body.take(&connection.input) else {
+            return self.refuse_body(connection);
+        };
+        if !piece.is_empty() || exchange.body.is_over() {
+            exchange.is_body_wanted = false;
+            self.events.push(Event::body(connection.id, piece));
         }
-        exchange.is_body_wanted = false;
-        let (piece, left) = connection.take_body(left);
-        self.events.push(Event::body(connection.id, piece));
-        if let Phase::Up(exchange) = &mut connection.phase {
-            exchange.body_left = left;
-        }
+        connection.consume(used);
+        Next::Keep
+    }
+
+    /// What came is no body: the request is over for TypeScript, and for the client, who may have half of an answer.
+    fn refuse_body(&mut self, connection: &mut Connection) -> Next {
+        let Phase::Up(Exchange {
+            is_begun: false, ..
+        }) = &connection.phase
+        else {
+            return Next::Reset;
+        };
+        self.events.push(Event::gone(connection.id));
+        refuse(connection, request::BAD_REQUEST);
+        connection.deadline = self.now + CLOSING_TIMEOUT;
         Next::Keep
     }
 
@@ -726,14 +742,17 @@ impl Reactor {
             Flush::Yield => self.ready.push(connection.id),
             Flush::Blocked | Flush::Done | Flush::Unchecked(_) => {}
         }
-        let Phase::Up(exchange) = &connection.phase else {
+        let Phase::Up(exchange) = &mut connection.phase else {
             return Next::Keep;
         };
         if !matches!(flush, Flush::Done) || !exchange.is_answered {
             return Next::Keep;
         }
         self.events.push(Event::answered(connection.id));
-        if exchange.is_kept && exchange.body_left == 0 {
+        // A body that nobody wanted, and that is here, need not cost the connection.
+        let unwanted = exchange.body.take(&connection.input);
+        if exchange.is_kept && exchange.body.is_over() {
+            connection.consume(unwanted.map_or(0, |(_, used)| used));
             connection.phase = Phase::Head;
             return self.read_requests(connection);
         }

@@ -1,5 +1,6 @@
 //! Reads request heads: whether they are HTTP at all, what the table needs to know of them, and what TypeScript gets of the others.
 
+use crate::body::Body;
 use httparse::{Error, Header, Request, Status};
 
 pub const HEAD_MAX_BYTES: usize = 16 * 1024;
@@ -17,7 +18,7 @@ pub struct Head<'a> {
     pub target: &'a str,
     pub headers: &'a [Header<'a>],
     pub head_bytes: usize,
-    pub body_bytes: u64,
+    pub body: Body,
     pub persistence: Persistence,
     pub expects_continue: bool,
 }
@@ -48,7 +49,7 @@ impl Persistence {
 
 pub const BAD_REQUEST: &str = "400 Bad Request";
 pub const TOO_LARGE: &str = "431 Request Header Fields Too Large";
-const NOT_IMPLEMENTED: &str = "501 Not Implemented";
+const EXPECTATION_FAILED: &str = "417 Expectation Failed";
 
 pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
     let mut request = Request::new(headers);
@@ -72,12 +73,13 @@ pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
         target,
         headers,
         head_bytes,
-        body_bytes: 0,
+        body: Body::NONE,
         persistence: Persistence::Closed,
         expects_continue: false,
     };
     let (mut asks_close, mut asks_keep) = (false, false);
     let mut length = None;
+    let mut is_chunked = false;
     let mut host_count = 0;
     for header in head.headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -90,20 +92,21 @@ pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
                 _ => return Parsed::Invalid(BAD_REQUEST),
             }
         } else if is("transfer-encoding") {
-            let is_single = !head
-                .headers
-                .iter()
-                .any(|one| one.name.eq_ignore_ascii_case("content-length"));
-            return Parsed::Invalid(if is_single {
-                NOT_IMPLEMENTED
-            } else {
-                BAD_REQUEST
-            });
+            // HTTP/1.0 has none, and no other coding is ours.
+            let is_known = version == 1 && header.value.eq_ignore_ascii_case(b"chunked");
+            if is_chunked || !is_known {
+                return Parsed::Invalid(BAD_REQUEST);
+            }
+            is_chunked = true;
         } else if is("connection") {
             asks_close |= contains_token(header.value, "close");
             asks_keep |= contains_token(header.value, "keep-alive");
         } else if is("expect") {
-            head.expects_continue = header.value.eq_ignore_ascii_case(b"100-continue");
+            // HTTP/1.0 knows no expectations.
+            if version == 1 && !header.value.eq_ignore_ascii_case(b"100-continue") {
+                return Parsed::Invalid(EXPECTATION_FAILED);
+            }
+            head.expects_continue = version == 1;
         }
     }
     if host_count > 1 || (version == 1 && host_count == 0) {
@@ -115,7 +118,11 @@ pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
         _ if asks_keep => Persistence::KeptAndSaid,
         _ => Persistence::Closed,
     };
-    head.body_bytes = length.unwrap_or(0);
+    head.body = match (is_chunked, length) {
+        (true, Some(_)) => return Parsed::Invalid(BAD_REQUEST),
+        (true, None) => Body::CHUNKED,
+        (false, length) => Body::Sized(length.unwrap_or(0)),
+    };
     Parsed::Whole(head)
 }
 
@@ -144,7 +151,7 @@ pub struct FastRequest<'a> {
 /// Undefined for whatever somebody must decide on: any header beside those that `neutral` lists (in lower case) among them.
 pub fn fast_request<'a>(head: &Head<'a>, neutral: &[String]) -> Option<FastRequest<'a>> {
     let is_head = head.method == "HEAD";
-    if !(is_head || head.method == "GET") || head.body_bytes > 0 {
+    if !(is_head || head.method == "GET") || !head.body.is_over() {
         return None;
     }
     let mut request = FastRequest {
