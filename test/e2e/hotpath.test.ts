@@ -95,6 +95,39 @@ if (isHotpathBuilt()) {
     });
   });
 
+  t.test('what the table answers counts like any other read', async (t) => {
+    await withStandalone(t, async ({ read, running }) => {
+      await warm(read);
+      const scrape = async (): Promise<string> => {
+        const response = await fetch(`http://127.0.0.1:${running.worker.webPort}/metrics`);
+        return response.text();
+      };
+      const valueOf = (text: string, series: RegExp): number => {
+        const line = text.split('\n').find((one) => series.test(one));
+        return Number(line?.split(' ').at(-1) ?? 0);
+      };
+      const all = {
+        pages: /^alluxio_read_pages_total\{outcome="hit"/,
+        calls: /^alluxio_s3_api_call_latency_ms_count\{.*method="GetObject",success="true",status="200"/,
+        quick:
+          /^alluxio_s3_api_call_latency_ms_bucket\{le="\+Inf".*method="GetObject",success="true",status="200"/,
+        bytes: /^alluxio_data_throughput_bytes_total\{.*destination="s3"/,
+      };
+      const counted = async (): Promise<readonly number[]> => {
+        const text = await scrape();
+        return Object.values(all).map((series) => valueOf(text, series));
+      };
+      const before = await counted();
+      for (let count = 0; count < 10; count++) t.match(await read(), { isFromTable: true });
+      let grown: readonly number[] = [];
+      while (grown[1] !== 10) {
+        grown = (await counted()).map((value, index) => value - (before[index] ?? 0));
+        t.ok((grown[1] ?? 0) <= 10);
+      }
+      t.strictSame(grown, [10, 10, 10, 50]);
+    });
+  });
+
   t.test('a mount that went takes its answers along', async (t) => {
     await withStandalone(t, async ({ read, running }) => {
       t.match(await warm(read), { isFromTable: true });

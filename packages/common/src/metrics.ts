@@ -3,6 +3,7 @@
  * Alluxio 3.x's dashboards where one of theirs means the same. Counters only grow.
  */
 
+import { strict as assert } from 'node:assert';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 interface MetricRow {
@@ -12,7 +13,9 @@ interface MetricRow {
   readonly buckets?: readonly number[];
 }
 
-const latencyBucketsMs = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000] as const;
+export const latencyBucketsMs = [
+  0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000,
+] as const;
 
 const table = {
   alluxio_cached_data_read_bytes_total: {
@@ -157,8 +160,13 @@ const table = {
   },
   alluxio_hotpath_answers_total: {
     kind: 'counter',
-    help: 'Answers that the native hot path gave from its table, by interface and kind (get, head, not-modified). They are in no latency and in no count of pages.',
+    help: 'Answers that the native hot path gave from its table, by interface and kind (get, head, not-modified). They are in the latencies and in the count of pages too.',
     labels: ['destination', 'kind'],
+  },
+  alluxio_hotpath_reports_dropped_total: {
+    kind: 'counter',
+    help: 'Uses of pages that the native hot path did not tell for want of room, and lines of the access log that are missing for that reason.',
+    labels: [],
   },
   alluxio_ufs_total: {
     kind: 'counter',
@@ -315,6 +323,16 @@ export class Metrics {
     this.#histograms.get(name)?.observe(labels, value);
   }
 
+  /** Adds many values at once: how many lie in each bucket, above all of them at the end, and their sum. */
+  observeMany<N extends NamesOf<'histogram'>>(
+    name: N,
+    labels: LabelsOf<N>,
+    many: { readonly bucketCounts: readonly number[]; readonly sum: number },
+  ): void {
+    const histogram = this.#histograms.get(name);
+    if (histogram) addMany(histogram, labels, many);
+  }
+
   /** Calls `read` before each scrape, to set gauges that nobody keeps up to date. */
   onScrape(read: () => void): void {
     this.#readers.push(read);
@@ -325,4 +343,41 @@ export class Metrics {
     for (const read of this.#readers) read();
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
   }
+}
+
+/** What prom-client's histogram has counted, in a field that its types do not name. */
+interface Counted {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly bucketValues: Record<number, number>;
+  sum: number;
+  count: number;
+}
+
+function addMany(
+  histogram: Histogram,
+  labels: Readonly<Record<string, string>>,
+  { bucketCounts, sum }: { readonly bucketCounts: readonly number[]; readonly sum: number },
+): void {
+  const counted = countedOf(histogram, labels);
+  Object.keys(counted.bucketValues)
+    .map(Number)
+    .sort((one, other) => one - other)
+    .forEach((bound, index) => {
+      counted.bucketValues[bound] = (counted.bucketValues[bound] ?? 0) + (bucketCounts[index] ?? 0);
+    });
+  counted.sum += sum;
+  counted.count += bucketCounts.reduce((all, count) => all + count, 0);
+}
+
+function countedOf(histogram: Histogram, labels: Readonly<Record<string, string>>): Counted {
+  const find = (): Counted | undefined => {
+    const counted = Object.values(Reflect.get(histogram, 'hashMap') as Record<string, Counted>);
+    return counted.find((one) => Object.entries(labels).every(([name, value]) => one.labels[name] === value));
+  };
+  const before = find();
+  if (before) return before;
+  histogram.zero(labels);
+  const made = find();
+  assert(made, 'a histogram that was set to zero has counts');
+  return made;
 }

@@ -206,7 +206,7 @@ export const optionsTable = [
     type: 'enum',
     values: ['plain', 'hotpath'],
     default: 'plain',
-    help: 'What answers reads. `plain` is TypeScript and checks every byte that comes from a disk. `hotpath` is native and faster, and **experimental**: Linux only, needs Rust at `npm ci`; what its table answers is in neither access log nor latencies.',
+    help: 'What answers reads. `plain` is TypeScript and checks every byte that comes from a disk. `hotpath` is native and faster, and **experimental**: Linux only, needs Rust at `npm ci`.',
     readBy: ['worker'],
   },
   {

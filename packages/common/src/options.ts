@@ -95,14 +95,6 @@ const relations: readonly Relation[] = [
       4 * options.get('alluxio.worker.page.store.page.size'),
   },
   {
-    names: ['alluxio.worker.transport', 'alluxio.worker.access.log.enabled'],
-    reason:
-      'the hot path writes no line for what it answers by itself: use plain, or do without the access log',
-    holds: (options) =>
-      options.get('alluxio.worker.transport') === 'plain' ||
-      !options.get('alluxio.worker.access.log.enabled'),
-  },
-  {
     names: portNames,
     reason: 'each of them listens on a port of its own: make them differ (0 takes any free one)',
     holds: (options) => areDistinct(portNames.map((name) => options.get(name)).filter((port) => port !== 0)),

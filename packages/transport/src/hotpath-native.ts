@@ -43,6 +43,23 @@ export interface NativeOptions {
   readonly stallTimeoutMs: number;
   readonly neutralHeaders: readonly string[];
   readonly requestIdPrefix: string;
+  /** Upper bounds of the buckets that times of answers are counted in, at most 15; one more is for what is above. */
+  readonly timeBoundsMs: readonly number[];
+  /** Whether `takeLines` will be called. */
+  readonly isLogged: boolean;
+}
+
+/** An answer of the table that is over. */
+export interface NativeLine {
+  readonly listener: number;
+  readonly isHead: boolean;
+  readonly status: number;
+  readonly target: string;
+  readonly requestId: string;
+  readonly sentBytes: number;
+  readonly durationMs: number;
+  readonly remoteAddress: string;
+  readonly isComplete: boolean;
 }
 
 export interface NativeEntry {
@@ -82,12 +99,33 @@ export interface NativeHotpath {
   /** Somebody is about to read these bytes of a segment by this descriptor. Ends the descriptor's readahead. */
   beforeRead(path: string, fd: number, offset: number, lengthBytes: number): void;
   dropAll(): void;
-  /** Since the last call: GET whole, GET range, HEAD whole, HEAD range, not modified, bytes of bodies. */
+  /**
+   * Since the last call, of each kind of `tableCallKinds`, complete ones and then those that were not: 16 counts in buckets, the sum of the times in
+   * microseconds. At the end, bytes of bodies.
+   */
   takeCounts(listener: number): readonly number[];
+  /** Pages that were used since they were taken last, at most so many: three words of the file's key, index, length in bytes, number of uses of each. */
+  takePageUses(countMax: number): Uint32Array;
+  /** Answers that are over since the last call. */
+  takeLines(): readonly NativeLine[];
+  /** How many uses and lines found no room, since the start. */
+  droppedCount(): number;
   drain(): void;
   /** Waits for the thread's end, which is at most a turn away. */
   stop(): void;
 }
+
+/** Kinds of answers, in the order of their counts. */
+export const tableCallKinds = [
+  { method: 'GET', status: 200 },
+  { method: 'GET', status: 206 },
+  { method: 'HEAD', status: 200 },
+  { method: 'HEAD', status: 206 },
+  { method: 'GET', status: 304 },
+  { method: 'HEAD', status: 304 },
+] as const;
+
+export const timeBucketCount = 16;
 
 interface NativeModule {
   readonly Hotpath: new (

@@ -33,32 +33,29 @@ import type {
   TransportResponse,
 } from './page-transport.ts';
 import type { PlainTransportOptions } from './plain-transport.ts';
+import { type TableReport, takeTableReport } from './table-report.ts';
 
 export interface HotpathTransportOptions extends PlainTransportOptions {
   /** What the table may take. */
   readonly tableBytes: number;
+  /** Told every second, and once more at the end, what the table has answered by itself: `onAnswered` is not. Must not throw. */
+  readonly onTableReport: (report: TableReport) => void;
+  /** Upper bounds of the buckets of times, at most 15. */
+  readonly timeBoundsMs: readonly number[];
+  /** Whether reports name each answer. */
+  readonly reportsAnswers: boolean;
 }
 
 export const hotpathTransportDefaults = { tableBytes: 64 * 1024 * 1024 } as const;
 
-/** What the table has answered on one listener. */
-export interface TableAnswers {
-  readonly listener: string;
-  readonly getCount: number;
-  readonly headCount: number;
-  readonly notModifiedCount: number;
-  readonly bodyBytes: number;
-}
+const reportIntervalMs = 1000;
 
 /** The same bounds as the plain transport's. */
 const headersTimeoutMs = 60_000;
 const keepAliveTimeoutMs = 75_000;
 
-/**
- * An entry is made anew after this time however long its file may be trusted: the store learns of uses only from requests that come here, and would
- * take a page for unused that the table serves day and night.
- */
-const entryAgeMaxMs = 60_000;
+/** An entry is made anew after this time however long its file may be trusted. */
+const entryAgeMaxMs = 600_000;
 
 /** An entry is renewed by one request so long before it runs out, at most half its time: long enough for a storage that is slow to answer. */
 const renewAheadMaxMs = 10_000;
@@ -89,6 +86,8 @@ export class HotpathTransport implements PageTransport {
   readonly #idPrefix: string;
   readonly #drainedAll = Promise.withResolvers<void>();
   #native: NativeHotpath | undefined;
+  readonly #reporting = new AbortController();
+  #reported: Promise<void> | undefined;
   #requestCount = 0;
   #closing = false;
 
@@ -103,6 +102,7 @@ export class HotpathTransport implements PageTransport {
       throw bindError(thrown, undefined, options);
     });
     this.#native ??= this.#start();
+    this.#reported ??= this.#reportAgainAndAgain();
     const { errno, port } = this.#native.listen(address, options.port);
     if (errno !== 0) {
       const name = getSystemErrorName(-errno);
@@ -132,19 +132,19 @@ export class HotpathTransport implements PageTransport {
     this.#native?.beforeRead(path, fd, offset, lengthBytes);
   }
 
-  /** Since the last call. These answers are neither logged nor told to `onAnswered`. */
-  takeTableAnswers(): readonly TableAnswers[] {
-    return this.#listeners.map(({ name }, index) => {
-      const [whole = 0, range = 0, headWhole = 0, headRange = 0, notModifiedCount = 0, bodyBytes = 0] =
-        this.#native?.takeCounts(index) ?? [];
-      return {
-        listener: name,
-        getCount: whole + range,
-        headCount: headWhole + headRange,
-        notModifiedCount,
-        bodyBytes,
-      };
-    });
+  /** Tells what there is to tell now. */
+  report(): void {
+    if (!this.#native) return;
+    const names = this.#listeners.map(({ name }) => name);
+    this.#options.onTableReport(takeTableReport(this.#native, names));
+  }
+
+  async #reportAgainAndAgain(): Promise<void> {
+    const { signal } = this.#reporting;
+    while (!signal.aborted) {
+      await this.#options.clock.sleep(reportIntervalMs, { signal }).catch(() => undefined);
+      this.report();
+    }
   }
 
   async close(options: { readonly deadlineMs: number }): Promise<void> {
@@ -153,11 +153,13 @@ export class HotpathTransport implements PageTransport {
     this.#native.drain();
     await resolvesWithin(this.#options.clock, options.deadlineMs, this.#drainedAll.promise);
     this.#native.stop();
+    this.#reporting.abort();
+    await this.#reported;
     for (const connection of this.#exchanges.keys()) this.#finish(connection, false);
   }
 
   #start(): NativeHotpath {
-    const { connectionsMax, stallTimeoutMs, tableBytes } = this.#options;
+    const { connectionsMax, reportsAnswers, stallTimeoutMs, tableBytes, timeBoundsMs } = this.#options;
     const native = startNativeHotpath(
       {
         tableBytes,
@@ -167,6 +169,8 @@ export class HotpathTransport implements PageTransport {
         stallTimeoutMs,
         neutralHeaders,
         requestIdPrefix: this.#idPrefix,
+        timeBoundsMs,
+        isLogged: reportsAnswers,
       },
       (events) => {
         for (const event of events) this.#onEvent(native, event);
@@ -298,7 +302,8 @@ export class HotpathTransport implements PageTransport {
     const all = [...headers];
     const hasLength = headers.some(([name]) => name.toLowerCase() === 'content-length');
     if (!hasLength && lengthBytes !== undefined) all.push(['content-length', String(lengthBytes)]);
-    if (!this.#isKept(exchange)) all.push(['connection', 'close']);
+    // Kept or not, it is said: HTTP/1.0 would take silence for a close.
+    all.push(['connection', this.#isKept(exchange) ? 'keep-alive' : 'close']);
     all.push(['date', new Date(this.#options.clock.now()).toUTCString()]);
     return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${headerLines(all)}\r\n`;
   }

@@ -5,7 +5,7 @@
 
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { bodyLengthOf } from '@alluxio-ts/common/body';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { type AlluxioError, errnoOf, toAlluxioError } from '@alluxio-ts/common/errors';
@@ -50,6 +50,7 @@ const answerOver = new Error('the answer is over, or its client has gone');
 export class PlainTransport implements PageTransport {
   readonly #options: PlainTransportOptions;
   readonly #servers = new Set<Server>();
+  readonly #connections = new WeakMap<Duplex, OpenAnswers>();
   readonly #idPrefix: string;
   #requestCount = 0;
   #closing = false;
@@ -68,13 +69,19 @@ export class PlainTransport implements PageTransport {
         keepAliveTimeout: keepAliveTimeoutMs,
         joinDuplicateHeaders: true,
         noDelay: true,
+        // Seen to here, with those that came twice.
+        requireHostHeader: false,
       },
       (incoming, outgoing) => {
         void this.#answer(options, incoming, outgoing);
       },
     );
     server.maxConnections = this.#options.connectionsMax;
-    server.on('clientError', answerClientError);
+    server.on('clientError', (error, socket) => {
+      const connection = this.#connections.get(socket);
+      if (connection) connection.onClientError(error, socket);
+      else answerClientError(error, socket);
+    });
     await bind(server, options);
     this.#servers.add(server);
     const address = server.address();
@@ -111,12 +118,16 @@ export class PlainTransport implements PageTransport {
   }
 
   async #answer(listener: ListenOptions, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const connection = this.#connections.get(incoming.socket) ?? new OpenAnswers();
+    this.#connections.set(incoming.socket, connection);
+    if (!connection.begin(incoming, outgoing)) return;
     const startedMs = this.#options.clock.monotonic();
     const gone = new AbortController();
     const request = this.#requestOf(incoming, gone.signal);
     const sent: Sent = { bytes: 0, outcome: undefined };
     outgoing.on('close', () => {
       gone.abort(answerOver);
+      connection.end(incoming);
       // An answer that began before the close told its client to keep the connection.
       if (this.#closing) incoming.socket.destroySoon();
       this.#options.onAnswered({
@@ -203,6 +214,44 @@ export class PlainTransport implements PageTransport {
   }
 }
 
+/** What of a connection's requests is not answered: when something comes that is no HTTP, those go first, as the client takes what comes first for the answer to what it asked first. */
+class OpenAnswers {
+  readonly #answers = new Map<IncomingMessage, ServerResponse>();
+  #onLastEnd: (() => void) | undefined;
+  #isRefused = false;
+
+  /** False when the request is not to be looked at: it could be read in two ways, and has its 400 now, or comes behind such a one. */
+  begin(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
+    if (this.#isRefused) return false;
+    this.#isRefused = !isUnambiguous(incoming);
+    if (this.#isRefused) outgoing.writeHead(400, { connection: 'close', 'content-length': '0' }).end();
+    else this.#answers.set(incoming, outgoing);
+    return !this.#isRefused;
+  }
+
+  end(incoming: IncomingMessage): void {
+    this.#answers.delete(incoming);
+    if (this.#answers.size === 0) this.#onLastEnd?.();
+  }
+
+  onClientError(error: Error, socket: Duplex): void {
+    // The connection ends behind that answer.
+    if (this.#isRefused) return;
+    const answer = (): void => answerClientError(error, socket);
+    const broken = [...this.#answers].find(([incoming]) => !incoming.complete);
+    if (errnoOf(error) === 'ECONNRESET' || this.#answers.size === 0) answer();
+    else if (!broken) this.#onLastEnd = answer;
+    else if (this.#answers.size > 1 || broken[1].headersSent) socket.destroy();
+    else answer();
+  }
+}
+
+/** Two readers could take different hosts; another version is not what Node reads. */
+function isUnambiguous({ httpVersion, rawHeaders }: IncomingMessage): boolean {
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
+  return httpVersion === '1.1' ? hosts.length === 1 : httpVersion === '1.0' && hosts.length <= 1;
+}
+
 async function bind(server: Server, options: ListenOptions): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(bindError(error, errnoOf(error), options)));
@@ -211,7 +260,7 @@ async function bind(server: Server, options: ListenOptions): Promise<void> {
 }
 
 /** A request that could not be parsed: answered by its status and closed, as the smuggling rules want it. */
-function answerClientError(error: Error, socket: Socket): void {
+function answerClientError(error: Error, socket: Duplex): void {
   if (errnoOf(error) === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;

@@ -5,8 +5,8 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
 import { cacheDirStates, type WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
-import type { TableAnswers } from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
+import type { TableCalls, TableReport } from '@alluxio-ts/transport/table-report';
 import type { FileCacheEvents } from './cache/file-cache.ts';
 import type { ReadAheadEvents } from './cache/read-ahead.ts';
 import type { PageFiller } from './cache/page-filler.ts';
@@ -46,20 +46,45 @@ export function readAheadEvents(metrics: Metrics): ReadAheadEvents {
   };
 }
 
-/** The table tells counts only: its answers are in no latency and in no access log. */
-export function recordTableAnswers(answers: readonly TableAnswers[], metrics: Metrics): void {
-  for (const { bodyBytes, getCount, headCount, listener, notModifiedCount } of answers) {
-    metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind: 'get' }, getCount);
-    metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind: 'head' }, headCount);
-    metrics.add(
-      'alluxio_hotpath_answers_total',
-      { destination: listener, kind: 'not-modified' },
-      notModifiedCount,
-    );
+/** What the hot path's table answered by itself counts as what comes up does. */
+export function recordTableReport(
+  report: TableReport,
+  parts: {
+    readonly metrics: Metrics;
+    readonly logger: Logger;
+    readonly store: PageStore;
+    readonly shadows: ShadowCaches;
+  },
+): void {
+  const { logger, metrics, shadows, store } = parts;
+  for (const calls of report.calls) recordTableCalls(calls, metrics);
+  for (const { bodyBytes, listener } of report.listeners) {
     metrics.add('alluxio_cached_data_read_bytes_total', {}, bodyBytes);
     metrics.add('alluxio_data_throughput_bytes_total', { method: 'read', destination: listener }, bodyBytes);
-    metrics.add('alluxio_metadata_cache_hit_calls_total', {}, getCount + headCount + notModifiedCount);
   }
+  for (const { count, lengthBytes, page } of report.pages) {
+    metrics.add('alluxio_read_pages_total', { outcome: 'hit' }, count);
+    shadows.onAccess(page, lengthBytes, true, count);
+    // However often it was read in the meantime, it is one use: no policy tells much more of them apart.
+    store.get(page)?.release();
+  }
+  for (const answered of report.answers) logger.info(accessFields(answered), 'access');
+  metrics.raise('alluxio_hotpath_reports_dropped_total', report.droppedCount);
+}
+
+function recordTableCalls(calls: TableCalls, metrics: Metrics): void {
+  const { bucketCounts, durationSumMs: sum, isComplete, listener, method, status } = calls;
+  const count = bucketCounts.reduce((all, one) => all + one, 0);
+  const isGet = method === 'GET';
+  const kind = status === 304 ? 'not-modified' : isGet ? 'get' : 'head';
+  metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind }, count);
+  metrics.add('alluxio_metadata_cache_hit_calls_total', {}, count);
+  // Only objects of the S3 interface are in the table.
+  metrics.observeMany(
+    'alluxio_s3_api_call_latency_ms',
+    { method: isGet ? 'GetObject' : 'HeadObject', success: String(isComplete), status: String(status) },
+    { bucketCounts, sum },
+  );
 }
 
 export function recordAnswer(
@@ -68,11 +93,10 @@ export function recordAnswer(
 ): void {
   const { metrics, logger, logsAccess } = parts;
   const isS3 = answered.listener === 's3';
-  const operation = isS3 ? s3OperationOf(answered) : restCallOf(answered.target);
   const isSuccess = answered.isComplete && answered.status < 400;
   metrics.observe(
     isS3 ? 'alluxio_s3_api_call_latency_ms' : 'alluxio_rest_api_call_latency_ms',
-    { method: operation, success: String(isSuccess), status: String(answered.status) },
+    { method: operationNameOf(answered), success: String(isSuccess), status: String(answered.status) },
     answered.durationMs,
   );
   metrics.add(
@@ -80,9 +104,19 @@ export function recordAnswer(
     { method: 'read', destination: answered.listener },
     answered.sentBytes,
   );
-  const fields = {
+  const fields = accessFields(answered);
+  if (logsAccess) logger.info(fields, 'access');
+  else logger.debug(fields, 'access');
+}
+
+function operationNameOf(answered: AnsweredRequest): string {
+  return answered.listener === 's3' ? s3OperationOf(answered) : restCallOf(answered.target);
+}
+
+function accessFields(answered: AnsweredRequest): Readonly<Record<string, unknown>> {
+  return {
     listener: answered.listener,
-    operation,
+    operation: operationNameOf(answered),
     path: loggableTarget(answered.target),
     status: answered.status,
     bytes: answered.sentBytes,
@@ -92,8 +126,6 @@ export function recordAnswer(
     requestId: answered.requestId,
     remoteAddress: answered.remoteAddress,
   };
-  if (logsAccess) logger.info(fields, 'access');
-  else logger.debug(fields, 'access');
 }
 
 function s3OperationOf(answered: AnsweredRequest): string {

@@ -6,7 +6,7 @@ import { pageLengthOf } from '@alluxio-ts/common/page';
 import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import type { ProcessLogger } from '@alluxio-ts/common/logger';
-import type { Metrics } from '@alluxio-ts/common/metrics';
+import { latencyBucketsMs, type Metrics } from '@alluxio-ts/common/metrics';
 import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { MemorySum, WorkerDiagnosis } from '@alluxio-ts/common/protocol/diagnosis';
 import type { Mount } from '@alluxio-ts/common/protocol/mounts';
@@ -20,7 +20,11 @@ import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
 import type { MountUri } from '@alluxio-ts/common/ufs-path';
 import { formatSize } from '@alluxio-ts/common/units';
 import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
-import { HotpathTransport, hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transport';
+import {
+  HotpathTransport,
+  type HotpathTransportOptions,
+  hotpathTransportDefaults,
+} from '@alluxio-ts/transport/hotpath-transport';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
 import { Circuit } from '@alluxio-ts/ufs-adapters/circuit';
@@ -65,7 +69,7 @@ import {
   readAheadEvents,
   readGauges,
   recordAnswer,
-  recordTableAnswers,
+  recordTableReport,
   statsOf,
 } from './worker-observation.ts';
 
@@ -203,10 +207,20 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       slotCount: Math.floor(options.directMemoryBytes / options.pageSizeBytes),
       slotSizeBytes: options.pageSizeBytes,
     });
+    const shadows = new ShadowCaches({
+      capacityBytes: pageStore.stats().capacityBytes,
+      pageSizeBytes: options.pageSizeBytes,
+      policy: options.evictorType,
+    });
+    let lastReadMs = Number.NEGATIVE_INFINITY;
     const transport = createTransport(options.transport ?? 'plain', {
       ...parts,
       slots,
       logsAccess: options.logsAccess,
+      onTableReport: (report) => {
+        if (report.pages.length > 0) lastReadMs = clock.monotonic();
+        recordTableReport(report, { metrics, logger, store: pageStore, shadows });
+      },
     });
     parts.pageEvents?.listen({
       pageRemoved: ({ file }) => transport.drop({ kind: 'file', fileKey: file }),
@@ -252,11 +266,6 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       return given && circuit && { options: given, circuit };
     });
     closers.push(() => runner.close());
-    const shadows = new ShadowCaches({
-      capacityBytes: pageStore.stats().capacityBytes,
-      pageSizeBytes: options.pageSizeBytes,
-      policy: options.evictorType,
-    });
     const filler = new PageFiller({
       store: pageStore,
       slots,
@@ -280,7 +289,6 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       events: readAheadEvents(metrics),
     });
     metrics.onScrape(() => readAhead.sweep());
-    let lastReadMs = Number.NEGATIVE_INFINITY;
     const observed = cacheEvents(metrics, shadows);
     const cache = new FileCache({
       store: pageStore,
@@ -445,8 +453,8 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     });
     restPort = rest.port;
     metrics.onScrape(() => {
+      if (transport instanceof HotpathTransport) transport.report();
       readGauges(metrics, { ...parts, shadows, slots, filler });
-      if (transport instanceof HotpathTransport) recordTableAnswers(transport.takeTableAnswers(), metrics);
     });
     return {
       s3Port,
@@ -545,7 +553,11 @@ function createFillRunner(
 
 function createTransport(
   kind: TransportKind,
-  parts: WorkerParts & { readonly slots: SlotPool; readonly logsAccess: boolean },
+  parts: WorkerParts & {
+    readonly slots: SlotPool;
+    readonly logsAccess: boolean;
+    readonly onTableReport: HotpathTransportOptions['onTableReport'];
+  },
 ): PlainTransport | HotpathTransport {
   const { clock, logger, random, slots } = parts;
   const options = {
@@ -557,7 +569,13 @@ function createTransport(
     onAnswered: (answered: AnsweredRequest) => recordAnswer(answered, parts),
   };
   if (kind === 'plain') return new PlainTransport(options);
-  return new HotpathTransport({ ...options, ...hotpathTransportDefaults });
+  return new HotpathTransport({
+    ...options,
+    ...hotpathTransportDefaults,
+    onTableReport: parts.onTableReport,
+    timeBoundsMs: latencyBucketsMs,
+    reportsAnswers: parts.logsAccess,
+  });
 }
 
 /** As alluxiofs reads them for its own fallback to the under storage. */

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::page::Extent;
-use crate::request::{range_of, FastRequest};
+use crate::request::{range_of, FastRequest, Persistence};
 use crate::table::Entry;
 
 /// Answers that are no longer than this go out in one call, head and body together; longer ones from the file itself.
@@ -18,9 +18,27 @@ pub enum AnswerKind {
     HeadWhole,
     HeadRange,
     NotModified,
+    HeadNotModified,
 }
 
-pub const ANSWER_KINDS: usize = 5;
+pub const ANSWER_KINDS: usize = 6;
+
+impl AnswerKind {
+    pub fn is_head(self) -> bool {
+        matches!(
+            self,
+            Self::HeadWhole | Self::HeadRange | Self::HeadNotModified
+        )
+    }
+
+    pub fn status(self) -> u32 {
+        match self {
+            Self::Whole | Self::HeadWhole => 200,
+            Self::Range | Self::HeadRange => 206,
+            Self::NotModified | Self::HeadNotModified => 304,
+        }
+    }
+}
 
 pub struct Prepared {
     pub kind: AnswerKind,
@@ -51,9 +69,13 @@ pub fn prepare(
         }
         out.extend_from_slice(b"HTTP/1.1 304 Not Modified\r\n");
         out.extend_from_slice(&entry.headers);
-        finish(entry, marks, out);
+        finish(entry, request.persistence, marks, out);
         return Some(Prepared {
-            kind: AnswerKind::NotModified,
+            kind: if request.is_head {
+                AnswerKind::HeadNotModified
+            } else {
+                AnswerKind::NotModified
+            },
             body_bytes: 0,
             to: 0,
         });
@@ -77,7 +99,7 @@ pub fn prepare(
     if !request.is_head {
         out.extend_from_slice(&entry.body_headers);
     }
-    finish(entry, marks, out);
+    finish(entry, request.persistence, marks, out);
     let kind = match (request.is_head, is_range) {
         (false, false) => AnswerKind::Whole,
         (false, true) => AnswerKind::Range,
@@ -92,7 +114,8 @@ pub fn prepare(
     })
 }
 
-fn finish(entry: &Entry, marks: &Marks, out: &mut Vec<u8>) {
+fn finish(entry: &Entry, persistence: Persistence, marks: &Marks, out: &mut Vec<u8>) {
+    out.extend_from_slice(persistence.line());
     out.extend_from_slice(&entry.request_id_header);
     let _ = write!(out, "{}h{:08x}\r\n", marks.id_prefix, marks.sequence);
     out.extend_from_slice(marks.date);

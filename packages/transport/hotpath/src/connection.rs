@@ -1,19 +1,19 @@
 //! One accepted socket: what has come, what is to go, and whose turn it is.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::answer::{AnswerKind, COPIED_MAX_BYTES};
+use crate::body::Body;
 use crate::page::{Check, Extent};
 use crate::table::FileKey;
 
 /// What one connection may send before the others have a turn.
 const TURN_BYTES: usize = 2 * 1024 * 1024;
 const READ_BYTES: usize = 4096;
-/// Of a request's body, a piece.
-const BODY_PIECE_BYTES: u64 = 64 * 1024;
 
 pub enum Phase {
     /// Waits for a whole request head.
@@ -27,7 +27,10 @@ pub enum Phase {
 }
 
 pub struct Exchange {
-    pub body_left: u64,
+    /// What is left of the request's.
+    pub body: Body,
+    /// Something of the answer was handed down.
+    pub is_begun: bool,
     pub is_body_wanted: bool,
     pub is_answered: bool,
     pub is_kept: bool,
@@ -55,6 +58,10 @@ pub struct FastAnswer {
     /// The check that it waits for, and how many there were since a byte was sent.
     pub check: Option<u64>,
     pub barren_checks: u32,
+    /// Whether the connection is, once all has gone.
+    pub is_kept: bool,
+    pub begun_at: Instant,
+    pub sequence: u64,
 }
 
 pub enum Filled {
@@ -67,7 +74,7 @@ pub struct Connection {
     pub socket: OwnedFd,
     pub id: u64,
     pub listener: u32,
-    pub remote_address: String,
+    pub remote_address: Option<IpAddr>,
     pub phase: Phase,
     pub input: Vec<u8>,
     pub out: Vec<u8>,
@@ -79,15 +86,22 @@ pub struct Connection {
     pub chunks: VecDeque<Vec<u8>>,
     chunk_at: usize,
     pub is_blocked: bool,
-    /// What epoll watches for.
+    /// What epoll watches for, once it knows of the connection.
     pub interest: u32,
+    pub is_watched: bool,
     pub deadline: Instant,
     /// Since the first byte of a head that is not whole: its time does not begin anew with each byte.
     pub is_head_begun: bool,
 }
 
 impl Connection {
-    pub fn new(socket: OwnedFd, id: u64, listener: u32, remote: String, deadline: Instant) -> Self {
+    pub fn new(
+        socket: OwnedFd,
+        id: u64,
+        listener: u32,
+        remote: Option<IpAddr>,
+        deadline: Instant,
+    ) -> Self {
         Self {
             socket,
             id,
@@ -104,6 +118,7 @@ impl Connection {
             chunk_at: 0,
             is_blocked: false,
             interest: 0,
+            is_watched: false,
             deadline,
             is_head_begun: false,
         }
@@ -133,20 +148,22 @@ impl Connection {
         Filled::End
     }
 
+    /// Whether all that the client has sent so far was read: else a close would be a reset, which takes what was sent last with it.
+    pub fn is_read_out(&self) -> bool {
+        let mut byte = 0_u8;
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: one byte of this frame.
+        let count =
+            unsafe { libc::recv(self.socket.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
+        self.input.is_empty() && count <= 0
+    }
+
     pub fn consume(&mut self, count: usize) {
         if count == self.input.len() {
             self.input.clear();
         } else {
             self.input.drain(..count);
         }
-    }
-
-    /// The next piece of the request's body that is here, and how much is left after it.
-    pub fn take_body(&mut self, left: u64) -> (Vec<u8>, u64) {
-        let count = left.min(self.input.len() as u64).min(BODY_PIECE_BYTES);
-        let piece = self.input[..count as usize].to_vec();
-        self.consume(count as usize);
-        (piece, left - count)
     }
 
     pub fn begin_fast(&mut self, answer: FastAnswer) {
@@ -204,13 +221,13 @@ impl Connection {
             return self.stopped(flush);
         }
         self.out.clear();
-        self.extents.clear();
         self.stopped(Flush::Done)
     }
 
     /// Puts a body that is short enough behind its head, to go out in one call.
     fn take_in_short_body(&mut self) -> Result<(), Check> {
-        if self.out_at > 0 || self.extents.is_empty() || self.unsent_bytes() > COPIED_MAX_BYTES {
+        let unsent_bytes = self.unsent_bytes();
+        if self.out_at > 0 || unsent_bytes == 0 || unsent_bytes > COPIED_MAX_BYTES {
             return Ok(());
         }
         let head_length = self.out.len();
@@ -220,7 +237,7 @@ impl Connection {
                 return Err(check);
             }
         }
-        self.extents.clear();
+        self.extent_at = self.extents.len();
         Ok(())
     }
 

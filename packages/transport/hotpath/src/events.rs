@@ -75,8 +75,10 @@ impl Event {
             headers: headers
                 .flat_map(|header| [header.name.to_ascii_lowercase(), latin1(header.value)])
                 .collect(),
-            remote_address: connection.remote_address.clone(),
-            has_body: head.body_bytes > 0,
+            remote_address: connection
+                .remote_address
+                .map_or_else(String::new, |address| address.to_string()),
+            has_body: !head.body.is_over(),
             is_kept_alive,
             is_renewal: matches!(cause, Cause::RunningOut),
             resume: match cause {

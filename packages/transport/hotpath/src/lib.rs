@@ -2,6 +2,7 @@
 //! to `hotpath-transport.ts`, which also fills the table. docs/decisions/0003-hotpath-seam.md says what crosses the border.
 
 mod answer;
+mod body;
 mod checker;
 mod connection;
 mod events;
@@ -11,6 +12,7 @@ mod reactor;
 mod request;
 mod residency;
 mod table;
+mod uses;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
@@ -25,6 +27,7 @@ use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
 use reactor::{Command, Reactor, Settings, Shared, LISTENERS_MAX};
 use table::{Entry, PagePlace, Table};
+use uses::{Uses, BUCKETS_MAX};
 
 #[napi(object)]
 pub struct HotpathOptions {
@@ -35,6 +38,24 @@ pub struct HotpathOptions {
     pub stall_timeout_ms: u32,
     pub neutral_headers: Vec<String>,
     pub request_id_prefix: String,
+    /// Of the buckets that times of answers are counted in; one more is for what is above.
+    pub time_bounds_ms: Vec<f64>,
+    /// Whether `take_lines` will be called.
+    pub is_logged: bool,
+}
+
+/// An answer of the table that is over.
+#[napi(object)]
+pub struct AnsweredLine {
+    pub listener: u32,
+    pub is_head: bool,
+    pub status: u32,
+    pub target: String,
+    pub request_id: String,
+    pub sent_bytes: f64,
+    pub duration_ms: f64,
+    pub remote_address: String,
+    pub is_complete: bool,
 }
 
 #[napi(object)]
@@ -75,6 +96,7 @@ pub struct Hotpath {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     listener_count: u32,
+    id_prefix: String,
 }
 
 #[napi]
@@ -84,7 +106,14 @@ impl Hotpath {
         options: HotpathOptions,
         on_events: ThreadsafeFunction<Vec<Event>, (), Vec<Event>, Status, false>,
     ) -> Result<Self> {
-        let shared = Arc::new(Shared::new(Table::new(options.table_bytes as usize))?);
+        if options.time_bounds_ms.len() >= BUCKETS_MAX {
+            return Err(failure("there are too many bounds of times"));
+        }
+        let seconds = options.time_bounds_ms.iter().map(|ms| ms / 1000.0);
+        let bounds = seconds.map(Duration::from_secs_f64).collect();
+        let uses = Uses::new(bounds, options.is_logged);
+        let id_prefix = options.request_id_prefix.clone();
+        let shared = Arc::new(Shared::new(Table::new(options.table_bytes as usize), uses)?);
         let ms = |count: u32| Duration::from_millis(u64::from(count));
         let settings = Settings {
             connections_max: options.connections_max as usize,
@@ -102,6 +131,7 @@ impl Hotpath {
             shared,
             thread: Some(thread),
             listener_count: 0,
+            id_prefix,
         })
     }
 
@@ -215,15 +245,57 @@ impl Hotpath {
         locked(&self.shared.table).drop_all();
     }
 
-    /// What the table has answered on a listener since the last call: a count for each kind of answer, then the bytes of their bodies.
+    /// What the table has answered on a listener since the last call: for each kind of answer, those that were complete and then the others, the counts of all
+    /// buckets and the sum of their times in microseconds; at the end the bytes of bodies.
     #[napi]
     pub fn take_counts(&self, listener: u32) -> Vec<f64> {
         let Some(counts) = self.shared.counts.get(listener as usize) else {
             return Vec::new();
         };
-        let all = counts.answers.iter().chain([&counts.body_bytes]);
-        all.map(|count| count.swap(0, Ordering::Relaxed) as f64)
+        let calls = counts.calls.iter().flatten();
+        let times = calls.flat_map(|call| call.buckets.iter().chain([&call.sum_us]));
+        times
+            .chain([&counts.body_bytes])
+            .map(|count| count.swap(0, Ordering::Relaxed) as f64)
             .collect()
+    }
+
+    /// Pages that the table's answers used since they were taken last, at most so many: the three words of the file's key, index, length and the number of uses of each.
+    #[napi]
+    pub fn take_page_uses(&self, count_max: u32) -> Uint32Array {
+        let taken = self.shared.uses.take_pages(count_max as usize);
+        let words = taken.iter().flat_map(|(page, count)| {
+            let [a, b, c] = page.file;
+            [a, b, c, page.index as u32, page.length as u32, *count]
+        });
+        words.collect::<Vec<_>>().into()
+    }
+
+    /// The answers of the table that are over since the last call.
+    #[napi]
+    pub fn take_lines(&self) -> Vec<AnsweredLine> {
+        let lines = self.shared.uses.take_lines().into_iter();
+        lines
+            .map(|line| AnsweredLine {
+                listener: line.listener,
+                is_head: line.kind.is_head(),
+                status: line.kind.status(),
+                target: line.target.iter().map(|byte| char::from(*byte)).collect(),
+                request_id: request_id(&self.id_prefix, line.sequence),
+                sent_bytes: line.sent_bytes as f64,
+                duration_ms: line.time.as_secs_f64() * 1000.0,
+                remote_address: line
+                    .remote
+                    .map_or_else(String::new, |address| address.to_string()),
+                is_complete: line.is_complete,
+            })
+            .collect()
+    }
+
+    /// How many uses and lines found no room, since the start.
+    #[napi]
+    pub fn dropped_count(&self) -> f64 {
+        self.shared.uses.dropped_count.load(Ordering::Relaxed) as f64
     }
 
     /// Stops accepting and closes what is idle; an event tells when the last connection has gone.
@@ -247,6 +319,11 @@ impl Drop for Hotpath {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Of an answer that the table gave.
+fn request_id(prefix: &str, sequence: u64) -> String {
+    format!("{prefix}h{sequence:08x}")
 }
 
 /// A panic of another thread leaves nothing half done that would matter here.

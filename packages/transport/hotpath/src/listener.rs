@@ -9,6 +9,10 @@ const UNPACED: &[u8] = b"reno";
 /// Those that set a timer for every 64 KiB that they send: two thirds of what a large answer costs where there is no link to spare.
 const PACING_PREFIX: &[u8] = b"bbr";
 const NAME_MAX_BYTES: usize = 16;
+/// Connections that wait to be accepted; net.core.somaxconn bounds it too.
+const BACKLOG: libc::c_int = 4096;
+/// A connection is accepted with its first bytes, or without any after this time: most of those that are for one request are then read once and never watched.
+const DEFERRED_SECONDS: libc::c_int = 1;
 
 pub struct Listener {
     pub number: u32,
@@ -24,6 +28,15 @@ impl Listener {
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         let socket = OwnedFd::from(listener);
+        // Connections inherit it.
+        let on = libc::c_int::from(true).to_ne_bytes();
+        set_option(socket.as_raw_fd(), libc::TCP_NODELAY, &on)?;
+        let seconds = DEFERRED_SECONDS.to_ne_bytes();
+        set_option(socket.as_raw_fd(), libc::TCP_DEFER_ACCEPT, &seconds)?;
+        // SAFETY: no memory is passed.
+        if unsafe { libc::listen(socket.as_raw_fd(), BACKLOG) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
         Ok(Self {
             number,
             port,
@@ -36,8 +49,8 @@ impl Listener {
         self.socket.as_raw_fd()
     }
 
-    /// A connection, and the address of its client, '' when it has none; undefined when there is none to accept.
-    pub fn accept(&self) -> Option<(OwnedFd, String)> {
+    /// A connection, and the address of its client, where it has one; undefined when there is none to accept.
+    pub fn accept(&self) -> Option<(OwnedFd, Option<IpAddr>)> {
         let mut address = None;
         let fd = with_address(&mut address, |storage, length| {
             let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
@@ -49,17 +62,12 @@ impl Listener {
         }
         // SAFETY: accept has just made it, and it has no other owner.
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        let on = libc::c_int::from(true).to_ne_bytes();
-        let _ = set_option(fd, libc::TCP_NODELAY, &on);
         if let Some(control) = &self.remote_control {
-            if address.is_none() || address != local_address(fd) {
+            if !is_of_this_machine(address, fd) {
                 let _ = set_option(fd, libc::TCP_CONGESTION, control);
             }
         }
-        Some((
-            socket,
-            address.map_or_else(String::new, |address| address.to_string()),
-        ))
+        Some((socket, address))
     }
 }
 
@@ -110,6 +118,11 @@ fn set_option(socket: RawFd, option: libc::c_int, value: &[u8]) -> io::Result<()
     Ok(())
 }
 
+fn is_of_this_machine(remote: Option<IpAddr>, socket: RawFd) -> bool {
+    let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    remote.is_some_and(|remote| loopback.contains(&remote) || Some(remote) == local_address(socket))
+}
+
 fn local_address(socket: RawFd) -> Option<IpAddr> {
     let mut address = None;
     with_address(&mut address, |storage, length| {
@@ -148,6 +161,7 @@ fn with_address(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::net::TcpStream;
 
     fn control_of(socket: RawFd) -> String {
@@ -157,11 +171,12 @@ mod tests {
     #[test]
     fn a_connection_within_the_machine_is_never_paced() {
         let listener = Listener::bind(0, "127.0.0.1:0".parse().unwrap()).unwrap();
-        let client = TcpStream::connect(("127.0.0.1", listener.port)).unwrap();
+        let mut client = TcpStream::connect(("127.0.0.1", listener.port)).unwrap();
+        client.write_all(b"x").unwrap();
         let (socket, address) = std::iter::repeat_with(|| listener.accept())
             .find_map(|accepted| accepted)
             .unwrap();
-        assert_eq!(address, "127.0.0.1");
+        assert_eq!(address, Some(Ipv4Addr::LOCALHOST.into()));
         assert!(!control_of(socket.as_raw_fd()).starts_with("bbr"));
         drop(client);
     }
@@ -171,11 +186,12 @@ mod tests {
         // A client at another of the machine's own addresses stands for one from elsewhere.
         let listener = Listener::bind(0, "127.0.0.1:0".parse().unwrap()).unwrap();
         let system = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap();
-        let client = connect_from([127, 0, 0, 9], listener.port);
+        let mut client = TcpStream::from(connect_from([127, 0, 0, 9], listener.port));
+        client.write_all(b"x").unwrap();
         let (socket, address) = std::iter::repeat_with(|| listener.accept())
             .find_map(|accepted| accepted)
             .unwrap();
-        assert_eq!(address, "127.0.0.9");
+        assert_eq!(address, Some(Ipv4Addr::new(127, 0, 0, 9).into()));
         assert_eq!(control_of(socket.as_raw_fd()), system.trim());
         drop(client);
     }

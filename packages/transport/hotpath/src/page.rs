@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::locked;
 use crate::residency::is_resident;
+use crate::uses::PageUse;
 
 /// The page store's: each block has a checksum, CRC-32 (IEEE).
 const BLOCK_BYTES: u64 = 64 * 1024;
@@ -18,6 +19,7 @@ pub struct Page {
     length: u64,
     checksums: Box<[u32]>,
     checked: Mutex<Checked>,
+    pub uses: Arc<PageUse>,
 }
 
 struct Checked {
@@ -43,7 +45,8 @@ pub struct Extent {
 
 impl Page {
     /// Undefined when there are not as many checksums as blocks.
-    pub fn new(file: Arc<OwnedFd>, offset: u64, length: u64, checksums: &[u32]) -> Option<Self> {
+    pub fn new(file: Arc<OwnedFd>, offset: u64, checksums: &[u32], uses: PageUse) -> Option<Self> {
+        let length = uses.length;
         if checksums.len() as u64 != length.div_ceil(BLOCK_BYTES) {
             return None;
         }
@@ -56,6 +59,7 @@ impl Page {
                 blocks: vec![0; checksums.len().div_ceil(64)].into(),
                 forgotten_count: 0,
             }),
+            uses: Arc::new(uses),
         })
     }
 

@@ -2,11 +2,11 @@
 //! down. It never waits for anything but epoll.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::answer::{prepare, DateLine, Marks, ANSWER_KINDS};
+use crate::answer::{prepare, DateLine, Marks};
 use crate::checker::Checker;
 use crate::connection::{Connection, Exchange, FastAnswer, Filled, Flush, Phase};
 use crate::events::{Cause, Event, Up};
@@ -15,6 +15,7 @@ use crate::locked;
 use crate::page::Check;
 use crate::request::{self, fast_request, Head, Parsed, HEADERS_MAX};
 use crate::table::Table;
+use crate::uses::{Counts, Line, Uses};
 
 pub const LISTENERS_MAX: usize = 8;
 const EVENTS_MAX: usize = 128;
@@ -55,27 +56,23 @@ pub enum Command {
     Stop,
 }
 
-#[derive(Default)]
-pub struct Counts {
-    pub answers: [AtomicU64; ANSWER_KINDS],
-    pub body_bytes: AtomicU64,
-}
-
 /// What both threads touch.
 pub struct Shared {
     pub table: Mutex<Table>,
     pub counts: [Counts; LISTENERS_MAX],
+    pub uses: Uses,
     commands: Mutex<Vec<Command>>,
     wake: OwnedFd,
 }
 
 impl Shared {
-    pub fn new(table: Table) -> std::io::Result<Self> {
+    pub fn new(table: Table, uses: Uses) -> std::io::Result<Self> {
         // SAFETY: no memory is passed.
         let wake = owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         Ok(Self {
             table: Mutex::new(table),
             counts: Default::default(),
+            uses,
             commands: Mutex::default(),
             wake,
         })
@@ -239,7 +236,10 @@ impl Reactor {
                 }
             }
             Command::Write(id, bytes) => self.with(id, |reactor, connection| {
-                connection.chunks.push_back(bytes);
+                if let Phase::Up(exchange) = &mut connection.phase {
+                    exchange.is_begun = true;
+                    connection.chunks.push_back(bytes);
+                }
                 if connection.is_blocked {
                     return Next::Keep;
                 }
@@ -352,6 +352,7 @@ impl Reactor {
             self.report_if_drained();
             return;
         }
+        self.report_fast(&connection, false);
         if let Phase::Up(_) = connection.phase {
             self.events.push(Event::gone(id));
             connection.reset_on_close();
@@ -369,9 +370,13 @@ impl Reactor {
             return true;
         }
         connection.interest = wanted;
+        let operation = if std::mem::replace(&mut connection.is_watched, true) {
+            libc::EPOLL_CTL_MOD
+        } else {
+            libc::EPOLL_CTL_ADD
+        };
         let socket = connection.socket.as_raw_fd();
-        self.watch(libc::EPOLL_CTL_MOD, socket, wanted, connection.id)
-            .is_ok()
+        self.watch(operation, socket, wanted, connection.id).is_ok()
     }
 
     fn watch(
@@ -408,17 +413,10 @@ impl Reactor {
             self.accepted_count += 1;
             let id = (self.accepted_count << INDEX_BITS) | index as u64;
             let deadline = self.now + self.settings.headers_timeout;
-            let mut connection = Connection::new(socket, id, listener, remote, deadline);
-            connection.interest = libc::EPOLLIN as u32;
-            let fd = connection.socket.as_raw_fd();
-            if self
-                .watch(libc::EPOLL_CTL_ADD, fd, connection.interest, id)
-                .is_ok()
-            {
-                self.connections[index] = Some(Box::new(connection));
-            } else {
-                self.free.push(index);
-            }
+            let connection = Connection::new(socket, id, listener, remote, deadline);
+            self.connections[index] = Some(Box::new(connection));
+            // Its request is mostly here already: who asks once and is answered at once is never watched.
+            self.with(id, Self::read_head);
         }
     }
 
@@ -443,11 +441,15 @@ impl Reactor {
                     Next::Keep
                 }
             },
-            Phase::Head => match connection.fill() {
-                Filled::Some => self.read_requests(connection),
-                Filled::Nothing => Next::Keep,
-                Filled::End => Next::Close,
-            },
+            Phase::Head => self.read_head(connection),
+        }
+    }
+
+    fn read_head(&mut self, connection: &mut Connection) -> Next {
+        match connection.fill() {
+            Filled::Some => self.read_requests(connection),
+            Filled::Nothing => Next::Keep,
+            Filled::End => Next::Close,
         }
     }
 
@@ -545,6 +547,9 @@ impl Reactor {
             etag: Arc::clone(&entry.etag),
             check: None,
             barren_checks: 0,
+            is_kept: request.persistence.is_kept(),
+            begun_at: self.now,
+            sequence: self.sequence,
         };
         self.sequence += 1;
         connection.begin_fast(answer);
@@ -552,14 +557,15 @@ impl Reactor {
     }
 
     fn hand_up(&mut self, connection: &mut Connection, head: &Head, cause: &Cause) {
-        if head.expects_continue && head.body_bytes > 0 {
+        if head.expects_continue && !head.body.is_over() {
             connection.say("HTTP/1.1 100 Continue\r\n\r\n");
         }
-        let is_kept = head.is_kept_alive && !self.is_draining;
+        let is_kept = head.persistence.is_kept() && !self.is_draining;
         self.events
             .push(Event::request(connection, head, is_kept, cause));
         connection.phase = Phase::Up(Exchange {
-            body_left: head.body_bytes,
+            body: head.body,
+            is_begun: matches!(cause, Cause::Broken { .. }),
             is_body_wanted: false,
             is_answered: false,
             is_kept,
@@ -575,16 +581,28 @@ impl Reactor {
             return Next::Keep;
         }
         connection.deadline = self.now + self.settings.stall_timeout;
-        let left = exchange.body_left;
-        if left > 0 && connection.input.is_empty() {
-            return Next::Keep;
+        let Ok((piece, used)) = exchange.body.take(&connection.input) else {
+            return self.refuse_body(connection);
+        };
+        if !piece.is_empty() || exchange.body.is_over() {
+            exchange.is_body_wanted = false;
+            self.events.push(Event::body(connection.id, piece));
         }
-        exchange.is_body_wanted = false;
-        let (piece, left) = connection.take_body(left);
-        self.events.push(Event::body(connection.id, piece));
-        if let Phase::Up(exchange) = &mut connection.phase {
-            exchange.body_left = left;
-        }
+        connection.consume(used);
+        Next::Keep
+    }
+
+    /// What came is no body: the request is over for TypeScript, and for the client, who may have half of an answer.
+    fn refuse_body(&mut self, connection: &mut Connection) -> Next {
+        let Phase::Up(Exchange {
+            is_begun: false, ..
+        }) = &connection.phase
+        else {
+            return Next::Reset;
+        };
+        self.events.push(Event::gone(connection.id));
+        refuse(connection, request::BAD_REQUEST);
+        connection.deadline = self.now + CLOSING_TIMEOUT;
         Next::Keep
     }
 
@@ -602,26 +620,68 @@ impl Reactor {
         }
     }
 
-    /// Sends on with the table's answer. Once all of it has gone, the connection waits for a head.
+    /// Sends on with the table's answer.
     fn send_fast(&mut self, connection: &mut Connection) -> Next {
         match connection.flush_fast() {
-            Flush::Done => {
-                if let Phase::Fast(FastAnswer {
-                    kind, body_bytes, ..
-                }) = connection.phase
-                {
-                    let counts = &self.shared.counts[connection.listener as usize];
-                    counts.answers[kind as usize].fetch_add(1, Ordering::Relaxed);
-                    counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
-                }
-                connection.phase = Phase::Head;
-            }
+            Flush::Done => return self.end_fast(connection),
             Flush::Blocked => {}
             Flush::Yield => self.ready.push(connection.id),
             Flush::Unchecked(check) => return self.begin_check(connection, check),
             Flush::Failed => return Next::Reset,
         }
         Next::Keep
+    }
+
+    /// All of the table's answer has gone: the connection waits for a head, or ends.
+    fn end_fast(&mut self, connection: &mut Connection) -> Next {
+        let Phase::Fast(FastAnswer { is_kept, .. }) = connection.phase else {
+            return Next::Keep;
+        };
+        self.report_fast(connection, true);
+        connection.extents.clear();
+        connection.phase = Phase::Head;
+        if is_kept {
+            return Next::Keep;
+        }
+        if connection.is_read_out() {
+            return Next::Close;
+        }
+        connection.shut_down();
+        connection.deadline = self.now + CLOSING_TIMEOUT;
+        Next::Keep
+    }
+
+    /// The table's answer is over.
+    fn report_fast(&self, connection: &Connection, is_complete: bool) {
+        let Phase::Fast(answer) = &connection.phase else {
+            return;
+        };
+        let Shared { counts, uses, .. } = &*self.shared;
+        let counts = &counts[connection.listener as usize];
+        let sent_bytes = if is_complete {
+            answer.body_bytes
+        } else {
+            answer.body_bytes - connection.unsent_bytes()
+        };
+        let time = answer.begun_at.elapsed();
+        uses.count_call(counts, answer.kind, time, is_complete);
+        counts.body_bytes.fetch_add(sent_bytes, Ordering::Relaxed);
+        for extent in &connection.extents {
+            uses.count_page(&extent.page.uses);
+        }
+        if uses.is_logged {
+            let target = connection.request.split(|byte| *byte == b' ').nth(1);
+            uses.log(Line {
+                listener: connection.listener,
+                kind: answer.kind,
+                target: target.unwrap_or_default().to_vec(),
+                sequence: answer.sequence,
+                sent_bytes,
+                time,
+                remote: connection.remote_address,
+                is_complete,
+            });
+        }
     }
 
     fn begin_check(&mut self, connection: &mut Connection, check: Check) -> Next {
@@ -682,14 +742,17 @@ impl Reactor {
             Flush::Yield => self.ready.push(connection.id),
             Flush::Blocked | Flush::Done | Flush::Unchecked(_) => {}
         }
-        let Phase::Up(exchange) = &connection.phase else {
+        let Phase::Up(exchange) = &mut connection.phase else {
             return Next::Keep;
         };
         if !matches!(flush, Flush::Done) || !exchange.is_answered {
             return Next::Keep;
         }
         self.events.push(Event::answered(connection.id));
-        if exchange.is_kept && exchange.body_left == 0 {
+        // A body that nobody wanted, and that is here, need not cost the connection.
+        let unwanted = exchange.body.take(&connection.input);
+        if exchange.is_kept && exchange.body.is_over() {
+            connection.consume(unwanted.map_or(0, |(_, used)| used));
             connection.phase = Phase::Head;
             return self.read_requests(connection);
         }

@@ -1,5 +1,6 @@
 //! Reads request heads: whether they are HTTP at all, what the table needs to know of them, and what TypeScript gets of the others.
 
+use crate::body::Body;
 use httparse::{Error, Header, Request, Status};
 
 pub const HEAD_MAX_BYTES: usize = 16 * 1024;
@@ -17,14 +18,38 @@ pub struct Head<'a> {
     pub target: &'a str,
     pub headers: &'a [Header<'a>],
     pub head_bytes: usize,
-    pub body_bytes: u64,
-    pub is_kept_alive: bool,
+    pub body: Body,
+    pub persistence: Persistence,
     pub expects_continue: bool,
+}
+
+/// What becomes of a connection after the answer.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Persistence {
+    Kept,
+    /// HTTP/1.0: kept only if the answer says so.
+    KeptAndSaid,
+    Closed,
+}
+
+impl Persistence {
+    pub fn is_kept(self) -> bool {
+        self != Self::Closed
+    }
+
+    /// The header line that says it.
+    pub fn line(self) -> &'static [u8] {
+        match self {
+            Self::Kept => b"",
+            Self::KeptAndSaid => b"connection: keep-alive\r\n",
+            Self::Closed => b"connection: close\r\n",
+        }
+    }
 }
 
 pub const BAD_REQUEST: &str = "400 Bad Request";
 pub const TOO_LARGE: &str = "431 Request Header Fields Too Large";
-const NOT_IMPLEMENTED: &str = "501 Not Implemented";
+const EXPECTATION_FAILED: &str = "417 Expectation Failed";
 
 pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
     let mut request = Request::new(headers);
@@ -48,11 +73,13 @@ pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
         target,
         headers,
         head_bytes,
-        body_bytes: 0,
-        is_kept_alive: version == 1,
+        body: Body::NONE,
+        persistence: Persistence::Closed,
         expects_continue: false,
     };
+    let (mut asks_close, mut asks_keep) = (false, false);
     let mut length = None;
+    let mut is_chunked = false;
     let mut host_count = 0;
     for header in head.headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -65,25 +92,37 @@ pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
                 _ => return Parsed::Invalid(BAD_REQUEST),
             }
         } else if is("transfer-encoding") {
-            let is_single = !head
-                .headers
-                .iter()
-                .any(|one| one.name.eq_ignore_ascii_case("content-length"));
-            return Parsed::Invalid(if is_single {
-                NOT_IMPLEMENTED
-            } else {
-                BAD_REQUEST
-            });
+            // HTTP/1.0 has none, and no other coding is ours.
+            let is_known = version == 1 && header.value.eq_ignore_ascii_case(b"chunked");
+            if is_chunked || !is_known {
+                return Parsed::Invalid(BAD_REQUEST);
+            }
+            is_chunked = true;
         } else if is("connection") {
-            head.is_kept_alive &= !contains_token(header.value, "close");
+            asks_close |= contains_token(header.value, "close");
+            asks_keep |= contains_token(header.value, "keep-alive");
         } else if is("expect") {
-            head.expects_continue = header.value.eq_ignore_ascii_case(b"100-continue");
+            // HTTP/1.0 knows no expectations.
+            if version == 1 && !header.value.eq_ignore_ascii_case(b"100-continue") {
+                return Parsed::Invalid(EXPECTATION_FAILED);
+            }
+            head.expects_continue = version == 1;
         }
     }
-    if version == 1 && host_count != 1 {
+    if host_count > 1 || (version == 1 && host_count == 0) {
         return Parsed::Invalid(BAD_REQUEST);
     }
-    head.body_bytes = length.unwrap_or(0);
+    head.persistence = match version {
+        _ if asks_close => Persistence::Closed,
+        1 => Persistence::Kept,
+        _ if asks_keep => Persistence::KeptAndSaid,
+        _ => Persistence::Closed,
+    };
+    head.body = match (is_chunked, length) {
+        (true, Some(_)) => return Parsed::Invalid(BAD_REQUEST),
+        (true, None) => Body::CHUNKED,
+        (false, length) => Body::Sized(length.unwrap_or(0)),
+    };
     Parsed::Whole(head)
 }
 
@@ -106,12 +145,13 @@ pub struct FastRequest<'a> {
     pub is_head: bool,
     pub range: Option<&'a [u8]>,
     pub if_none_match: Option<&'a [u8]>,
+    pub persistence: Persistence,
 }
 
 /// Undefined for whatever somebody must decide on: any header beside those that `neutral` lists (in lower case) among them.
 pub fn fast_request<'a>(head: &Head<'a>, neutral: &[String]) -> Option<FastRequest<'a>> {
     let is_head = head.method == "HEAD";
-    if !(is_head || head.method == "GET") || head.body_bytes > 0 || !head.is_kept_alive {
+    if !(is_head || head.method == "GET") || !head.body.is_over() {
         return None;
     }
     let mut request = FastRequest {
@@ -119,6 +159,7 @@ pub fn fast_request<'a>(head: &Head<'a>, neutral: &[String]) -> Option<FastReque
         is_head,
         range: None,
         if_none_match: None,
+        persistence: head.persistence,
     };
     for header in head.headers {
         let field = if header.name.eq_ignore_ascii_case("range") {
@@ -166,12 +207,13 @@ mod tests {
     use super::*;
     use httparse::EMPTY_HEADER;
 
-    fn fast(text: &str) -> Option<bool> {
+    fn fast(text: &str) -> Option<(bool, Persistence)> {
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         let Parsed::Whole(head) = parse(text.as_bytes(), &mut headers) else {
             panic!("{text}");
         };
-        fast_request(&head, &["host".to_owned()]).map(|request| request.range.is_some())
+        let neutral = ["host".to_owned(), "connection".to_owned()];
+        fast_request(&head, &neutral).map(|request| (request.range.is_some(), request.persistence))
     }
 
     #[test]
@@ -203,20 +245,35 @@ mod tests {
 
     #[test]
     fn only_plain_reads_are_for_the_table() {
-        assert_eq!(fast("GET /a HTTP/1.1\r\nHost: h\r\n\r\n"), Some(false));
         assert_eq!(
             fast("GET /a HTTP/1.1\r\nhost: h\r\nRange: bytes=1-2\r\n\r\n"),
-            Some(true)
+            Some((true, Persistence::Kept))
         );
         for head in [
             "PUT /a HTTP/1.1\r\nhost: h\r\n\r\n",
             "GET /a HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\n",
             "GET /a HTTP/1.1\r\nhost: h\r\nx-unknown: 1\r\n\r\n",
-            "GET /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n",
             "GET /a HTTP/1.1\r\nhost: h\r\nrange: bytes=1-2\r\nrange: bytes=1-2\r\n\r\n",
-            "GET /a HTTP/1.0\r\n\r\n",
         ] {
             assert_eq!(fast(head), None, "{head}");
         }
+    }
+
+    #[test]
+    fn a_connection_is_kept_as_version_and_header_say() {
+        let kept = |version: &str, connection: &str| {
+            let text = format!("GET /a HTTP/{version}\r\nhost: h\r\n{connection}\r\n");
+            fast(&text).map(|(_, persistence)| persistence)
+        };
+        assert_eq!(kept("1.1", ""), Some(Persistence::Kept));
+        assert_eq!(kept("1.0", ""), Some(Persistence::Closed));
+        let (close, keep) = ("Connection: x, Close\r\n", "connection: Keep-Alive\r\n");
+        assert_eq!(kept("1.1", close), Some(Persistence::Closed));
+        assert_eq!(kept("1.1", keep), Some(Persistence::Kept));
+        assert_eq!(kept("1.0", keep), Some(Persistence::KeptAndSaid));
+        assert_eq!(
+            kept("1.0", &format!("{keep}{close}")),
+            Some(Persistence::Closed)
+        );
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::page::{Extent, Page};
+use crate::uses::PageUse;
 
 /// Names one version of one file, as TypeScript's page ids do.
 pub type FileKey = [u32; 3];
@@ -19,7 +20,7 @@ const RENEWAL_RETRY: Duration = Duration::from_secs(5);
 const PRUNE_MIN: usize = 64;
 /// What an entry and a page of it take beside their texts.
 const ENTRY_COST_BYTES: usize = 400;
-const PAGE_COST_BYTES: usize = 256;
+const PAGE_COST_BYTES: usize = 320;
 
 /// An open segment file and the pages that entries have in it, by their offset.
 struct Segment {
@@ -194,7 +195,7 @@ impl Table {
         }
         for place in places {
             let index = place.index;
-            if let Some(page) = self.page_of(place) {
+            if let Some(page) = self.page_of(entry.file, place) {
                 entry.pages.insert(index, page);
             }
         }
@@ -256,7 +257,7 @@ impl Table {
     }
 
     /// The page at this place: the one that other entries have, where they do, with what is known of its blocks.
-    fn page_of(&mut self, place: PagePlace) -> Option<EntryPage> {
+    fn page_of(&mut self, of: FileKey, place: PagePlace) -> Option<EntryPage> {
         if !self.segments.contains_key(place.path.as_str()) {
             let file = open_segment(&place.path)?;
             let segment = Segment {
@@ -280,8 +281,8 @@ impl Table {
                 let made = Page::new(
                     Arc::clone(file),
                     place.offset,
-                    place.length,
                     &place.checksums,
+                    PageUse::new(of, place.index, place.length),
                 );
                 let page = Arc::new(made?);
                 if pages.len() >= *prune_at {
@@ -464,7 +465,7 @@ mod tests {
 
     #[test]
     fn the_bound_holds_and_what_is_used_stays() {
-        let mut table = Table::new(20 * ENTRY_COST_BYTES);
+        let mut table = Table::new(24 * ENTRY_COST_BYTES);
         table.put(0, b"/hot", entry([9, 9, 9]), vec![place(0, SEGMENT)]);
         for index in 0..200_u32 {
             assert!(is_there(&mut table, b"/hot", 0, PAGE), "{index}");

@@ -19,7 +19,7 @@ export type TransportFactory = (slots: SlotPool) => PageTransport;
 
 const pageBytes = 1024 * 1024;
 
-async function withTransport(
+export async function withTransport(
   factory: TransportFactory,
   handler: (slots: SlotPool) => RequestHandler,
   use: (rig: Rig) => Promise<void>,
