@@ -1,5 +1,5 @@
 /**
- * The long versions of the fault tests: `npm run soak -- [--only damage,kill] [--seed 7] [--scale 0.1] [--dir /var/tmp]`. Writes lines of
+ * The long versions of the fault tests: `npm run soak -- [--only damage,kill] [--seed 7] [--scale 0.1] [--minutes 60] [--dir /var/tmp]`. Writes lines of
  * progress and a summary; the exit code is 1 when anything failed. The directory of a failed run is kept, and its name said.
  */
 
@@ -26,6 +26,7 @@ import {
 import { BreakableCluster } from './cluster-load.ts';
 import { flipDirectly } from './direct-flips.ts';
 import { readThroughFullDisk } from './full-disk.ts';
+import { type MemoryLoad, checkMemory, holdMemory } from './memory-load.ts';
 import { flipWhileServing } from './served-flips.ts';
 import { requireForOwnNetwork } from '../support/host-cluster-needs.ts';
 import { runInOwnNetwork } from '../support/test-network.ts';
@@ -35,6 +36,8 @@ interface SoakContext {
   readonly seed: number;
   /** A count, made smaller or larger as the command line says. */
   readonly scaled: (count: number) => number;
+  /** How long what has no end of its own goes on. */
+  readonly minutes: number;
   readonly report: (line: string) => void;
 }
 
@@ -48,6 +51,7 @@ const scenarios: Readonly<Record<string, (context: SoakContext) => Promise<strin
   cluster,
   partitions,
   million,
+  memory,
 };
 
 const killCount = 120;
@@ -61,6 +65,7 @@ const answerKillCount = 20;
 const splitOverwriteCount = 500;
 const partitionRoundCount = 5;
 const loadedFileCount = 1_000_000;
+const slowReaderCount = 1000;
 const loadedFileBytes = 1000;
 /** Of which a worker's and a coordinator's own needs are more than half. */
 const loadHeapMaxMiB = 512;
@@ -155,6 +160,24 @@ async function servedFlips({ dir, report, scaled, seed }: SoakContext): Promise<
   return figures.join('\n          ');
 }
 
+/** By both transports, one after the other; the time is for both. */
+async function memory({ dir, minutes, report, scaled }: SoakContext): Promise<string> {
+  const figures: string[] = [];
+  for (const transport of ['plain', 'hotpath'] as const) {
+    const transportDir = join(dir, transport);
+    const load: MemoryLoad = await holdMemory({
+      dir: transportDir,
+      transport,
+      streamCount: scaled(slowReaderCount),
+      seconds: 30 * minutes,
+      report: (line) => report(`${transport}: ${line}`),
+    });
+    figures.push(`${transport}: ${checkMemory(load)}`);
+    rmSync(transportDir, { recursive: true, force: true });
+  }
+  return figures.join('\n          ');
+}
+
 /** One cluster, broken in every way in turn; etcd last, since what it lost stays lost. */
 async function cluster({ dir, report, scaled }: SoakContext): Promise<string> {
   const broken = await BreakableCluster.start(dir, clusterFileCount, { isTimed: true });
@@ -198,6 +221,7 @@ async function main(): Promise<number> {
       only: { type: 'string', default: Object.keys(scenarios).join(',') },
       seed: { type: 'string', default: '20260' },
       scale: { type: 'string', default: '1' },
+      minutes: { type: 'string', default: '60' },
       dir: { type: 'string', default: '/var/tmp' },
     },
   });
@@ -215,6 +239,7 @@ async function main(): Promise<number> {
       const said = await run({
         dir,
         seed,
+        minutes: Number(values.minutes),
         scaled: (count) => Math.max(1, Math.round(count * scale)),
         report: (line) => console.log(`${name}: ${line} (${elapsed()})`),
       });

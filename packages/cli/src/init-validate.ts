@@ -12,7 +12,7 @@ import type { Options } from '@alluxio-ts/common/options';
 import { processFacts } from '@alluxio-ts/common/process-facts';
 import { parseCacheRules } from '@alluxio-ts/worker/cache/cache-rules';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
-import { memorySumOf } from '@alluxio-ts/worker/memory-sum';
+import { answersMaxOf, memorySumOf } from '@alluxio-ts/worker/memory-sum';
 import { hasTransport, workerConnectionsMax } from '@alluxio-ts/worker/worker';
 import { limitsOf, memoryFinding, noticeFindings } from './cluster-findings.ts';
 import { optionsOf, type ProgramOptions } from './context.ts';
@@ -64,8 +64,10 @@ async function configurationFindings(options: Options): Promise<readonly Finding
 }
 
 function memoryBoundsOf(options: Options): Parameters<typeof memorySumOf>[0] {
+  const transport = options.get('alluxio.worker.transport');
   return {
-    transport: options.get('alluxio.worker.transport'),
+    transport,
+    answersMax: answersMaxOf(options.get('alluxio.worker.answers.max'), transport),
     directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
     fillThreadCount: fillThreadCountOf(options.get('alluxio.worker.fill.threads'), availableParallelism()),
     pageSizeBytes: options.get('alluxio.worker.page.store.page.size'),

@@ -26,6 +26,7 @@ import { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
+import { answersMaxOf } from '@alluxio-ts/worker/memory-sum';
 import { DiskPageStore } from '@alluxio-ts/worker/page-store/disk-page-store';
 import { createEvictionPolicy } from '@alluxio-ts/worker/page-store/eviction-policies';
 import { PageEvents } from '@alluxio-ts/worker/page-store/page-events';
@@ -116,6 +117,10 @@ export async function startWorkerFromOptions(
       pageSizeBytes: options.get('alluxio.worker.page.store.page.size'),
       evictorType: options.get('alluxio.worker.page.store.evictor.type'),
       directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
+      answersMax: answersMaxOf(
+        options.get('alluxio.worker.answers.max'),
+        options.get('alluxio.worker.transport'),
+      ),
       readAheadMaxBytes: options.get('alluxio.worker.read.ahead.size.max'),
       fillThreadCount: fillThreadCountOf(options.get('alluxio.worker.fill.threads'), availableParallelism()),
       loadConcurrencyMax: options.get('alluxio.worker.load.concurrency'),

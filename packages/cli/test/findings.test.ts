@@ -8,7 +8,7 @@ import type {
 } from '@alluxio-ts/common/protocol/diagnosis';
 import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { GIB, MIB } from '@alluxio-ts/common/units';
-import { memorySumOf } from '@alluxio-ts/worker/memory-sum';
+import { answersMaxOf, memorySumOf } from '@alluxio-ts/worker/memory-sum';
 import t from 'tap';
 import { clockFinding, configurationFindings, storageFindings } from '../src/cluster-findings.ts';
 import { ExitStatus } from '../src/context.ts';
@@ -225,8 +225,10 @@ t.test('the memory sum has every bound once, and the share of the kernel', async
     fillThreadCount: 2,
     pageSizeBytes: 4 * MIB,
     capacityBytes: 1024 * GIB,
+    answersMax: 100,
   } as const;
-  const given = { heapMaxBytes: 4 * GIB, limitBytes: 8 * GIB };
+  const sockets = { sendMaxBytes: 4 * MIB, allMaxBytes: 2 * GIB };
+  const given = { heapMaxBytes: 4 * GIB, limitBytes: 8 * GIB, sockets };
   const { limitBytes, parts, sumBytes } = memorySumOf(bounds, given);
   const bytesOf = (name: string) => parts.find((part) => part.name === name)?.bytes;
   t.equal(limitBytes, 8 * GIB);
@@ -235,10 +237,24 @@ t.test('the memory sum has every bound once, and the share of the kernel', async
   t.equal(bytesOf('direct memory'), 256 * MIB);
   t.equal(bytesOf('block checksums'), 64 * MIB, '64 MiB for each TiB');
   t.equal(bytesOf('page table'), 59 * 256 * 1024);
+  t.equal(bytesOf('read buffers'), (24 + 100 * 0.375) * MIB);
+  t.equal(bytesOf('socket buffers'), 400 * MIB);
+  const many = memorySumOf({ ...bounds, answersMax: 1000 }, given).parts;
+  t.equal(many.find(({ name }) => name === 'socket buffers')?.bytes, 2 * GIB, 'the kernel gives no more');
   t.equal(bytesOf('hot path table'), undefined);
   t.equal(memorySumOf({ ...bounds, transport: 'hotpath' }, given).parts.length, parts.length + 1);
   const own = parts.slice(0, -1).reduce((sum, { bytes }) => sum + bytes, 0);
   t.equal(sumBytes, own + Math.ceil(own / 10));
+});
+
+t.test('answers take a quarter of the memory unless said otherwise', async (t) => {
+  const sockets = { sendMaxBytes: 4 * MIB, allMaxBytes: 3 * GIB };
+  const given = (limitBytes: number) => ({ heapMaxBytes: 4 * GIB, limitBytes, sockets });
+  t.equal(answersMaxOf(-1, 'plain', given(32 * GIB)), 1872);
+  t.equal(answersMaxOf(-1, 'hotpath', given(32 * GIB)), 963, 'the table answers as many');
+  t.equal(answersMaxOf(-1, 'plain', given(GIB)), 64);
+  t.equal(answersMaxOf(-1, 'plain', given(1024 * GIB)), 4096);
+  t.equal(answersMaxOf(10, 'plain', given(GIB)), 10);
 });
 
 t.test('the limit of open files is the soft one', async (t) => {

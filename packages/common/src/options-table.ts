@@ -316,6 +316,15 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.answers.max',
+    type: 'integer',
+    default: '-1',
+    min: '-1',
+    max: '16384',
+    help: 'Answers with a body that may be under way at once, as each holds buffers for as long as its client takes; who asks beyond them gets 503 with Retry-After. -1 takes as many as a quarter of the memory holds, from 64 to 4096.',
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.read.ahead.size.max',
     type: 'size',
     default: '32MB',

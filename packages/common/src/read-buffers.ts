@@ -10,24 +10,28 @@ import { Buffer } from 'node:buffer';
 import { KIB } from './units.ts';
 
 /** What is sent at once, 256 KiB, and the blocks at both ends of it that are read in full. */
-const bufferSizeBytes = 384 * KIB;
+export const readBufferSizeBytes = 384 * KIB;
 const buffersMax = 64;
 
 /** What all of them together take. */
-export const readBuffersMaxBytes = buffersMax * bufferSizeBytes;
+export const readBuffersMaxBytes = buffersMax * readBufferSizeBytes;
 
 const free: ArrayBuffer[] = [];
 
 /** A buffer of this length. Its contents are whatever. */
 export function takeBuffer(lengthBytes: number): Buffer {
-  if (lengthBytes > bufferSizeBytes) return Buffer.allocUnsafeSlow(lengthBytes);
-  const memory = free.pop() ?? Buffer.allocUnsafeSlow(bufferSizeBytes).buffer;
+  if (lengthBytes > readBufferSizeBytes) return Buffer.allocUnsafeSlow(lengthBytes);
+  const memory = free.pop() ?? Buffer.allocUnsafeSlow(readBufferSizeBytes).buffer;
   return Buffer.from(memory, 0, lengthBytes);
 }
 
 /** Takes a buffer back of which these bytes are a part; anything else is left alone. */
 export function giveBuffer({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === bufferSizeBytes && free.length < buffersMax) {
+  if (
+    buffer instanceof ArrayBuffer &&
+    buffer.byteLength === readBufferSizeBytes &&
+    free.length < buffersMax
+  ) {
     free.push(buffer);
   }
 }

@@ -4,7 +4,7 @@ import type { BodySink } from './body-sender.ts';
 import type { NativeHotpath, NativeRequest } from './hotpath-native.ts';
 
 /** Handed down and not gone yet: two chunks of the body sender, so that one is sent while the next is read. */
-const aheadMaxBytes = 512 * 1024;
+export const aheadMaxBytes = 512 * 1024;
 
 /** The reason of a request's signal once its answer is over or its client gone: made once, as every request ends with it. */
 const answerOver = new Error('the answer is over, or its client has gone');
@@ -24,6 +24,8 @@ export class HotpathExchange implements BodySink {
   /** Of the answer's body, what was handed down. */
   sentBytes = 0;
   isHeadSent: boolean;
+  /** One of the places for answers that are under way is its. */
+  hasPlace = false;
 
   constructor(native: NativeHotpath, connection: number, request: NativeRequest) {
     this.#native = native;
@@ -62,9 +64,11 @@ export class HotpathExchange implements BodySink {
     this.#handDown(bytes ? Buffer.concat([headBytes, bytes]) : headBytes);
   }
 
-  write(bytes: Uint8Array): boolean {
+  write(bytes: Uint8Array, onSent?: () => void): boolean {
     this.sentBytes += bytes.length;
     this.#handDown(bytes);
+    // They were copied.
+    onSent?.();
     return this.#aheadBytes < aheadMaxBytes;
   }
 

@@ -38,6 +38,8 @@ export interface NativeRequest {
 export interface NativeOptions {
   readonly tableBytes: number;
   readonly connectionsMax: number;
+  /** Beyond so many answers under way the table gives none. */
+  readonly answersMax: number;
   readonly headersTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
   readonly stallTimeoutMs: number;

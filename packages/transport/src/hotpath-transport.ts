@@ -12,9 +12,10 @@ import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { FileKey } from '@alluxio-ts/common/page';
 import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
+import { AnswerPlaces, retryAfterOf } from './answer-places.ts';
 import { bindError } from './bind-error.ts';
 import { type ExtentPart, sendBody } from './body-sender.ts';
-import { HotpathExchange } from './hotpath-exchange.ts';
+import { aheadMaxBytes, HotpathExchange } from './hotpath-exchange.ts';
 import {
   type NativeEvent,
   type NativeHotpath,
@@ -50,6 +51,9 @@ export const hotpathTransportDefaults = { tableBytes: 64 * 1024 * 1024 } as cons
 
 const reportIntervalMs = 1000;
 
+/** What an answer holds at most while it waits for its client, beside the socket's own buffer. */
+export const hotpathAnswerMaxBytes = aheadMaxBytes;
+
 /** The same bounds as the plain transport's. */
 const headersTimeoutMs = 60_000;
 const keepAliveTimeoutMs = 75_000;
@@ -84,6 +88,7 @@ export class HotpathTransport implements PageTransport {
   readonly #listeners: ListenOptions[] = [];
   readonly #exchanges = new Map<number, HotpathExchange>();
   readonly #idPrefix: string;
+  readonly #places: AnswerPlaces;
   readonly #drainedAll = Promise.withResolvers<void>();
   #native: NativeHotpath | undefined;
   readonly #reporting = new AbortController();
@@ -93,6 +98,7 @@ export class HotpathTransport implements PageTransport {
 
   constructor(options: HotpathTransportOptions) {
     this.#options = options;
+    this.#places = new AnswerPlaces(options.answersMax);
     this.#idPrefix = Buffer.from(options.random.bytes(6)).toString('hex');
   }
 
@@ -159,11 +165,13 @@ export class HotpathTransport implements PageTransport {
   }
 
   #start(): NativeHotpath {
-    const { connectionsMax, reportsAnswers, stallTimeoutMs, tableBytes, timeBoundsMs } = this.#options;
+    const { answersMax, connectionsMax, reportsAnswers, stallTimeoutMs, tableBytes, timeBoundsMs } =
+      this.#options;
     const native = startNativeHotpath(
       {
         tableBytes,
         connectionsMax,
+        answersMax,
         headersTimeoutMs,
         keepAliveTimeoutMs,
         stallTimeoutMs,
@@ -209,7 +217,8 @@ export class HotpathTransport implements PageTransport {
     if (!listener) throw new Error(`a request came in at listener ${native.listener}, which there is not`);
     const request = this.#requestOf(exchange, native);
     let answered: Pick<TransportResponse, 'status' | 'headers'> = { status: 500, headers: [] };
-    exchange.onceOver((isComplete) =>
+    exchange.onceOver((isComplete) => {
+      if (exchange.hasPlace) this.#places.give();
       onAnswered({
         listener: listener.name,
         requestId: request.requestId,
@@ -221,8 +230,8 @@ export class HotpathTransport implements PageTransport {
         durationMs: clock.monotonic() - startedMs,
         isComplete,
         outcome: answered.headers.find(([name]) => name === 'x-alluxio-cache')?.[1],
-      }),
-    );
+      });
+    });
     try {
       const response = await listener.handler(request);
       answered = response;
@@ -230,16 +239,18 @@ export class HotpathTransport implements PageTransport {
     } catch (thrown) {
       const { requestId } = request;
       const target = loggableTarget(request.target);
-      if (!exchange.signal.aborted) {
+      const error = toAlluxioError(thrown);
+      if (!exchange.signal.aborted && error.code !== 'Overloaded') {
         logger.warn({ listener: listener.name, requestId, target, error: thrown }, 'answer-failed');
       }
       if (exchange.isHeadSent) {
         exchange.reset();
         return;
       }
-      const { httpStatus } = toAlluxioError(thrown);
+      const { httpStatus } = error;
       answered = { status: httpStatus, headers: [] };
-      exchange.sendHead(this.#headOf(exchange, httpStatus, [['x-request-id', requestId]], 0));
+      const headers: HeaderList = [['x-request-id', requestId], ...retryAfterOf(error)];
+      exchange.sendHead(this.#headOf(exchange, httpStatus, headers, 0));
       exchange.end(this.#isKept(exchange));
     }
   }
@@ -273,6 +284,7 @@ export class HotpathTransport implements PageTransport {
         isBodyless ? undefined : bodyLengthOf(body),
       );
       const hasBody = !isBodyless && request.method !== 'HEAD';
+      if (hasBody && body.kind === 'parts') this.#takePlace(exchange);
       if (exchange.request.resume) expectRest(response, exchange.request.resume);
       else exchange.sendHead(head, hasBody && body.kind === 'bytes' ? body.bytes : undefined);
       if (hasBody && body.kind === 'parts') {
@@ -286,6 +298,15 @@ export class HotpathTransport implements PageTransport {
     } finally {
       if (body.kind === 'parts') body.close();
     }
+  }
+
+  /** The table's places are counted apart, and what it cannot end keeps its right to be answered. */
+  #takePlace(exchange: HotpathExchange): void {
+    if (exchange.request.resume) return;
+    // Past this point `onOver` is still to come, and gives the place back.
+    exchange.signal.throwIfAborted();
+    this.#places.take();
+    exchange.hasPlace = true;
   }
 
   #isKept(exchange: HotpathExchange): boolean {

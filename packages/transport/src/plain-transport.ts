@@ -11,7 +11,9 @@ import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { type AlluxioError, errnoOf, toAlluxioError } from '@alluxio-ts/common/errors';
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
+import { readBufferSizeBytes } from '@alluxio-ts/common/read-buffers';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
+import { AnswerPlaces, retryAfterOf } from './answer-places.ts';
 import { bindError } from './bind-error.ts';
 import { sendBody } from './body-sender.ts';
 import type { BodySink } from './body-sender.ts';
@@ -33,11 +35,20 @@ export interface PlainTransportOptions {
   readonly onAnswered: (answered: AnsweredRequest) => void;
   /** Connections over this bound are closed at once. */
   readonly connectionsMax: number;
+  /** Answers with a body over this bound are refused with Overloaded. */
+  readonly answersMax: number;
   /** A client that takes no byte for so long is reset, so that it does not hold what its answer holds. */
   readonly stallTimeoutMs: number;
 }
 
-export const plainTransportDefaults = { connectionsMax: 16_384, stallTimeoutMs: 60_000 } as const;
+export const plainTransportDefaults = {
+  connectionsMax: 16_384,
+  answersMax: 1024,
+  stallTimeoutMs: 60_000,
+} as const;
+
+/** What an answer holds at most while it waits for its client, beside the socket's own buffer: a chunk of the body sender. */
+export const plainAnswerMaxBytes = readBufferSizeBytes;
 
 /** A request that is not sent in this time is answered 408 and closed; the same bounds as nginx's defaults. */
 const headersTimeoutMs = 60_000;
@@ -52,11 +63,13 @@ export class PlainTransport implements PageTransport {
   readonly #servers = new Set<Server>();
   readonly #connections = new WeakMap<Duplex, OpenAnswers>();
   readonly #idPrefix: string;
+  readonly #places: AnswerPlaces;
   #requestCount = 0;
   #closing = false;
 
   constructor(options: PlainTransportOptions) {
     this.#options = options;
+    this.#places = new AnswerPlaces(options.answersMax);
     this.#idPrefix = Buffer.from(options.random.bytes(6)).toString('hex');
   }
 
@@ -124,10 +137,11 @@ export class PlainTransport implements PageTransport {
     const startedMs = this.#options.clock.monotonic();
     const gone = new AbortController();
     const request = this.#requestOf(incoming, gone.signal);
-    const sent: Sent = { bytes: 0, outcome: undefined };
+    const sent: Sent = { bytes: 0, outcome: undefined, hasPlace: false };
     outgoing.on('close', () => {
       gone.abort(answerOver);
       connection.end(incoming);
+      if (sent.hasPlace) this.#places.give();
       // An answer that began before the close told its client to keep the connection.
       if (this.#closing) incoming.socket.destroySoon();
       this.#options.onAnswered({
@@ -147,7 +161,8 @@ export class PlainTransport implements PageTransport {
       const response = await listener.handler(request);
       await this.#send(request, response, outgoing, sent);
     } catch (thrown) {
-      if (!gone.signal.aborted) {
+      const error = toAlluxioError(thrown);
+      if (!gone.signal.aborted && error.code !== 'Overloaded') {
         this.#options.logger.warn(
           {
             listener: listener.name,
@@ -158,7 +173,7 @@ export class PlainTransport implements PageTransport {
           'answer-failed',
         );
       }
-      refuse(outgoing, toAlluxioError(thrown), request.requestId);
+      refuse(outgoing, error, request.requestId);
     }
   }
 
@@ -198,14 +213,19 @@ export class PlainTransport implements PageTransport {
     const isBodyless = response.status === 304 || response.status === 204;
     if (!hasLength && !isBodyless) headers.push('content-length', String(bodyBytes));
     if (this.#closing) headers.push('connection', 'close');
-    outgoing.writeHead(response.status, headers);
     if (body.kind === 'bytes') {
+      outgoing.writeHead(response.status, headers);
       const bytes = request.method === 'HEAD' || isBodyless ? undefined : body.bytes;
       sent.bytes = bytes?.length ?? 0;
       outgoing.end(bytes);
       return;
     }
     try {
+      // Past this point `close` of the answer is still to come, and gives the place back.
+      signal.throwIfAborted();
+      this.#places.take();
+      sent.hasPlace = true;
+      outgoing.writeHead(response.status, headers);
       await sendBody(body, socketSink(outgoing, sent, this.#options), { slots: this.#options.slots, signal });
       outgoing.end();
     } finally {
@@ -280,7 +300,11 @@ function refuse(outgoing: ServerResponse, error: AlluxioError, requestId: string
     outgoing.destroy();
     return;
   }
-  outgoing.writeHead(error.httpStatus, { 'x-request-id': requestId, 'content-length': '0' });
+  outgoing.writeHead(error.httpStatus, {
+    'x-request-id': requestId,
+    'content-length': '0',
+    ...Object.fromEntries(retryAfterOf(error)),
+  });
   outgoing.end();
 }
 
@@ -288,6 +312,8 @@ function refuse(outgoing: ServerResponse, error: AlluxioError, requestId: string
 interface Sent {
   bytes: number;
   outcome: string | undefined;
+  /** One of the places for answers that are under way is its. */
+  hasPlace: boolean;
 }
 
 function socketSink(outgoing: ServerResponse, sent: Sent, options: PlainTransportOptions): BodySink {

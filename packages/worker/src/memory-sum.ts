@@ -3,12 +3,14 @@
  * second tier and gives way under pressure, so that usage as the control group counts it says little; this sum says whether the worker may be killed.
  */
 
+import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import { blockSizeBytes } from '@alluxio-ts/common/page';
 import type { MemorySum } from '@alluxio-ts/common/protocol/diagnosis';
-import { MIB } from '@alluxio-ts/common/units';
-import { hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transport';
+import { KIB, MIB } from '@alluxio-ts/common/units';
+import { hotpathAnswerMaxBytes, hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transport';
+import { plainAnswerMaxBytes } from '@alluxio-ts/transport/plain-transport';
 import { fillThreadHeapMaxBytes } from './cache/thread-fill-runner.ts';
 import { fileRecordsMax } from './file-records/file-record-store.ts';
 import { recordThreadHeapMaxBytes } from './file-records/record-port.ts';
@@ -20,6 +22,7 @@ export interface MemoryBounds {
   readonly directMemoryBytes: number;
   readonly fillThreadCount: number;
   readonly pageSizeBytes: number;
+  readonly answersMax: number;
   /** Of all directories together. */
   readonly capacityBytes: number;
 }
@@ -29,6 +32,15 @@ export interface MemoryGiven {
   /** What the heap of the main thread may grow to. */
   readonly heapMaxBytes: number;
   readonly limitBytes: number;
+  readonly sockets: SocketLimits;
+}
+
+/** How much of the kernel's memory sockets may take. */
+export interface SocketLimits {
+  /** What one connection may have to send, `net.ipv4.tcp_wmem`. */
+  readonly sendMaxBytes: number;
+  /** All connections of the machine together, `net.ipv4.tcp_mem`. */
+  readonly allMaxBytes: number;
 }
 
 const checksumBytes = 4;
@@ -36,13 +48,36 @@ const checksumBytes = 4;
 const pageRowBytes = 59;
 /** A row of the file index, of its hash where that is emptiest, and the texts of an S3 object. */
 const fileRowBytes = 87;
-/** Node itself, its stacks and libraries, sockets, SQLite's cache. */
+/** Node itself, its stacks and libraries, SQLite's cache. */
 const overheadBytes = 128 * MIB;
 const kernelShare = 0.1;
 
+/** Answers that may be under way, as the option says; -1 leaves it to the memory. */
+export function answersMaxOf(
+  setting: number,
+  transport: MemoryBounds['transport'],
+  given: MemoryGiven = memoryGiven(),
+): number {
+  if (setting >= 0) return setting;
+  const bytes = answerBytesOf(transport) + socketsPerAnswer[transport] * given.sockets.sendMaxBytes;
+  return Math.min(answersMost, Math.max(answersLeast, Math.floor(answersShare * (given.limitBytes / bytes))));
+}
+
+const answersShare = 0.25;
+const answersLeast = 64;
+const answersMost = 4096;
+
+/** The hot path's table has as many places beside. */
+const socketsPerAnswer = { plain: 1, hotpath: 2 } as const;
+
+function answerBytesOf(transport: MemoryBounds['transport']): number {
+  return transport === 'plain' ? plainAnswerMaxBytes : hotpathAnswerMaxBytes;
+}
+
 /** The page table is counted for full pages; small files need more. */
 export function memorySumOf(bounds: MemoryBounds, given: MemoryGiven = memoryGiven()): MemorySum {
-  const { capacityBytes, directMemoryBytes, fillThreadCount, pageSizeBytes, transport } = bounds;
+  const { answersMax, capacityBytes, directMemoryBytes, fillThreadCount, pageSizeBytes, transport } = bounds;
+  const { allMaxBytes, sendMaxBytes } = given.sockets;
   const own = [
     { name: 'main heap', bytes: given.heapMaxBytes },
     {
@@ -53,7 +88,11 @@ export function memorySumOf(bounds: MemoryBounds, given: MemoryGiven = memoryGiv
     { name: 'block checksums', bytes: Math.ceil(capacityBytes / blockSizeBytes) * checksumBytes },
     { name: 'page table', bytes: Math.ceil(capacityBytes / pageSizeBytes) * pageRowBytes },
     { name: 'file index', bytes: fileRecordsMax * fileRowBytes },
-    { name: 'read buffers', bytes: readBuffersMaxBytes },
+    { name: 'read buffers', bytes: readBuffersMaxBytes + answersMax * answerBytesOf(transport) },
+    {
+      name: 'socket buffers',
+      bytes: Math.min(allMaxBytes, answersMax * socketsPerAnswer[transport] * sendMaxBytes),
+    },
     { name: 'shadow caches', bytes: shadowCachesMaxBytes },
     ...(transport === 'hotpath'
       ? [{ name: 'hot path table', bytes: hotpathTransportDefaults.tableBytes }]
@@ -71,6 +110,26 @@ function memoryGiven(): MemoryGiven {
   return {
     heapMaxBytes: getHeapStatistics().heap_size_limit,
     limitBytes: limitBytes > 0 ? Math.min(limitBytes, totalmem()) : totalmem(),
+    sockets: socketLimits(),
+  };
+}
+
+/** Those of Linux where it says nothing else. */
+const sendMaxDefaultBytes = 4 * MIB;
+const kernelPageBytes = 4 * KIB;
+
+function socketLimits(): SocketLimits {
+  const mostOf = (name: string): number | undefined => {
+    try {
+      const words = readFileSync(`/proc/sys/net/ipv4/${name}`, 'utf8').trim().split(/\s+/);
+      return Number(words[2]);
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    sendMaxBytes: mostOf('tcp_wmem') ?? sendMaxDefaultBytes,
+    allMaxBytes: (mostOf('tcp_mem') ?? Number.POSITIVE_INFINITY) * kernelPageBytes,
   };
 }
 

@@ -98,6 +98,8 @@ export interface WorkerOptions {
   /** What the page store keeps by, for shadow caches. */
   readonly evictorType: EvictorType;
   readonly directMemoryBytes: number;
+  /** Answers with a body that may be under way at once. */
+  readonly answersMax?: number;
   /** So much of a file is fetched ahead of a reader that goes through it in order. */
   readonly readAheadMaxBytes: number;
   /** 0 fetches pages in this thread. */
@@ -193,9 +195,11 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     for (const close of closers.splice(0).toReversed()) await close();
   };
   try {
+    const { answersMax = plainTransportDefaults.answersMax } = options;
     const memory = memorySumOf({
       transport: 'plain',
       ...options,
+      answersMax,
       capacityBytes: pageStore.stats().capacityBytes,
     });
     logMemorySum(memory, logger);
@@ -216,6 +220,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     const transport = createTransport(options.transport ?? 'plain', {
       ...parts,
       slots,
+      answersMax,
       logsAccess: options.logsAccess,
       onTableReport: (report) => {
         if (report.pages.length > 0) lastReadMs = clock.monotonic();
@@ -555,13 +560,15 @@ function createTransport(
   kind: TransportKind,
   parts: WorkerParts & {
     readonly slots: SlotPool;
+    readonly answersMax: number;
     readonly logsAccess: boolean;
     readonly onTableReport: HotpathTransportOptions['onTableReport'];
   },
 ): PlainTransport | HotpathTransport {
-  const { clock, logger, random, slots } = parts;
+  const { answersMax, clock, logger, random, slots } = parts;
   const options = {
     ...plainTransportDefaults,
+    answersMax,
     clock,
     random,
     logger,

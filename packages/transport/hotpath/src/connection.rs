@@ -124,6 +124,11 @@ impl Connection {
         }
     }
 
+    /// Whether the table's answer is on its way.
+    pub fn is_fast(&self) -> bool {
+        matches!(self.phase, Phase::Fast(_))
+    }
+
     /// Reads what has come, once.
     pub fn fill(&mut self) -> Filled {
         self.input.reserve(READ_BYTES);

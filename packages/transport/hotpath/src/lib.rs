@@ -33,6 +33,7 @@ use uses::{Uses, BUCKETS_MAX};
 pub struct HotpathOptions {
     pub table_bytes: u32,
     pub connections_max: u32,
+    pub answers_max: u32,
     pub headers_timeout_ms: u32,
     pub keep_alive_timeout_ms: u32,
     pub stall_timeout_ms: u32,
@@ -117,6 +118,7 @@ impl Hotpath {
         let ms = |count: u32| Duration::from_millis(u64::from(count));
         let settings = Settings {
             connections_max: options.connections_max as usize,
+            answers_max: options.answers_max as usize,
             headers_timeout: ms(options.headers_timeout_ms),
             keep_alive_timeout: ms(options.keep_alive_timeout_ms),
             stall_timeout: ms(options.stall_timeout_ms),

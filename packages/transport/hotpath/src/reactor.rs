@@ -36,6 +36,8 @@ const INDEX_BITS: u32 = 20;
 
 pub struct Settings {
     pub connections_max: usize,
+    /// Of the table; whoever asks beyond them is TypeScript's to answer, or to refuse.
+    pub answers_max: usize,
     pub headers_timeout: Duration,
     pub keep_alive_timeout: Duration,
     pub stall_timeout: Duration,
@@ -129,6 +131,8 @@ pub struct Reactor {
     connections: Vec<Option<Box<Connection>>>,
     free: Vec<usize>,
     accepted_count: u64,
+    /// Connections that the table's answer is on its way to, but the one whose turn it is.
+    fast_count: usize,
     sequence: u64,
     events: Vec<Event>,
     /// Connections that used their turn up.
@@ -155,6 +159,7 @@ impl Reactor {
             connections: Vec::new(),
             free: Vec::new(),
             accepted_count: 0,
+            fast_count: 0,
             sequence: 0,
             events: Vec::new(),
             ready: Vec::new(),
@@ -346,8 +351,10 @@ impl Reactor {
         let Some(mut connection) = slot.take_if(|connection| connection.id == id) else {
             return;
         };
+        self.fast_count -= usize::from(connection.is_fast());
         let next = turn(self, &mut connection);
         if next == Next::Keep && self.settle(&mut connection) {
+            self.fast_count += usize::from(connection.is_fast());
             self.connections[index] = Some(connection);
             self.report_if_drained();
             return;
@@ -509,7 +516,7 @@ impl Reactor {
 
     /// Prepares the table's answer; if it has none, why the request is to go up.
     fn answer_fast(&mut self, connection: &mut Connection, head: &Head) -> Result<(), Cause> {
-        if self.is_draining {
+        if self.is_draining || self.fast_count >= self.settings.answers_max {
             return Err(Cause::NotInTable);
         }
         let request =
