@@ -157,7 +157,7 @@ const table = {
   },
   alluxio_hotpath_answers_total: {
     kind: 'counter',
-    help: 'Answers that the native hot path gave from its table, by interface and kind (get, head, not-modified). They are in no latency and in no count of pages.',
+    help: 'Answers that the native hot path gave by itself, by interface and kind: from its table (get, head, not-modified), and those of other workers passed on (relayed). They are in no latency and in no count of pages.',
     labels: ['destination', 'kind'],
   },
   alluxio_ufs_total: {

@@ -43,6 +43,9 @@ export interface NativeOptions {
   readonly stallTimeoutMs: number;
   readonly neutralHeaders: readonly string[];
   readonly requestIdPrefix: string;
+  readonly routesBytes: number;
+  /** To each other worker. */
+  readonly upstreamsMax: number;
 }
 
 export interface NativeEntry {
@@ -69,6 +72,20 @@ export interface NativeEntry {
   }[];
 }
 
+export interface NativeRoute {
+  readonly listener: number;
+  readonly method: string;
+  readonly target: string;
+  /** Of an IP. */
+  readonly address: string;
+  readonly port: number;
+  /** The request's line and whole header lines, each with its end. */
+  readonly request: string;
+  /** Up to the value. */
+  readonly requestIdHeader: string;
+  readonly freshForMs: number;
+}
+
 /** Every call returns at once; what was asked of a connection that has gone is ignored. */
 export interface NativeHotpath {
   listen(host: string, port: number): { readonly port: number; readonly errno: number };
@@ -77,12 +94,14 @@ export interface NativeHotpath {
   pullBody(connection: number): void;
   reset(connection: number): void;
   put(entry: NativeEntry): void;
+  putRoute(route: NativeRoute): void;
   dropFile(fileKey: readonly number[]): void;
   dropSegment(path: string): void;
   /** Somebody is about to read these bytes of a segment by this descriptor. Ends the descriptor's readahead. */
   beforeRead(path: string, fd: number, offset: number, lengthBytes: number): void;
   dropAll(): void;
-  /** Since the last call: GET whole, GET range, HEAD whole, HEAD range, not modified, bytes of bodies. */
+  dropRoutes(): void;
+  /** Since the last call: GET whole, GET range, HEAD whole, HEAD range, not modified, bytes of bodies; answers of other workers, and their bytes. */
   takeCounts(listener: number): readonly number[];
   drain(): void;
   /** Waits for the thread's end, which is at most a turn away. */

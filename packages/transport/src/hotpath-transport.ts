@@ -29,6 +29,7 @@ import type {
   Listener,
   PageTransport,
   ReusableAnswer,
+  ReusableRoute,
   TransportRequest,
   TransportResponse,
 } from './page-transport.ts';
@@ -37,9 +38,17 @@ import type { PlainTransportOptions } from './plain-transport.ts';
 export interface HotpathTransportOptions extends PlainTransportOptions {
   /** What the table may take. */
   readonly tableBytes: number;
+  /** What routes to other workers may take. */
+  readonly routesBytes: number;
+  /** Connections to each other worker. */
+  readonly upstreamsMax: number;
 }
 
-export const hotpathTransportDefaults = { tableBytes: 64 * 1024 * 1024 } as const;
+export const hotpathTransportDefaults = {
+  tableBytes: 64 * 1024 * 1024,
+  routesBytes: 16 * 1024 * 1024,
+  upstreamsMax: 256,
+} as const;
 
 /** What the table has answered on one listener. */
 export interface TableAnswers {
@@ -48,6 +57,9 @@ export interface TableAnswers {
   readonly headCount: number;
   readonly notModifiedCount: number;
   readonly bodyBytes: number;
+  /** Answers of other workers that were passed on. */
+  readonly relayedCount: number;
+  readonly relayedBytes: number;
 }
 
 /** The same bounds as the plain transport's. */
@@ -80,6 +92,8 @@ const neutralHeaders = [
   'x-amz-user-agent',
   'amz-sdk-invocation-id',
   'amz-sdk-request',
+  // Of fetch.
+  'sec-fetch-mode',
 ] as const;
 
 export class HotpathTransport implements PageTransport {
@@ -90,6 +104,8 @@ export class HotpathTransport implements PageTransport {
   readonly #drainedAll = Promise.withResolvers<void>();
   #native: NativeHotpath | undefined;
   #requestCount = 0;
+  /** How often routes were dropped: what was found out before is not put after. */
+  #routesDropCount = 0;
   #closing = false;
 
   constructor(options: HotpathTransportOptions) {
@@ -120,7 +136,12 @@ export class HotpathTransport implements PageTransport {
       case 'segment':
         this.#native?.dropSegment(dropped.path);
         return;
+      case 'routes':
+        this.#routesDropCount++;
+        this.#native?.dropRoutes();
+        return;
       case 'all':
+        this.#routesDropCount++;
         this.#native?.dropAll();
         return;
       default:
@@ -135,14 +156,24 @@ export class HotpathTransport implements PageTransport {
   /** Since the last call. These answers are neither logged nor told to `onAnswered`. */
   takeTableAnswers(): readonly TableAnswers[] {
     return this.#listeners.map(({ name }, index) => {
-      const [whole = 0, range = 0, headWhole = 0, headRange = 0, notModifiedCount = 0, bodyBytes = 0] =
-        this.#native?.takeCounts(index) ?? [];
+      const [
+        whole = 0,
+        range = 0,
+        headWhole = 0,
+        headRange = 0,
+        notModifiedCount = 0,
+        bodyBytes = 0,
+        relayedCount = 0,
+        relayedBytes = 0,
+      ] = this.#native?.takeCounts(index) ?? [];
       return {
         listener: name,
         getCount: whole + range,
         headCount: headWhole + headRange,
         notModifiedCount,
         bodyBytes,
+        relayedCount,
+        relayedBytes,
       };
     });
   }
@@ -157,7 +188,7 @@ export class HotpathTransport implements PageTransport {
   }
 
   #start(): NativeHotpath {
-    const { connectionsMax, stallTimeoutMs, tableBytes } = this.#options;
+    const { connectionsMax, routesBytes, stallTimeoutMs, tableBytes, upstreamsMax } = this.#options;
     const native = startNativeHotpath(
       {
         tableBytes,
@@ -167,6 +198,8 @@ export class HotpathTransport implements PageTransport {
         stallTimeoutMs,
         neutralHeaders,
         requestIdPrefix: this.#idPrefix,
+        routesBytes,
+        upstreamsMax,
       },
       (events) => {
         for (const event of events) this.#onEvent(native, event);
@@ -204,6 +237,7 @@ export class HotpathTransport implements PageTransport {
     const listener = this.#listeners[native.listener];
     if (!listener) throw new Error(`a request came in at listener ${native.listener}, which there is not`);
     const request = this.#requestOf(exchange, native);
+    const routesDropCount = this.#routesDropCount;
     let answered: Pick<TransportResponse, 'status' | 'headers'> = { status: 500, headers: [] };
     exchange.onceOver((isComplete) =>
       onAnswered({
@@ -222,6 +256,7 @@ export class HotpathTransport implements PageTransport {
     try {
       const response = await listener.handler(request);
       answered = response;
+      void this.#learnRoute(native, response, routesDropCount);
       await this.#send(exchange, request, response);
     } catch (thrown) {
       const { requestId } = request;
@@ -331,6 +366,35 @@ export class HotpathTransport implements PageTransport {
       pages: [{ index: pageIndexOf(reusable, offset), path, offset: pageOffset, lengthBytes, checksums }],
     });
   }
+
+  /** Has further requests for the target passed on natively, if no route was dropped since this one came. Never fails. */
+  async #learnRoute(
+    { listener, method, target }: NativeRequest,
+    { reusableRoute }: TransportResponse,
+    routesDropCount: number,
+  ): Promise<void> {
+    const route = reusableRoute?.();
+    if (!route) return;
+    const freshUntilMs = this.#options.clock.monotonic() + route.validForMs;
+    const found = await lookup(route.host).catch(() => undefined);
+    const freshForMs = freshUntilMs - this.#options.clock.monotonic();
+    if (!found || freshForMs <= 0 || this.#closing || routesDropCount !== this.#routesDropCount) return;
+    const headers: HeaderList = [['host', hostOf(route)], ...route.headers];
+    this.#native?.putRoute({
+      listener,
+      method,
+      target,
+      address: found.address,
+      port: route.port,
+      request: `${method} ${route.target} HTTP/1.1\r\n${headerLines(headers)}`,
+      requestIdHeader: `${route.requestIdHeader}: `,
+      freshForMs,
+    });
+  }
+}
+
+function hostOf({ host, port }: ReusableRoute): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function pageIndexOf(reusable: ReusableAnswer, offset: number): number {

@@ -48,7 +48,9 @@ export function readAheadEvents(metrics: Metrics): ReadAheadEvents {
 
 /** The table tells counts only: its answers are in no latency and in no access log. */
 export function recordTableAnswers(answers: readonly TableAnswers[], metrics: Metrics): void {
-  for (const { bodyBytes, getCount, headCount, listener, notModifiedCount } of answers) {
+  for (const answer of answers) {
+    const { bodyBytes, getCount, headCount, listener, notModifiedCount, relayedBytes, relayedCount } = answer;
+    metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind: 'relayed' }, relayedCount);
     metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind: 'get' }, getCount);
     metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind: 'head' }, headCount);
     metrics.add(
@@ -57,7 +59,11 @@ export function recordTableAnswers(answers: readonly TableAnswers[], metrics: Me
       notModifiedCount,
     );
     metrics.add('alluxio_cached_data_read_bytes_total', {}, bodyBytes);
-    metrics.add('alluxio_data_throughput_bytes_total', { method: 'read', destination: listener }, bodyBytes);
+    metrics.add(
+      'alluxio_data_throughput_bytes_total',
+      { method: 'read', destination: listener },
+      bodyBytes + relayedBytes,
+    );
     metrics.add('alluxio_metadata_cache_hit_calls_total', {}, getCount + headCount + notModifiedCount);
   }
 }

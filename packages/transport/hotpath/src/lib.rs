@@ -8,9 +8,12 @@ mod events;
 mod listener;
 mod page;
 mod reactor;
+mod relay;
 mod request;
 mod residency;
+mod route;
 mod table;
+mod upstream;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
@@ -24,6 +27,7 @@ use napi::bindgen_prelude::{Error, Result, Status, Uint32Array};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
 use reactor::{Command, Reactor, Settings, Shared, LISTENERS_MAX};
+use route::{Route, Routes};
 use table::{Entry, PagePlace, Table};
 
 #[napi(object)]
@@ -35,6 +39,9 @@ pub struct HotpathOptions {
     pub stall_timeout_ms: u32,
     pub neutral_headers: Vec<String>,
     pub request_id_prefix: String,
+    pub routes_bytes: u32,
+    /// To each other worker.
+    pub upstreams_max: u32,
 }
 
 #[napi(object)]
@@ -63,6 +70,18 @@ pub struct PageOptions {
     pub checksums: Uint32Array,
 }
 
+#[napi(object)]
+pub struct RouteOptions {
+    pub listener: u32,
+    pub method: String,
+    pub target: String,
+    pub address: String,
+    pub port: u32,
+    pub request: String,
+    pub request_id_header: String,
+    pub fresh_for_ms: f64,
+}
+
 /// The port that was bound, or the errno that it failed with.
 #[napi(object)]
 pub struct Bound {
@@ -84,7 +103,10 @@ impl Hotpath {
         options: HotpathOptions,
         on_events: ThreadsafeFunction<Vec<Event>, (), Vec<Event>, Status, false>,
     ) -> Result<Self> {
-        let shared = Arc::new(Shared::new(Table::new(options.table_bytes as usize))?);
+        let shared = Arc::new(Shared::new(
+            Table::new(options.table_bytes as usize),
+            Routes::new(options.routes_bytes as usize),
+        )?);
         let ms = |count: u32| Duration::from_millis(u64::from(count));
         let settings = Settings {
             connections_max: options.connections_max as usize,
@@ -93,6 +115,7 @@ impl Hotpath {
             stall_timeout: ms(options.stall_timeout_ms),
             neutral_headers: options.neutral_headers,
             id_prefix: options.request_id_prefix,
+            upstreams_max: options.upstreams_max as usize,
         };
         let reactor = Reactor::new(Arc::clone(&shared), settings, Up::new(on_events))?;
         let thread = std::thread::Builder::new()
@@ -187,6 +210,30 @@ impl Hotpath {
         Ok(())
     }
 
+    /// Has requests for a target passed on to another worker.
+    #[napi]
+    pub fn put_route(&self, route: RouteOptions) -> Result<()> {
+        let address: IpAddr = route
+            .address
+            .parse()
+            .map_err(|_| failure("the peer is not an address"))?;
+        let port = u16::try_from(route.port).map_err(|_| failure("the port is out of bounds"))?;
+        let now = Instant::now();
+        let fresh_for = Duration::try_from_secs_f64(route.fresh_for_ms / 1000.0)
+            .map_err(|_| failure("the time of a route is out of bounds"))?;
+        let made = Route {
+            listener: route.listener,
+            is_head: route.method == "HEAD",
+            target: latin1_bytes(&route.target)?.into(),
+            peer: SocketAddr::new(address, port),
+            request: latin1_bytes(&route.request)?.into(),
+            request_id_header: latin1_bytes(&route.request_id_header)?.into(),
+            fresh_until: now + fresh_for,
+        };
+        locked(&self.shared.routes).put(made, now);
+        Ok(())
+    }
+
     /// No answer that begins after these return is of what they name.
     #[napi]
     pub fn drop_file(&self, file_key: Vec<u32>) -> Result<()> {
@@ -213,15 +260,26 @@ impl Hotpath {
     #[napi]
     pub fn drop_all(&self) {
         locked(&self.shared.table).drop_all();
+        self.drop_routes();
     }
 
-    /// What the table has answered on a listener since the last call: a count for each kind of answer, then the bytes of their bodies.
+    #[napi]
+    pub fn drop_routes(&self) {
+        locked(&self.shared.routes).drop_all();
+    }
+
+    /// What was answered on a listener since the last call: by the table, a count for each kind of answer, then the bytes of their bodies; then how many answers of
+    /// other workers were passed on, and their bytes.
     #[napi]
     pub fn take_counts(&self, listener: u32) -> Vec<f64> {
         let Some(counts) = self.shared.counts.get(listener as usize) else {
             return Vec::new();
         };
-        let all = counts.answers.iter().chain([&counts.body_bytes]);
+        let all = counts.answers.iter().chain([
+            &counts.body_bytes,
+            &counts.relayed,
+            &counts.relayed_bytes,
+        ]);
         all.map(|count| count.swap(0, Ordering::Relaxed) as f64)
             .collect()
     }
