@@ -160,7 +160,7 @@ const table = {
   },
   alluxio_hotpath_answers_total: {
     kind: 'counter',
-    help: 'Answers that the native hot path gave from its table, by interface and kind (get, head, not-modified). They are in the latencies and in the count of pages too.',
+    help: 'Answers that the native hot path gave by itself, by interface and kind: from its table (get, head, not-modified), and those of other workers passed on (relayed). Those of the table are in the latencies and in the count of pages too.',
     labels: ['destination', 'kind'],
   },
   alluxio_hotpath_reports_dropped_total: {

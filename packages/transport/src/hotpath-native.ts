@@ -45,6 +45,9 @@ export interface NativeOptions {
   readonly stallTimeoutMs: number;
   readonly neutralHeaders: readonly string[];
   readonly requestIdPrefix: string;
+  readonly routesBytes: number;
+  /** To each other worker. */
+  readonly upstreamsMax: number;
   /** Upper bounds of the buckets that times of answers are counted in, at most 15; one more is for what is above. */
   readonly timeBoundsMs: readonly number[];
   /** Whether `takeLines` will be called. */
@@ -88,6 +91,20 @@ export interface NativeEntry {
   }[];
 }
 
+export interface NativeRoute {
+  readonly listener: number;
+  readonly method: string;
+  readonly target: string;
+  /** Of an IP. */
+  readonly address: string;
+  readonly port: number;
+  /** The request's line and whole header lines, each with its end. */
+  readonly request: string;
+  /** Up to the value. */
+  readonly requestIdHeader: string;
+  readonly freshForMs: number;
+}
+
 /** Every call returns at once; what was asked of a connection that has gone is ignored. */
 export interface NativeHotpath {
   listen(host: string, port: number): { readonly port: number; readonly errno: number };
@@ -96,14 +113,16 @@ export interface NativeHotpath {
   pullBody(connection: number): void;
   reset(connection: number): void;
   put(entry: NativeEntry): void;
+  putRoute(route: NativeRoute): void;
   dropFile(fileKey: readonly number[]): void;
   dropSegment(path: string): void;
   /** Somebody is about to read these bytes of a segment by this descriptor. Ends the descriptor's readahead. */
   beforeRead(path: string, fd: number, offset: number, lengthBytes: number): void;
   dropAll(): void;
+  dropRoutes(): void;
   /**
    * Since the last call, of each kind of `tableCallKinds`, complete ones and then those that were not: 16 counts in buckets, the sum of the times in
-   * microseconds. At the end, bytes of bodies.
+   * microseconds. At the end, bytes of bodies, answers of other workers that were passed on, and their bytes.
    */
   takeCounts(listener: number): readonly number[];
   /** Pages that were used since they were taken last, at most so many: three words of the file's key, index, length in bytes, number of uses of each. */

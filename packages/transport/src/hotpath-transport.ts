@@ -30,6 +30,7 @@ import type {
   Listener,
   PageTransport,
   ReusableAnswer,
+  ReusableRoute,
   TransportRequest,
   TransportResponse,
 } from './page-transport.ts';
@@ -39,6 +40,10 @@ import { type TableReport, takeTableReport } from './table-report.ts';
 export interface HotpathTransportOptions extends PlainTransportOptions {
   /** What the table may take. */
   readonly tableBytes: number;
+  /** What routes to other workers may take. */
+  readonly routesBytes: number;
+  /** Connections to each other worker. */
+  readonly upstreamsMax: number;
   /** Told every second, and once more at the end, what the table has answered by itself: `onAnswered` is not. Must not throw. */
   readonly onTableReport: (report: TableReport) => void;
   /** Upper bounds of the buckets of times, at most 15. */
@@ -47,7 +52,11 @@ export interface HotpathTransportOptions extends PlainTransportOptions {
   readonly reportsAnswers: boolean;
 }
 
-export const hotpathTransportDefaults = { tableBytes: 64 * 1024 * 1024 } as const;
+export const hotpathTransportDefaults = {
+  tableBytes: 64 * 1024 * 1024,
+  routesBytes: 16 * 1024 * 1024,
+  upstreamsMax: 256,
+} as const;
 
 const reportIntervalMs = 1000;
 
@@ -81,6 +90,8 @@ const neutralHeaders = [
   'x-amz-user-agent',
   'amz-sdk-invocation-id',
   'amz-sdk-request',
+  // Of fetch.
+  'sec-fetch-mode',
 ] as const;
 
 export class HotpathTransport implements PageTransport {
@@ -94,6 +105,8 @@ export class HotpathTransport implements PageTransport {
   readonly #reporting = new AbortController();
   #reported: Promise<void> | undefined;
   #requestCount = 0;
+  /** How often routes were dropped: what was found out before is not put after. */
+  #routesDropCount = 0;
   #closing = false;
 
   constructor(options: HotpathTransportOptions) {
@@ -126,7 +139,12 @@ export class HotpathTransport implements PageTransport {
       case 'segment':
         this.#native?.dropSegment(dropped.path);
         return;
+      case 'routes':
+        this.#routesDropCount++;
+        this.#native?.dropRoutes();
+        return;
       case 'all':
+        this.#routesDropCount++;
         this.#native?.dropAll();
         return;
       default:
@@ -165,8 +183,16 @@ export class HotpathTransport implements PageTransport {
   }
 
   #start(): NativeHotpath {
-    const { answersMax, connectionsMax, reportsAnswers, stallTimeoutMs, tableBytes, timeBoundsMs } =
-      this.#options;
+    const {
+      answersMax,
+      connectionsMax,
+      reportsAnswers,
+      routesBytes,
+      stallTimeoutMs,
+      tableBytes,
+      timeBoundsMs,
+      upstreamsMax,
+    } = this.#options;
     const native = startNativeHotpath(
       {
         tableBytes,
@@ -177,6 +203,8 @@ export class HotpathTransport implements PageTransport {
         stallTimeoutMs,
         neutralHeaders,
         requestIdPrefix: this.#idPrefix,
+        routesBytes,
+        upstreamsMax,
         timeBoundsMs,
         isLogged: reportsAnswers,
       },
@@ -216,6 +244,7 @@ export class HotpathTransport implements PageTransport {
     const listener = this.#listeners[native.listener];
     if (!listener) throw new Error(`a request came in at listener ${native.listener}, which there is not`);
     const request = this.#requestOf(exchange, native);
+    const routesDropCount = this.#routesDropCount;
     let answered: Pick<TransportResponse, 'status' | 'headers'> = { status: 500, headers: [] };
     exchange.onceOver((isComplete) => {
       if (exchange.hasPlace) this.#places.give();
@@ -235,6 +264,7 @@ export class HotpathTransport implements PageTransport {
     try {
       const response = await listener.handler(request);
       answered = response;
+      void this.#learnRoute(native, response, routesDropCount);
       await this.#send(exchange, request, response);
     } catch (thrown) {
       const { requestId } = request;
@@ -357,6 +387,35 @@ export class HotpathTransport implements PageTransport {
       pages: [{ index: pageIndexOf(reusable, offset), path, offset: pageOffset, lengthBytes, checksums }],
     });
   }
+
+  /** Has further requests for the target passed on natively, if no route was dropped since this one came. Never fails. */
+  async #learnRoute(
+    { listener, method, target }: NativeRequest,
+    { reusableRoute }: TransportResponse,
+    routesDropCount: number,
+  ): Promise<void> {
+    const route = reusableRoute?.();
+    if (!route) return;
+    const freshUntilMs = this.#options.clock.monotonic() + route.validForMs;
+    const found = await lookup(route.host).catch(() => undefined);
+    const freshForMs = freshUntilMs - this.#options.clock.monotonic();
+    if (!found || freshForMs <= 0 || this.#closing || routesDropCount !== this.#routesDropCount) return;
+    const headers: HeaderList = [['host', hostOf(route)], ...route.headers];
+    this.#native?.putRoute({
+      listener,
+      method,
+      target,
+      address: found.address,
+      port: route.port,
+      request: `${method} ${route.target} HTTP/1.1\r\n${headerLines(headers)}`,
+      requestIdHeader: `${route.requestIdHeader}: `,
+      freshForMs,
+    });
+  }
+}
+
+function hostOf({ host, port }: ReusableRoute): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function pageIndexOf(reusable: ReusableAnswer, offset: number): number {

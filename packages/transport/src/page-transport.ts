@@ -38,6 +38,11 @@ export interface TransportResponse {
    * Undefined when that no longer holds; what holds is true until `PageTransport.drop` says otherwise.
    */
   readonly reusable?: () => ReusableAnswer | undefined;
+  /**
+   * Asked when the answer is there, which another worker gave: where further requests for the same target and of the same method may be sent without asking the surface. It
+   * holds for `validForMs` from the call on, unless something was dropped since this request came that routes depend on.
+   */
+  readonly reusableRoute?: () => ReusableRoute;
 }
 
 export type HeaderList = readonly (readonly [name: string, value: string])[];
@@ -61,10 +66,26 @@ export interface ReusableAnswer {
   readonly requestIdHeader: string;
 }
 
+/** A request that another worker answers, so described that it can be made again. */
+export interface ReusableRoute {
+  /** A name or an address. */
+  readonly host: string;
+  readonly port: number;
+  readonly target: string;
+  /** Without those that the client's request brings, and without the request's id. */
+  readonly headers: HeaderList;
+  readonly validForMs: number;
+  /** The header of the answer to the client that carries the request's id. */
+  readonly requestIdHeader: string;
+}
+
 /** What is no longer true, or no longer there. */
 export type Dropped =
   | { readonly kind: 'file'; readonly fileKey: FileKey }
   | { readonly kind: 'segment'; readonly path: string }
+  /** Who answers what: members, their addresses, or who of them can be reached. */
+  | { readonly kind: 'routes' }
+  /** The routes too. */
   | { readonly kind: 'all' };
 
 /** Never throws: a surface turns its failures into answers. What escapes all the same is answered 500 and logged. */

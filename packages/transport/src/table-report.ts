@@ -9,13 +9,22 @@ const pagesMax = 4096;
 
 export interface TableReport {
   readonly calls: readonly TableCalls[];
-  readonly listeners: readonly { readonly listener: string; readonly bodyBytes: number }[];
+  readonly listeners: readonly ListenerBytes[];
   /** At most 4096; what there is more comes with the next report. */
   readonly pages: readonly PageUses[];
   /** For the access log, where there is one. */
   readonly answers: readonly AnsweredRequest[];
   /** Uses of pages and answers for the log that found no room, since the start. */
   readonly droppedCount: number;
+}
+
+export interface ListenerBytes {
+  readonly listener: string;
+  /** Of answers of the table. */
+  readonly bodyBytes: number;
+  /** Answers of other workers that were passed on, and the bytes of their bodies. */
+  readonly relayedCount: number;
+  readonly relayedBytes: number;
 }
 
 /** Answers of one kind. */
@@ -40,7 +49,10 @@ export function takeTableReport(native: NativeHotpath, listeners: readonly strin
   const counted = listeners.map((listener, index) => ({ listener, counts: native.takeCounts(index) }));
   return {
     calls: counted.flatMap(({ counts, listener }) => callsOf(listener, counts)),
-    listeners: counted.map(({ counts, listener }) => ({ listener, bodyBytes: counts.at(-1) ?? 0 })),
+    listeners: counted.map(({ counts, listener }) => {
+      const [bodyBytes = 0, relayedCount = 0, relayedBytes = 0] = counts.slice(-3);
+      return { listener, bodyBytes, relayedCount, relayedBytes };
+    }),
     pages: pagesOf(native.takePageUses(pagesMax)),
     answers: native.takeLines().map(({ isHead, listener, ...line }) => ({
       ...line,

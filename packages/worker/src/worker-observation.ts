@@ -58,9 +58,11 @@ export function recordTableReport(
 ): void {
   const { logger, metrics, shadows, store } = parts;
   for (const calls of report.calls) recordTableCalls(calls, metrics);
-  for (const { bodyBytes, listener } of report.listeners) {
+  for (const { bodyBytes, listener, relayedBytes, relayedCount } of report.listeners) {
+    const sentBytes = bodyBytes + relayedBytes;
     metrics.add('alluxio_cached_data_read_bytes_total', {}, bodyBytes);
-    metrics.add('alluxio_data_throughput_bytes_total', { method: 'read', destination: listener }, bodyBytes);
+    metrics.add('alluxio_data_throughput_bytes_total', { method: 'read', destination: listener }, sentBytes);
+    metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind: 'relayed' }, relayedCount);
   }
   for (const { count, lengthBytes, page } of report.pages) {
     metrics.add('alluxio_read_pages_total', { outcome: 'hit' }, count);

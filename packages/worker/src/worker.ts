@@ -47,7 +47,7 @@ import { ThreadFillRunner, type ThreadFillRunnerOptions } from './cache/thread-f
 import type { KvMirrorOptions } from './cluster/kv-mirror.ts';
 import { ownCachedBytes, ownersCachedBytes } from './cluster/cached-bytes.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
-import { ownEverything, PeerRelay } from './cluster/peer-relay.ts';
+import { ownEverything, PeerRelay, type PeerRelayOptions } from './cluster/peer-relay.ts';
 import { RuleWatcher } from './cluster/rule-watcher.ts';
 import { FileLoader } from './load/file-loader.ts';
 import { withPeerEntry } from './http/peer-entry.ts';
@@ -379,8 +379,13 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
         s3Port,
       });
     const placement = parts.cluster?.placement ?? new SelfPlacement(addressOf);
-    parts.cluster?.onRingChange?.(() => files.distrust());
-    relay = parts.cluster && createRelay(parts.cluster, addressOf, parts);
+    const dropRoutes = (): void => transport.drop({ kind: 'routes' });
+    parts.cluster?.onRingChange?.(() => {
+      files.distrust();
+      dropRoutes();
+    });
+    relay =
+      parts.cluster && createRelay(parts.cluster, { ...parts, self: addressOf, onRoutesChanged: dropRoutes });
     const router = relay ?? ownEverything;
     const s3Surface = createS3Surface({ cache, mounts, router, logger });
     const s3 = await transport.listen({
@@ -523,15 +528,15 @@ function mirrorOptionsOf(
 /** Connections to each peer. */
 const peerConnectionsMax = 64;
 
-function createRelay(cluster: ClusterParts, self: () => WorkerNetAddress, parts: WorkerParts): PeerRelay {
-  const { clock, logger } = parts;
+function createRelay(
+  cluster: ClusterParts,
+  parts: Pick<PeerRelayOptions, 'self' | 'clock' | 'logger' | 'onRoutesChanged'>,
+): PeerRelay {
   return new PeerRelay({
+    ...parts,
     placement: cluster.placement,
     secret: cluster.secret,
     redirectsS3: cluster.redirectsS3 ?? false,
-    self,
-    clock,
-    logger,
     connectionsMax: peerConnectionsMax,
   });
 }

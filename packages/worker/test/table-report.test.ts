@@ -33,7 +33,7 @@ t.test('a page that only the table reads is not the one that makes room', async 
           durationSumMs: 40_002,
         },
       ],
-      listeners: [{ listener: 's3', bodyBytes: 50 }],
+      listeners: [{ listener: 's3', bodyBytes: 50, relayedCount: 0, relayedBytes: 0 }],
       pages: [{ page: { file, index: 0 }, lengthBytes: pageSizeBytes, count: 5 }],
       answers: [],
       droppedCount: 2,

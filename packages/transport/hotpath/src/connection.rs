@@ -9,10 +9,11 @@ use std::time::Instant;
 use crate::answer::{AnswerKind, COPIED_MAX_BYTES};
 use crate::body::Body;
 use crate::page::{Check, Extent};
+use crate::relay::Relay;
 use crate::table::FileKey;
 
 /// What one connection may send before the others have a turn.
-const TURN_BYTES: usize = 2 * 1024 * 1024;
+pub const TURN_BYTES: usize = 2 * 1024 * 1024;
 const READ_BYTES: usize = 4096;
 
 pub enum Phase {
@@ -20,6 +21,8 @@ pub enum Phase {
     Head,
     /// The table's answer is on its way.
     Fast(FastAnswer),
+    /// Another worker's answer is on its way.
+    Relay(Box<Relay>),
     /// TypeScript has the request.
     Up(Exchange),
     /// Nothing more is said; what comes is thrown away until the client is done, so that a reset does not overtake the last answer.
@@ -81,7 +84,7 @@ pub struct Connection {
     out_at: usize,
     pub extents: Vec<Extent>,
     extent_at: usize,
-    /// The head of the request that the table answers, as it came.
+    /// The head of the request that is answered without TypeScript, as it came.
     pub request: Vec<u8>,
     pub chunks: VecDeque<Vec<u8>>,
     chunk_at: usize,
@@ -320,6 +323,10 @@ impl Connection {
             Phase::Fast(answer) if answer.check.is_some() => 0,
             Phase::Fast(_) if self.is_blocked => libc::EPOLLOUT,
             Phase::Fast(_) => return self.interest,
+            Phase::Relay(_) if self.is_blocked => libc::EPOLLOUT | libc::EPOLLRDHUP,
+            // Its next request waits; once some of it was read, the rest stays where it is.
+            Phase::Relay(_) if self.input.is_empty() => libc::EPOLLIN,
+            Phase::Relay(_) => libc::EPOLLRDHUP,
             Phase::Up(exchange) => {
                 let body = if exchange.is_body_wanted {
                     libc::EPOLLIN
@@ -355,7 +362,7 @@ fn send_file(socket: &OwnedFd, extent: &Extent, length: usize) -> Result<usize, 
     }
 }
 
-fn send(socket: &OwnedFd, bytes: &[u8], flags: libc::c_int) -> Result<usize, Flush> {
+pub fn send(socket: &OwnedFd, bytes: &[u8], flags: libc::c_int) -> Result<usize, Flush> {
     // SAFETY: the bytes are as long as said.
     let count = unsafe {
         libc::send(
@@ -375,7 +382,7 @@ fn send(socket: &OwnedFd, bytes: &[u8], flags: libc::c_int) -> Result<usize, Flu
 }
 
 /// Whether the call that has just failed only has to wait.
-fn is_passing() -> bool {
+pub fn is_passing() -> bool {
     let error = std::io::Error::last_os_error().raw_os_error();
     matches!(error, Some(libc::EAGAIN | libc::EINTR))
 }

@@ -9,9 +9,12 @@ mod events;
 mod listener;
 mod page;
 mod reactor;
+mod relay;
 mod request;
 mod residency;
+mod route;
 mod table;
+mod upstream;
 mod uses;
 
 use std::net::{IpAddr, SocketAddr};
@@ -26,6 +29,7 @@ use napi::bindgen_prelude::{Error, Result, Status, Uint32Array};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
 use reactor::{Command, Reactor, Settings, Shared, LISTENERS_MAX};
+use route::{Route, Routes};
 use table::{Entry, PagePlace, Table};
 use uses::{Uses, BUCKETS_MAX};
 
@@ -39,6 +43,9 @@ pub struct HotpathOptions {
     pub stall_timeout_ms: u32,
     pub neutral_headers: Vec<String>,
     pub request_id_prefix: String,
+    pub routes_bytes: u32,
+    /// To each other worker.
+    pub upstreams_max: u32,
     /// Of the buckets that times of answers are counted in; one more is for what is above.
     pub time_bounds_ms: Vec<f64>,
     /// Whether `take_lines` will be called.
@@ -85,6 +92,18 @@ pub struct PageOptions {
     pub checksums: Uint32Array,
 }
 
+#[napi(object)]
+pub struct RouteOptions {
+    pub listener: u32,
+    pub method: String,
+    pub target: String,
+    pub address: String,
+    pub port: u32,
+    pub request: String,
+    pub request_id_header: String,
+    pub fresh_for_ms: f64,
+}
+
 /// The port that was bound, or the errno that it failed with.
 #[napi(object)]
 pub struct Bound {
@@ -114,7 +133,11 @@ impl Hotpath {
         let bounds = seconds.map(Duration::from_secs_f64).collect();
         let uses = Uses::new(bounds, options.is_logged);
         let id_prefix = options.request_id_prefix.clone();
-        let shared = Arc::new(Shared::new(Table::new(options.table_bytes as usize), uses)?);
+        let shared = Arc::new(Shared::new(
+            Table::new(options.table_bytes as usize),
+            Routes::new(options.routes_bytes as usize),
+            uses,
+        )?);
         let ms = |count: u32| Duration::from_millis(u64::from(count));
         let settings = Settings {
             connections_max: options.connections_max as usize,
@@ -124,6 +147,7 @@ impl Hotpath {
             stall_timeout: ms(options.stall_timeout_ms),
             neutral_headers: options.neutral_headers,
             id_prefix: options.request_id_prefix,
+            upstreams_max: options.upstreams_max as usize,
         };
         let reactor = Reactor::new(Arc::clone(&shared), settings, Up::new(on_events))?;
         let thread = std::thread::Builder::new()
@@ -219,6 +243,30 @@ impl Hotpath {
         Ok(())
     }
 
+    /// Has requests for a target passed on to another worker.
+    #[napi]
+    pub fn put_route(&self, route: RouteOptions) -> Result<()> {
+        let address: IpAddr = route
+            .address
+            .parse()
+            .map_err(|_| failure("the peer is not an address"))?;
+        let port = u16::try_from(route.port).map_err(|_| failure("the port is out of bounds"))?;
+        let now = Instant::now();
+        let fresh_for = Duration::try_from_secs_f64(route.fresh_for_ms / 1000.0)
+            .map_err(|_| failure("the time of a route is out of bounds"))?;
+        let made = Route {
+            listener: route.listener,
+            is_head: route.method == "HEAD",
+            target: latin1_bytes(&route.target)?.into(),
+            peer: SocketAddr::new(address, port),
+            request: latin1_bytes(&route.request)?.into(),
+            request_id_header: latin1_bytes(&route.request_id_header)?.into(),
+            fresh_until: now + fresh_for,
+        };
+        locked(&self.shared.routes).put(made, now);
+        Ok(())
+    }
+
     /// No answer that begins after these return is of what they name.
     #[napi]
     pub fn drop_file(&self, file_key: Vec<u32>) -> Result<()> {
@@ -245,10 +293,17 @@ impl Hotpath {
     #[napi]
     pub fn drop_all(&self) {
         locked(&self.shared.table).drop_all();
+        self.drop_routes();
+    }
+
+    #[napi]
+    pub fn drop_routes(&self) {
+        locked(&self.shared.routes).drop_all();
     }
 
     /// What the table has answered on a listener since the last call: for each kind of answer, those that were complete and then the others, the counts of all
-    /// buckets and the sum of their times in microseconds; at the end the bytes of bodies.
+    /// buckets and the sum of their times in microseconds; then the bytes of bodies, how many answers of
+    /// other workers were passed on, and their bytes.
     #[napi]
     pub fn take_counts(&self, listener: u32) -> Vec<f64> {
         let Some(counts) = self.shared.counts.get(listener as usize) else {
@@ -256,8 +311,9 @@ impl Hotpath {
         };
         let calls = counts.calls.iter().flatten();
         let times = calls.flat_map(|call| call.buckets.iter().chain([&call.sum_us]));
+        let rest = [&counts.body_bytes, &counts.relayed, &counts.relayed_bytes];
         times
-            .chain([&counts.body_bytes])
+            .chain(rest)
             .map(|count| count.swap(0, Ordering::Relaxed) as f64)
             .collect()
     }

@@ -1,6 +1,7 @@
 //! The thread that owns the sockets: accepts, frames requests, answers from the table, hands every other request up and sends what comes
 //! down. It never waits for anything but epoll.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -13,8 +14,11 @@ use crate::events::{Cause, Event, Up};
 use crate::listener::Listener;
 use crate::locked;
 use crate::page::Check;
+use crate::relay::next_due;
 use crate::request::{self, fast_request, Head, Parsed, HEADERS_MAX};
+use crate::route::Routes;
 use crate::table::Table;
+use crate::upstream::Upstreams;
 use crate::uses::{Counts, Line, Uses};
 
 pub const LISTENERS_MAX: usize = 8;
@@ -31,6 +35,8 @@ const BARREN_CHECKS_MAX: u32 = 8;
 
 const WAKE_TOKEN: u64 = u64::MAX;
 const LISTENER_TOKEN: u64 = u64::MAX - 1 - LISTENERS_MAX as u64;
+/// Of the tokens of connections to other workers; the rest is their index.
+pub const UPSTREAM_BIT: u64 = 1 << 62;
 /// A connection's id is its index and, above these bits, how many connections there were before: small enough for a double.
 const INDEX_BITS: u32 = 20;
 
@@ -44,6 +50,8 @@ pub struct Settings {
     /// Names, in lower case, of headers that change no answer.
     pub neutral_headers: Vec<String>,
     pub id_prefix: String,
+    /// Connections to each other worker.
+    pub upstreams_max: usize,
 }
 
 pub enum Command {
@@ -61,6 +69,7 @@ pub enum Command {
 /// What both threads touch.
 pub struct Shared {
     pub table: Mutex<Table>,
+    pub routes: Mutex<Routes>,
     pub counts: [Counts; LISTENERS_MAX],
     pub uses: Uses,
     commands: Mutex<Vec<Command>>,
@@ -68,11 +77,12 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(table: Table, uses: Uses) -> std::io::Result<Self> {
+    pub fn new(table: Table, routes: Routes, uses: Uses) -> std::io::Result<Self> {
         // SAFETY: no memory is passed.
         let wake = owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         Ok(Self {
             table: Mutex::new(table),
+            routes: Mutex::new(routes),
             counts: Default::default(),
             uses,
             commands: Mutex::default(),
@@ -114,15 +124,15 @@ fn owned(fd: libc::c_int) -> std::io::Result<OwnedFd> {
 
 /// What becomes of a connection after its turn.
 #[derive(PartialEq)]
-enum Next {
+pub enum Next {
     Keep,
     Close,
     Reset,
 }
 
 pub struct Reactor {
-    shared: Arc<Shared>,
-    settings: Settings,
+    pub shared: Arc<Shared>,
+    pub settings: Settings,
     up: Up,
     checker: Checker,
     check_count: u64,
@@ -133,13 +143,19 @@ pub struct Reactor {
     accepted_count: u64,
     /// Connections that the table's answer is on its way to, but the one whose turn it is.
     fast_count: usize,
-    sequence: u64,
+    pub sequence: u64,
     events: Vec<Event>,
     /// Connections that used their turn up.
-    ready: Vec<u64>,
-    now: Instant,
-    date: DateLine,
-    is_draining: bool,
+    pub ready: Vec<u64>,
+    pub upstreams: Upstreams,
+    pub relay_count: u64,
+    /// Until when which connection's relay of which number is to have the head of its answer; in the order of time, also those that have it.
+    pub heads_due: VecDeque<(Instant, u64, u64)>,
+    /// Between an owner and a client, for the time of a call.
+    pub relay_buffer: Vec<u8>,
+    pub now: Instant,
+    pub date: DateLine,
+    pub is_draining: bool,
     is_stopping: bool,
 }
 
@@ -148,6 +164,7 @@ impl Reactor {
         // SAFETY: no memory is passed.
         let poll = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         let checker = Checker::start(&shared)?;
+        let upstreams = Upstreams::new(settings.upstreams_max);
         let reactor = Self {
             shared,
             settings,
@@ -163,6 +180,10 @@ impl Reactor {
             sequence: 0,
             events: Vec::new(),
             ready: Vec::new(),
+            upstreams,
+            relay_count: 0,
+            heads_due: VecDeque::new(),
+            relay_buffer: Vec::new(),
             now: Instant::now(),
             date: DateLine::new(),
             is_draining: false,
@@ -178,7 +199,8 @@ impl Reactor {
         let mut sweep_at = Instant::now() + SWEEP_INTERVAL;
         while !self.is_stopping {
             let timeout_ms = if self.ready.is_empty() {
-                SWEEP_INTERVAL.as_millis() as i32
+                let until = next_due(self.now, self.heads_due.front(), SWEEP_INTERVAL);
+                until.as_micros().div_ceil(1000) as i32
             } else {
                 0
             };
@@ -199,6 +221,7 @@ impl Reactor {
             for id in std::mem::take(&mut self.ready) {
                 self.with(id, Self::flush);
             }
+            self.expire_heads();
             if self.now >= sweep_at {
                 self.sweep();
                 sweep_at = self.now + SWEEP_INTERVAL;
@@ -221,6 +244,8 @@ impl Reactor {
             }
         } else if token >= LISTENER_TOKEN {
             self.accept((token - LISTENER_TOKEN) as u32);
+        } else if token & UPSTREAM_BIT != 0 {
+            self.on_upstream((token & !UPSTREAM_BIT) as usize);
         } else {
             self.with(token, |reactor, connection| {
                 reactor.on_socket(connection, events)
@@ -318,6 +343,7 @@ impl Reactor {
 
     /// Whoever has outstayed their time.
     fn sweep(&mut self) {
+        self.upstreams.close_idle(self.now);
         for id in self.ids() {
             self.with(id, |reactor, connection| {
                 if connection.deadline > reactor.now {
@@ -331,6 +357,8 @@ impl Reactor {
                     Phase::Head | Phase::Closing => Next::Close,
                     Phase::Fast(answer) if answer.check.is_some() => reactor.give_up(connection),
                     Phase::Fast(_) => Next::Reset,
+                    Phase::Relay(_) if connection.is_blocked => Next::Reset,
+                    Phase::Relay(_) => reactor.break_off(connection, true),
                     // TypeScript may take as long as it needs; a client may not.
                     Phase::Up(exchange) if connection.is_blocked || exchange.is_body_wanted => {
                         Next::Reset
@@ -342,7 +370,7 @@ impl Reactor {
     }
 
     /// Gives a connection its turn and does what has to be done after it.
-    fn with(&mut self, id: u64, turn: impl FnOnce(&mut Self, &mut Connection) -> Next) {
+    pub fn with(&mut self, id: u64, turn: impl FnOnce(&mut Self, &mut Connection) -> Next) {
         let index = (id & ((1 << INDEX_BITS) - 1)) as usize;
         let Some(slot) = self.connections.get_mut(index) else {
             return;
@@ -360,6 +388,9 @@ impl Reactor {
             return;
         }
         self.report_fast(&connection, false);
+        if let Phase::Relay(relay) = &connection.phase {
+            self.upstreams.close(relay.upstream);
+        }
         if let Phase::Up(_) = connection.phase {
             self.events.push(Event::gone(id));
             connection.reset_on_close();
@@ -386,7 +417,7 @@ impl Reactor {
         self.watch(operation, socket, wanted, connection.id).is_ok()
     }
 
-    fn watch(
+    pub fn watch(
         &self,
         operation: libc::c_int,
         fd: RawFd,
@@ -441,6 +472,12 @@ impl Reactor {
             Phase::Fast(_) if is_broken => Next::Close,
             Phase::Fast(_) if is(libc::EPOLLOUT) => self.flush(connection),
             Phase::Fast(_) => Next::Keep,
+            Phase::Relay(_) if is_broken || is(libc::EPOLLRDHUP) => Next::Close,
+            Phase::Relay(_) if is(libc::EPOLLOUT) => self.flush(connection),
+            Phase::Relay(_) => match connection.fill() {
+                Filled::Some | Filled::Nothing => Next::Keep,
+                Filled::End => Next::Close,
+            },
             Phase::Closing => match connection.fill() {
                 Filled::End => Next::Close,
                 Filled::Some | Filled::Nothing => {
@@ -461,7 +498,7 @@ impl Reactor {
     }
 
     /// Answers or hands up the requests that have come whole, until one takes longer.
-    fn read_requests(&mut self, connection: &mut Connection) -> Next {
+    pub fn read_requests(&mut self, connection: &mut Connection) -> Next {
         while let Phase::Head = connection.phase {
             if connection.input.is_empty() {
                 if self.is_draining {
@@ -488,7 +525,11 @@ impl Reactor {
                     return Next::Keep;
                 }
                 Parsed::Whole(head) => {
-                    match self.answer_fast(connection, &head) {
+                    let answered = match self.answer_fast(connection, &head) {
+                        Err(Cause::NotInTable) if self.begin_relay(connection, &head) => Ok(()),
+                        answered => answered,
+                    };
+                    match answered {
                         Ok(()) => {
                             connection.request.clear();
                             connection
@@ -504,11 +545,13 @@ impl Reactor {
             connection.consume(consumed);
             connection.is_head_begun = false;
             connection.deadline = self.now + self.settings.stall_timeout;
-            if let Phase::Fast(_) = connection.phase {
-                match self.send_fast(connection) {
-                    Next::Keep => {}
-                    next => return next,
-                }
+            let next = match connection.phase {
+                Phase::Fast(_) => self.send_fast(connection),
+                Phase::Relay(_) => return self.relay_turn(connection),
+                _ => Next::Keep,
+            };
+            if next != Next::Keep {
+                return next;
             }
         }
         Next::Keep
@@ -622,6 +665,7 @@ impl Reactor {
                 Next::Keep => self.read_requests(connection),
                 next => next,
             },
+            Phase::Relay(_) => self.relay_turn(connection),
             Phase::Up(_) => self.flush_up(connection),
             Phase::Head | Phase::Closing => Next::Keep,
         }
@@ -728,12 +772,17 @@ impl Reactor {
         };
         connection.out.clear();
         connection.extents.clear();
+        self.hand_up_again(connection, &cause)
+    }
+
+    /// Hands up a request that was to be answered without TypeScript.
+    pub fn hand_up_again(&mut self, connection: &mut Connection, cause: &Cause) -> Next {
         let request = std::mem::take(&mut connection.request);
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let Parsed::Whole(head) = request::parse(&request, &mut headers) else {
             return Next::Reset;
         };
-        self.hand_up(connection, &head, &cause);
+        self.hand_up(connection, &head, cause);
         connection.deadline = self.now + self.settings.stall_timeout;
         Next::Keep
     }

@@ -126,13 +126,13 @@ pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
     Parsed::Whole(head)
 }
 
-fn contains_token(value: &[u8], token: &str) -> bool {
+pub fn contains_token(value: &[u8], token: &str) -> bool {
     value
         .split(|byte| *byte == b',')
         .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-fn number_of(digits: &[u8]) -> Option<u64> {
+pub fn number_of(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -179,6 +179,42 @@ pub fn fast_request<'a>(head: &Head<'a>, neutral: &[String]) -> Option<FastReque
         }
     }
     Some(request)
+}
+
+/// What of a request means something to the owner of a file: the same as in `peer-relay.ts`.
+const RELAYED_HEADERS: [&str; 6] = [
+    "range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+];
+
+/// Appends the lines that the owner gets; false, with `out` in any state, for what somebody must decide on, as with `fast_request`.
+pub fn relayed_lines(head: &Head, neutral: &[String], out: &mut Vec<u8>) -> bool {
+    if !(head.method == "HEAD" || head.method == "GET")
+        || head.body != Body::Sized(0)
+        || head.persistence != Persistence::Kept
+    {
+        return false;
+    }
+    let mut seen = [false; RELAYED_HEADERS.len()];
+    for header in head.headers {
+        let is = |name: &&str| header.name.eq_ignore_ascii_case(name);
+        if let Some(place) = RELAYED_HEADERS.iter().position(&is) {
+            if std::mem::replace(&mut seen[place], true) {
+                return false;
+            }
+            out.extend_from_slice(header.name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(header.value);
+            out.extend_from_slice(b"\r\n");
+        } else if !neutral.iter().any(|name| is(&name.as_str())) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Bytes [from, to) of a file that is not empty, and whether they answer a range. Undefined for whatever is not one range with a byte in the file.

@@ -44,6 +44,9 @@ pub struct Counts {
     /// By kind, complete ones before those that were not.
     pub calls: [[CallCounts; 2]; ANSWER_KINDS],
     pub body_bytes: AtomicU64,
+    /// Answers of other workers that were passed on, and the bytes of their bodies.
+    pub relayed: AtomicU64,
+    pub relayed_bytes: AtomicU64,
 }
 
 #[derive(Default)]

@@ -8,7 +8,11 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
 import { hostAndPortOf, type WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
-import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/page-transport';
+import type {
+  ReusableRoute,
+  TransportRequest,
+  TransportResponse,
+} from '@alluxio-ts/transport/page-transport';
 import { Agent, type Dispatcher } from 'undici';
 import type { FileName } from '../cache/mount-table.ts';
 import type { Placement } from '../cache/placement.ts';
@@ -69,6 +73,8 @@ export interface PeerRelayOptions {
   readonly connectionsMax: number;
   /** Whether clients of the S3 API are sent to the owner by a 307. */
   readonly redirectsS3: boolean;
+  /** Called when a peer is left alone from now on, or its clock turns out to differ: routes that were given out before hold no longer. */
+  readonly onRoutesChanged: () => void;
 }
 
 /** Marks a request that a 307 sent here, so that it is sent no further. */
@@ -83,7 +89,10 @@ const headTimeoutMs = 120_000;
 /** Between two pieces of it; what is missing is then read past the cache. */
 const bodyTimeoutMs = 60_000;
 
-/** What of a request means something to the owner. */
+/** So long a transport may send further requests to the owner by itself. Far below what a mark is good for. */
+const routeValidForMs = 60_000;
+
+/** What of a request means something to the owner: the same as in packages/transport/hotpath/src/request.rs. */
 const forwardedHeaders = [
   'range',
   'if-match',
@@ -93,7 +102,10 @@ const forwardedHeaders = [
   'if-range',
 ] as const;
 
-/** What belongs to one connection and not to the answer. */
+/** Answers of the file itself: what comes after them may well be one too. */
+const reusableStatuses = new Set([200, 206, 304]);
+
+/** What belongs to one connection and not to the answer: the same as in packages/transport/hotpath/src/upstream.rs. */
 const hopHeaders = new Set([
   'connection',
   'keep-alive',
@@ -131,14 +143,18 @@ export class PeerRelay implements FileRouter {
     const owners = this.#options.placement.ownersOf(file.ufsPath);
     const self = hostAndPortOf(this.#options.self());
     if (owners.length === 0) return { kind: 'own' };
-    for (const owner of owners) {
+    for (const [index, owner] of owners.entries()) {
       const name = hostAndPortOf(owner);
       // Nobody before this worker in the list can be reached: as a replica it is next.
       if (name === self) return { kind: 'own' };
       if (this.#isSkipped(name)) continue;
       if (this.#options.redirectsS3 && api === 's3') return redirectOf(request, owner);
       const response = await this.#ask(owner, request, api);
-      if (response) return { kind: 'relayed', response };
+      if (!response) continue;
+      // A replica stands in for as long as the owner is left alone, which ends by itself.
+      const isReusable = index === 0 && api === 's3' && reusableStatuses.has(response.status);
+      const reusableRoute = (): ReusableRoute => this.#routeTo(owner, request, api);
+      return { kind: 'relayed', response: isReusable ? { ...response, reusableRoute } : response };
     }
     return { kind: 'bypass' };
   }
@@ -195,9 +211,22 @@ export class PeerRelay implements FileRouter {
       const isGone = isSilent || isUnreachable(thrown);
       if (request.signal.aborted || !isGone) throw asPeerError(owner, thrown, request.signal);
       this.#skippedUntilMs.set(name, clock.monotonic() + skipMs);
+      this.#options.onRoutesChanged();
       logger.warn({ peer: name, requestId: request.requestId, error: thrown }, 'peer-skipped');
       return undefined;
     }
+  }
+
+  #routeTo(owner: WorkerNetAddress, { method, target }: TransportRequest, api: PeerApi): ReusableRoute {
+    const marked = { method, target: peerTargetOf(api, target) };
+    return {
+      host: owner.Host,
+      port: owner.HttpServerPort,
+      target: marked.target,
+      headers: [[peerMarkHeader, makePeerMark(marked, this.#options.secret, this.#clockOf(owner))]],
+      validForMs: routeValidForMs,
+      requestIdHeader: 'x-amz-request-id',
+    };
   }
 
   async #send(
@@ -242,6 +271,7 @@ export class PeerRelay implements FileRouter {
     if (!(Math.abs(peerMs - markedAtMs) > peerMarkAgeMaxMs)) return false;
     const offsetMs = peerMs - clock.now();
     this.#clockOffsetsMs.set(name, offsetMs);
+    this.#options.onRoutesChanged();
     logger.warn({ peer: name, offsetMs }, 'peer-clock-differs');
     return true;
   }

@@ -5,7 +5,7 @@
 
 import { buildHashRing, type HashRing, type RingProvider } from '@alluxio-ts/common/hash-ring';
 import type { Logger } from '@alluxio-ts/common/logger';
-import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
+import { hostAndPortOf, type WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import type { WorkerIdentity } from '@alluxio-ts/common/protocol/worker-entity';
 import type { Placement } from '../cache/placement.ts';
 import type { ClusterMember } from './membership.ts';
@@ -60,7 +60,7 @@ export class RingPlacement implements Placement {
     return this.#ring.getMultiple(ufsPath, 1)[0]?.name;
   }
 
-  /** Called after the ring has changed. */
+  /** Called after the ring or the addresses of its members have changed. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
   }
@@ -69,14 +69,17 @@ export class RingPlacement implements Placement {
     this.#end();
   }
 
-  /** A change of addresses alone needs no new ring. */
   #update(): void {
     const { isDynamic, logger } = this.#options;
     const members = this.#source.members.filter(({ isLive }) => isLive || !isDynamic);
     this.#addresses = new Map(members.map(({ name, address }) => [name, address]));
     const entries = members.map(({ name, identity }) => ({ name, ...identity }));
     const names = JSON.stringify(
-      entries.map(({ name, identifier }) => [name, Buffer.from(identifier).toString('hex')]),
+      members.map(({ name, identity, address }) => [
+        name,
+        Buffer.from(identity.identifier).toString('hex'),
+        hostAndPortOf(address),
+      ]),
     );
     if (names === this.#names) return;
     this.#names = names;

@@ -1,0 +1,391 @@
+//! Passes requests whose routes are known on to the owners of their files, and the answers back: the head rewritten, the body as it comes, read from the owner
+//! only when the client takes it. Whatever is not a plain answer goes up to TypeScript, which knows what else there is to try.
+
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::connection::{is_passing, send, Connection, Flush, Phase, TURN_BYTES};
+use crate::events::Cause;
+use crate::locked;
+use crate::reactor::{Next, Reactor, UPSTREAM_BIT};
+use crate::request::{relayed_lines, Head};
+use crate::route::Route;
+use crate::upstream::{finish_head, read_answer, PeerAnswer};
+
+/// To connect and to begin to answer; TypeScript has the patience that is right after that, and asks whether the owner lives.
+pub const HEAD_TIMEOUT: Duration = Duration::from_millis(500);
+/// Between two pieces of a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// What is read at once. It may have to wait for a client that is slow, so it bounds what each of them takes.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// One request that is being passed on.
+pub struct Relay {
+    pub upstream: usize,
+    /// The connection has carried answers before, so it may have been closed while the request was under way.
+    is_kept: bool,
+    /// Tells it from others of its client.
+    pub number: u64,
+    route: Arc<Route>,
+    request: Vec<u8>,
+    request_at: usize,
+    answer: Answer,
+    /// For the client: of the rewritten head and the body. As long as there is no head, what has come of the owner's.
+    held: Vec<u8>,
+    held_at: usize,
+}
+
+enum Answer {
+    /// The head has not come whole.
+    Awaited,
+    Begun {
+        /// Of the body, not received.
+        left: u64,
+        body_bytes: u64,
+        is_kept_alive: bool,
+        rest: Option<(u64, Box<[u8]>)>,
+    },
+}
+
+/// What a turn came to.
+enum Pumped {
+    /// The owner has nothing more now, or the client takes no more.
+    Waits,
+    Yields,
+    Done,
+    /// The owner does not answer as it should; false when that says nothing about the route.
+    Failed(bool),
+    ClientFailed,
+}
+
+impl Relay {
+    pub fn is_begun(&self) -> bool {
+        matches!(self.answer, Answer::Begun { .. })
+    }
+}
+
+impl Reactor {
+    /// Sets about passing a request on, if its route is known; false leaves it to others.
+    pub fn begin_relay(&mut self, connection: &mut Connection, head: &Head) -> bool {
+        if self.is_draining {
+            return false;
+        }
+        let is_head = head.method == "HEAD";
+        let target = head.target.as_bytes();
+        let found =
+            locked(&self.shared.routes).find(connection.listener, is_head, target, self.now);
+        let Some(route) = found else {
+            return false;
+        };
+        let mut request = Vec::with_capacity(route.request.len() + 256);
+        request.extend_from_slice(&route.request);
+        if !relayed_lines(head, &self.settings.neutral_headers, &mut request) {
+            return false;
+        }
+        let Some(taken) = self.upstreams.take(route.peer, connection.id, self.now) else {
+            return false;
+        };
+        if !taken.is_kept && !self.watch_upstream(taken.index) {
+            self.upstreams.close(taken.index);
+            return false;
+        }
+        let _ = write!(
+            request,
+            "x-alluxio-request-id: {}h{:08x}\r\n\r\n",
+            self.settings.id_prefix, self.sequence
+        );
+        self.relay_count += 1;
+        let due = self.now + HEAD_TIMEOUT;
+        self.heads_due
+            .push_back((due, connection.id, self.relay_count));
+        connection.is_blocked = false;
+        connection.phase = Phase::Relay(Box::new(Relay {
+            upstream: taken.index,
+            is_kept: taken.is_kept,
+            number: self.relay_count,
+            route,
+            request,
+            request_at: 0,
+            answer: Answer::Awaited,
+            held: Vec::new(),
+            held_at: 0,
+        }));
+        self.sequence += 1;
+        true
+    }
+
+    /// Once for the life of the connection: each change is told, and every turn goes on until there is nothing more to do.
+    fn watch_upstream(&self, index: usize) -> bool {
+        let Some(upstream) = self.upstreams.get(index) else {
+            return false;
+        };
+        let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+        let (fd, token) = (upstream.socket.as_raw_fd(), UPSTREAM_BIT | index as u64);
+        self.watch(libc::EPOLL_CTL_ADD, fd, events as u32, token)
+            .is_ok()
+    }
+
+    pub fn on_upstream(&mut self, index: usize) {
+        match self.upstreams.get(index).map(|upstream| upstream.client) {
+            Some(Some(client)) => self.with(client, |reactor, connection| {
+                let is_its =
+                    matches!(&connection.phase, Phase::Relay(relay) if relay.upstream == index);
+                if is_its && !connection.is_blocked {
+                    reactor.relay_turn(connection)
+                } else {
+                    Next::Keep
+                }
+            }),
+            // An idle one is closed, or says what nobody asked.
+            Some(None) if !self.is_connected(index) => self.upstreams.close(index),
+            Some(None) | None => {}
+        }
+    }
+
+    /// Whether an idle connection is as it should be: open, with nothing to read.
+    fn is_connected(&self, index: usize) -> bool {
+        let Some(upstream) = self.upstreams.get(index) else {
+            return false;
+        };
+        let mut byte = [0_u8; 1];
+        // SAFETY: one byte of this frame.
+        let count = unsafe {
+            libc::recv(
+                upstream.socket.as_raw_fd(),
+                byte.as_mut_ptr().cast(),
+                1,
+                libc::MSG_PEEK,
+            )
+        };
+        count < 0 && is_passing()
+    }
+
+    /// Those that were to have begun to answer by now.
+    pub fn expire_heads(&mut self) {
+        while let Some((due, client, number)) = self.heads_due.front().copied() {
+            if due > self.now {
+                return;
+            }
+            self.heads_due.pop_front();
+            self.with(client, |reactor, connection| match &connection.phase {
+                Phase::Relay(relay) if relay.number == number && !relay.is_begun() => {
+                    reactor.break_off(connection, true)
+                }
+                _ => Next::Keep,
+            });
+        }
+    }
+
+    /// Goes on with an answer as far as the owner and the client let it.
+    pub fn relay_turn(&mut self, connection: &mut Connection) -> Next {
+        let pumped = self.pump(connection);
+        connection.deadline = self.now
+            + if connection.is_blocked {
+                self.settings.stall_timeout
+            } else {
+                BODY_TIMEOUT
+            };
+        match pumped {
+            Pumped::Waits => Next::Keep,
+            Pumped::Yields => {
+                self.ready.push(connection.id);
+                Next::Keep
+            }
+            Pumped::Done => {
+                self.end_relay(connection);
+                self.read_requests(connection)
+            }
+            Pumped::Failed(is_route_bad) => self.break_off(connection, is_route_bad),
+            Pumped::ClientFailed => Next::Reset,
+        }
+    }
+
+    fn pump(&mut self, connection: &mut Connection) -> Pumped {
+        let Connection {
+            phase,
+            socket: client,
+            is_blocked,
+            ..
+        } = connection;
+        let Phase::Relay(relay) = phase else {
+            return Pumped::Waits;
+        };
+        let Some(upstream) = self.upstreams.get(relay.upstream) else {
+            return Pumped::Failed(true);
+        };
+        *is_blocked = false;
+        while relay.request_at < relay.request.len() {
+            match send(&upstream.socket, &relay.request[relay.request_at..], 0) {
+                Ok(count) => relay.request_at += count,
+                Err(Flush::Blocked) => return Pumped::Waits,
+                Err(_) => return Pumped::Failed(!relay.is_kept),
+            }
+        }
+        let buffer = &mut self.relay_buffer;
+        let mut budget = TURN_BYTES;
+        loop {
+            if relay.is_begun() && relay.held_at < relay.held.len() {
+                match send(client, &relay.held[relay.held_at..], 0) {
+                    Ok(count) => relay.held_at += count,
+                    Err(Flush::Blocked) => {
+                        *is_blocked = true;
+                        return Pumped::Waits;
+                    }
+                    Err(_) => return Pumped::ClientFailed,
+                }
+                continue;
+            }
+            let wanted = match relay.answer {
+                Answer::Awaited => PIECE_BYTES,
+                Answer::Begun { left: 0, .. } => return Pumped::Done,
+                Answer::Begun { left, .. } => left.min(PIECE_BYTES as u64) as usize,
+            };
+            if budget == 0 {
+                return Pumped::Yields;
+            }
+            buffer.clear();
+            if let Answer::Awaited = relay.answer {
+                buffer.extend_from_slice(&relay.held);
+            }
+            let count = match receive(&upstream.socket, buffer, wanted) {
+                Received::Some(count) => count,
+                Received::Nothing => return Pumped::Waits,
+                Received::End => {
+                    return Pumped::Failed(!relay.is_kept || !relay.held.is_empty());
+                }
+            };
+            budget = budget.saturating_sub(count);
+            if let Answer::Begun { left, .. } = &mut relay.answer {
+                *left -= count as u64;
+                relay.held_at = 0;
+                relay.held.clear();
+                match send(client, buffer, 0) {
+                    Ok(sent) => relay.held.extend_from_slice(&buffer[sent..]),
+                    Err(Flush::Blocked) => relay.held.extend_from_slice(buffer),
+                    Err(_) => return Pumped::ClientFailed,
+                }
+                continue;
+            }
+            let mut out = Vec::with_capacity(buffer.len() + 64);
+            match read_answer(buffer, relay.route.is_head, &mut out) {
+                PeerAnswer::Partial => relay.held.clone_from(buffer),
+                PeerAnswer::Other => return Pumped::Failed(true),
+                PeerAnswer::Whole(head) => {
+                    let body = &buffer[head.head_bytes..];
+                    let Some(left) = head.body_bytes.checked_sub(body.len() as u64) else {
+                        return Pumped::Failed(true);
+                    };
+                    let id = format_args!("{}h{:08x}", self.settings.id_prefix, self.sequence);
+                    finish_head(
+                        &mut out,
+                        &relay.route.request_id_header,
+                        &id,
+                        &self.date.line,
+                    );
+                    self.sequence += 1;
+                    out.extend_from_slice(body);
+                    relay.held = out;
+                    relay.held_at = 0;
+                    relay.answer = Answer::Begun {
+                        left,
+                        body_bytes: head.body_bytes,
+                        is_kept_alive: head.is_kept_alive,
+                        rest: head.rest,
+                    };
+                }
+            }
+        }
+    }
+
+    /// The answer has gone whole.
+    fn end_relay(&mut self, connection: &mut Connection) {
+        let Phase::Relay(relay) = std::mem::replace(&mut connection.phase, Phase::Head) else {
+            return;
+        };
+        if let Answer::Begun {
+            body_bytes,
+            is_kept_alive,
+            ..
+        } = relay.answer
+        {
+            let counts = &self.shared.counts[connection.listener as usize];
+            counts.relayed.fetch_add(1, Ordering::Relaxed);
+            counts
+                .relayed_bytes
+                .fetch_add(body_bytes, Ordering::Relaxed);
+            if is_kept_alive {
+                return self.upstreams.give_back(relay.upstream, self.now);
+            }
+        }
+        self.upstreams.close(relay.upstream);
+    }
+
+    /// The owner does not go on: TypeScript answers instead, from the beginning, or for what is left of a body that was begun.
+    pub fn break_off(&mut self, connection: &mut Connection, is_route_bad: bool) -> Next {
+        let Phase::Relay(relay) = std::mem::replace(&mut connection.phase, Phase::Head) else {
+            return Next::Keep;
+        };
+        self.upstreams.close(relay.upstream);
+        if is_route_bad {
+            locked(&self.shared.routes).drop_one(&relay.route);
+        }
+        let cause = match relay.answer {
+            Answer::Awaited => Cause::NotInTable,
+            // What was begun cannot be told from another version of it.
+            Answer::Begun { rest: None, .. } => return Next::Reset,
+            Answer::Begun {
+                left,
+                rest: Some((to, etag)),
+                ..
+            } => {
+                connection
+                    .chunks
+                    .push_back(relay.held[relay.held_at..].to_vec());
+                Cause::Broken {
+                    from: to - left,
+                    to,
+                    etag: etag.into(),
+                }
+            }
+        };
+        self.hand_up_again(connection, &cause)
+    }
+}
+
+enum Received {
+    Some(usize),
+    Nothing,
+    End,
+}
+
+/// Appends at most so many bytes.
+fn receive(socket: &OwnedFd, buffer: &mut Vec<u8>, max: usize) -> Received {
+    buffer.reserve(max);
+    // SAFETY: the room was reserved.
+    let count = unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            buffer.spare_capacity_mut().as_mut_ptr().cast(),
+            max,
+            0,
+        )
+    };
+    match usize::try_from(count) {
+        Ok(0) => Received::End,
+        Ok(count) => {
+            // SAFETY: recv has written so many bytes of the spare room.
+            unsafe { buffer.set_len(buffer.len() + count) };
+            Received::Some(count)
+        }
+        Err(_) if is_passing() => Received::Nothing,
+        Err(_) => Received::End,
+    }
+}
+
+/// When the next of them is due, if any is.
+pub fn next_due(now: Instant, due: Option<&(Instant, u64, u64)>, max: Duration) -> Duration {
+    due.map_or(max, |(due, ..)| due.saturating_duration_since(now).min(max))
+}
