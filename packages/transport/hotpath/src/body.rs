@@ -137,12 +137,33 @@ fn line_of(input: &[u8]) -> Result<Option<&[u8]>, Broken> {
 
 /// At most 15 digits, and maybe an extension, which says nothing to us.
 fn size_of_chunk(line: &[u8]) -> Result<u64, Broken> {
-    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    let mut parts = line.split(|byte| *byte == b';');
+    let digits = parts.next().unwrap_or_default();
+    if !parts.all(is_extension) {
+        return Err(Broken);
+    }
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(Broken);
     }
     let text = std::str::from_utf8(digits).map_err(|_| Broken)?;
     u64::from_str_radix(text, 16).map_err(|_| Broken)
+}
+
+/// `name`, `name=value` or `name="value"`, without a semicolon in the value.
+fn is_extension(part: &[u8]) -> bool {
+    let mut halves = part.splitn(2, |byte| *byte == b'=');
+    let name = halves.next().unwrap_or_default();
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    is_token(name)
+        && halves.next().is_none_or(|value| match value {
+            [b'"', text @ .., b'"'] => text.iter().all(is_plain),
+            _ => is_token(value),
+        })
+}
+
+fn is_token(text: &[u8]) -> bool {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_allowed)
 }
 
 fn is_header(line: &[u8]) -> bool {
@@ -205,6 +226,9 @@ mod tests {
             "\r\nhello\r\n0\r\n\r\n",
             ";a\r\nhello\r\n0\r\n\r\n",
             "5;a\nb\r\nhello\r\n0\r\n\r\n",
+            "5;\r\nhello\r\n0\r\n\r\n",
+            "5;a=\r\nhello\r\n0\r\n\r\n",
+            "5; a\r\nhello\r\n0\r\n\r\n",
             "5;\0\r\nhello\r\n0\r\n\r\n",
             "10000000000000005\r\nhello\r\n0\r\n\r\n",
             "0\r\nno header\r\n\r\n",

@@ -58,7 +58,7 @@ export function describeRawRequests(t: Test, factory: TransportFactory): void {
     );
   };
 
-  t.test('a request that comes in pieces of one byte is the same request', async (t) => {
+  t.test('a request that comes in pieces of one byte is the same request', async () => {
     await withEcho(async (port) => {
       const client = new RawClient(port);
       client.socket.setNoDelay(true);
