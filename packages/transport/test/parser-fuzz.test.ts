@@ -19,7 +19,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { requestSeeds } from './support/request-seeds.ts';
 
-const runCount = Number(process.env['ALLUXIO_FUZZ_RUNS'] ?? 1500);
+const runCount = Number(process.env['ALLUXIO_FUZZ_RUNS'] ?? 5000);
 
 /** After so long without a byte a connection has nothing more to say: it waits for the rest of a request. What differs then is tried again with the longer time. */
 const quietMs = 60;
@@ -182,7 +182,7 @@ if (isHotpathBuilt()) {
           },
         ),
     );
-    t.ok(acceptedCount > runCount / 2, `${acceptedCount} requests were accepted`);
+    t.ok(acceptedCount > runCount / 4, `${acceptedCount} requests were accepted`);
   });
 } else {
   t.pass('the addon was not built: there is no cargo here');

@@ -3,6 +3,16 @@
 /// A size in hexadecimal, an extension, a trailer line: longer ones are refused.
 const LINE_MAX_BYTES: usize = 4096;
 const TRAILER_MAX_BYTES: usize = 16 * 1024;
+/// Not in a trailer.
+const FRAMING_HEADERS: [&str; 7] = [
+    "connection",
+    "proxy-connection",
+    "upgrade",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "expect",
+];
 /// Handed up at once.
 const PIECE_MAX_BYTES: usize = 64 * 1024;
 
@@ -166,7 +176,13 @@ fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(is_allowed)
 }
 
+/// One that says nothing of the connection or of the framing.
 fn is_header(line: &[u8]) -> bool {
+    let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    let is_framing = |one: &&str| name.eq_ignore_ascii_case(one.as_bytes());
+    if FRAMING_HEADERS.iter().any(is_framing) {
+        return false;
+    }
     let whole = [line, b"\r\n\r\n"].concat();
     let mut headers = [httparse::EMPTY_HEADER; 1];
     matches!(
@@ -234,6 +250,8 @@ mod tests {
             "0\r\nno header\r\n\r\n",
             "0\r\n folded: 1\r\n\r\n",
             "0\r\nx : 1\r\n\r\n",
+            "0\r\nConnection: close\r\n\r\n",
+            "0\r\ncontent-length: 1\r\n\r\n",
             "0\r\n\n",
             "0\r\r\n",
         ] {

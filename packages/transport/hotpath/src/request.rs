@@ -143,10 +143,14 @@ fn has_bare_line_end(head: &[u8]) -> bool {
 
 /// A path, all of the server, or what is asked of a proxy.
 fn is_target(target: &[u8]) -> bool {
+    let authority = target
+        .strip_prefix(b"http://")
+        .or_else(|| target.strip_prefix(b"https://"))
+        .and_then(|rest| rest.split(|byte| matches!(byte, b'/' | b'?')).next());
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte);
     target.starts_with(b"/")
         || target == b"*"
-        || target.starts_with(b"http://")
-        || target.starts_with(b"https://")
+        || authority.is_some_and(|host| !host.is_empty() && host.iter().all(is_host))
 }
 
 fn contains_token(value: &[u8], token: &str) -> bool {
@@ -290,6 +294,7 @@ mod tests {
             "GET /a HTTP/1.1\r\nhost: h\r\n\n",
             "GET \"a HTTP/1.1\r\nhost: h\r\n\r\n",
             "GET *a HTTP/1.1\r\nhost: h\r\n\r\n",
+            "GET http://h\"a HTTP/1.1\r\nhost: h\r\n\r\n",
             "GET http\"://h/ HTTP/1.1\r\nhost: h\r\n\r\n",
         ] {
             let mut headers = [EMPTY_HEADER; HEADERS_MAX];

@@ -9,4 +9,8 @@ export const requestSeeds: readonly string[] = [
   'POST /a HTTP/1.1\r\nhost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok',
   'GET /a HTTP/1.1\r\nhost: h\r\nx-a: 1\r\nX-A: \xe9\t2 \r\nx-b:\r\n\r\nDELETE /b HTTP/1.1\r\nhost: h\r\n\r\n',
   '\r\nOPTIONS * HTTP/1.1\r\nhost: h\r\nConnection: close, te\r\n\r\n',
+  'GET /a HTTP/1.1\r\nhost: h\r\nx-a: 1\nx-b:\r\n\r\n',
+  'HEAD "a HTTP/1.0\r\n\r\n',
+  'GET http://h"a HTTP/1.1\r\nhost: h\r\n\r\n',
+  'PUT /a HTTP/1.1\r\nhost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;\r\nhello\r\n0\r\nConnection: close\r\n\r\n',
 ];
