@@ -3,6 +3,16 @@
 /// A size in hexadecimal, an extension, a trailer line: longer ones are refused.
 const LINE_MAX_BYTES: usize = 4096;
 const TRAILER_MAX_BYTES: usize = 16 * 1024;
+/// Not in a trailer.
+const FRAMING_HEADERS: [&str; 7] = [
+    "connection",
+    "proxy-connection",
+    "upgrade",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "expect",
+];
 /// Handed up at once.
 const PIECE_MAX_BYTES: usize = 64 * 1024;
 
@@ -137,7 +147,11 @@ fn line_of(input: &[u8]) -> Result<Option<&[u8]>, Broken> {
 
 /// At most 15 digits, and maybe an extension, which says nothing to us.
 fn size_of_chunk(line: &[u8]) -> Result<u64, Broken> {
-    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    let mut parts = line.split(|byte| *byte == b';');
+    let digits = parts.next().unwrap_or_default();
+    if !parts.all(is_extension) {
+        return Err(Broken);
+    }
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(Broken);
     }
@@ -145,7 +159,30 @@ fn size_of_chunk(line: &[u8]) -> Result<u64, Broken> {
     u64::from_str_radix(text, 16).map_err(|_| Broken)
 }
 
+/// `name`, `name=value` or `name="value"`, without a semicolon in the value.
+fn is_extension(part: &[u8]) -> bool {
+    let mut halves = part.splitn(2, |byte| *byte == b'=');
+    let name = halves.next().unwrap_or_default();
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    is_token(name)
+        && halves.next().is_none_or(|value| match value {
+            [b'"', text @ .., b'"'] => text.iter().all(is_plain),
+            _ => is_token(value),
+        })
+}
+
+fn is_token(text: &[u8]) -> bool {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_allowed)
+}
+
+/// One that says nothing of the connection or of the framing.
 fn is_header(line: &[u8]) -> bool {
+    let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    let is_framing = |one: &&str| name.eq_ignore_ascii_case(one.as_bytes());
+    if FRAMING_HEADERS.iter().any(is_framing) {
+        return false;
+    }
     let whole = [line, b"\r\n\r\n"].concat();
     let mut headers = [httparse::EMPTY_HEADER; 1];
     matches!(
@@ -205,11 +242,16 @@ mod tests {
             "\r\nhello\r\n0\r\n\r\n",
             ";a\r\nhello\r\n0\r\n\r\n",
             "5;a\nb\r\nhello\r\n0\r\n\r\n",
+            "5;\r\nhello\r\n0\r\n\r\n",
+            "5;a=\r\nhello\r\n0\r\n\r\n",
+            "5; a\r\nhello\r\n0\r\n\r\n",
             "5;\0\r\nhello\r\n0\r\n\r\n",
             "10000000000000005\r\nhello\r\n0\r\n\r\n",
             "0\r\nno header\r\n\r\n",
             "0\r\n folded: 1\r\n\r\n",
             "0\r\nx : 1\r\n\r\n",
+            "0\r\nConnection: close\r\n\r\n",
+            "0\r\ncontent-length: 1\r\n\r\n",
             "0\r\n\n",
             "0\r\r\n",
         ] {

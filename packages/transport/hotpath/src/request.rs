@@ -68,6 +68,9 @@ pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
     else {
         return Parsed::Invalid(BAD_REQUEST);
     };
+    if has_bare_line_end(&input[..head_bytes]) || !is_target(target.as_bytes()) {
+        return Parsed::Invalid(BAD_REQUEST);
+    }
     let mut head = Head {
         method,
         target,
@@ -124,6 +127,30 @@ pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
         (false, length) => Body::Sized(length.unwrap_or(0)),
     };
     Parsed::Whole(head)
+}
+
+/// httparse takes them for line ends; others take them for part of the line.
+fn has_bare_line_end(head: &[u8]) -> bool {
+    let mut before = b'\n';
+    for byte in head {
+        if *byte == b'\n' && before != b'\r' {
+            return true;
+        }
+        before = *byte;
+    }
+    false
+}
+
+/// A path, all of the server, or what is asked of a proxy.
+fn is_target(target: &[u8]) -> bool {
+    let authority = target
+        .strip_prefix(b"http://")
+        .or_else(|| target.strip_prefix(b"https://"))
+        .and_then(|rest| rest.split(|byte| matches!(byte, b'/' | b'?')).next());
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte);
+    target.starts_with(b"/")
+        || target == b"*"
+        || authority.is_some_and(|host| !host.is_empty() && host.iter().all(is_host))
 }
 
 pub fn contains_token(value: &[u8], token: &str) -> bool {
@@ -292,6 +319,23 @@ mod tests {
             "GET /a HTTP/1.1\r\nhost: h\r\nrange: bytes=1-2\r\nrange: bytes=1-2\r\n\r\n",
         ] {
             assert_eq!(fast(head), None, "{head}");
+        }
+    }
+
+    #[test]
+    fn what_httparse_takes_and_others_do_not_is_refused() {
+        for text in [
+            "GET /a HTTP/1.1\nhost: h\r\n\r\n",
+            "GET /a HTTP/1.1\r\nhost: h\n\r\n",
+            "GET /a HTTP/1.1\r\nhost: h\r\n\n",
+            "GET \"a HTTP/1.1\r\nhost: h\r\n\r\n",
+            "GET *a HTTP/1.1\r\nhost: h\r\n\r\n",
+            "GET http://h\"a HTTP/1.1\r\nhost: h\r\n\r\n",
+            "GET http\"://h/ HTTP/1.1\r\nhost: h\r\n\r\n",
+        ] {
+            let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+            let parsed = parse(text.as_bytes(), &mut headers);
+            assert!(matches!(parsed, Parsed::Invalid(BAD_REQUEST)), "{text:?}");
         }
     }
 
