@@ -56,7 +56,12 @@ export function memorySumOf(bounds: MemoryBounds, given: MemoryGiven = memoryGiv
     { name: 'read buffers', bytes: readBuffersMaxBytes },
     { name: 'shadow caches', bytes: shadowCachesMaxBytes },
     ...(transport === 'hotpath'
-      ? [{ name: 'hot path table', bytes: hotpathTransportDefaults.tableBytes }]
+      ? [
+          {
+            name: 'hot path table',
+            bytes: hotpathTransportDefaults.tableBytes + hotpathTransportDefaults.routesBytes,
+          },
+        ]
       : []),
     { name: 'overhead', bytes: overheadBytes },
   ];
