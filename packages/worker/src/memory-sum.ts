@@ -95,7 +95,12 @@ export function memorySumOf(bounds: MemoryBounds, given: MemoryGiven = memoryGiv
     },
     { name: 'shadow caches', bytes: shadowCachesMaxBytes },
     ...(transport === 'hotpath'
-      ? [{ name: 'hot path table', bytes: hotpathTransportDefaults.tableBytes }]
+      ? [
+          {
+            name: 'hot path table',
+            bytes: hotpathTransportDefaults.tableBytes + hotpathTransportDefaults.routesBytes,
+          },
+        ]
       : []),
     { name: 'overhead', bytes: overheadBytes },
   ];

@@ -362,6 +362,22 @@ fn send_file(socket: &OwnedFd, extent: &Extent, length: usize) -> Result<usize, 
     }
 }
 
+/// Sends one after the other, in one call.
+pub fn send_both(socket: &OwnedFd, first: &[u8], second: &[u8]) -> Result<usize, Flush> {
+    let part = |bytes: &[u8]| libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    let mut parts = [part(first), part(second)];
+    // SAFETY: a message of zeros is a valid value.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = parts.as_mut_ptr();
+    message.msg_iovlen = parts.len();
+    // SAFETY: the parts are as long as said, outlive the call and are only read.
+    let count = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) };
+    sent(count)
+}
+
 pub fn send(socket: &OwnedFd, bytes: &[u8], flags: libc::c_int) -> Result<usize, Flush> {
     // SAFETY: the bytes are as long as said.
     let count = unsafe {
@@ -372,6 +388,11 @@ pub fn send(socket: &OwnedFd, bytes: &[u8], flags: libc::c_int) -> Result<usize,
             flags | libc::MSG_NOSIGNAL,
         )
     };
+    sent(count)
+}
+
+/// What a call that sends came to.
+fn sent(count: isize) -> Result<usize, Flush> {
     usize::try_from(count).map_err(|_| {
         if is_passing() {
             Flush::Blocked

@@ -14,7 +14,7 @@ use crate::events::{Cause, Event, Up};
 use crate::listener::Listener;
 use crate::locked;
 use crate::page::Check;
-use crate::relay::next_due;
+use crate::relay::HEADS_INTERVAL;
 use crate::request::{self, fast_request, Head, Parsed, HEADERS_MAX};
 use crate::route::Routes;
 use crate::table::Table;
@@ -199,8 +199,12 @@ impl Reactor {
         let mut sweep_at = Instant::now() + SWEEP_INTERVAL;
         while !self.is_stopping {
             let timeout_ms = if self.ready.is_empty() {
-                let until = next_due(self.now, self.heads_due.front(), SWEEP_INTERVAL);
-                until.as_micros().div_ceil(1000) as i32
+                let interval = if self.heads_due.is_empty() {
+                    SWEEP_INTERVAL
+                } else {
+                    HEADS_INTERVAL
+                };
+                interval.as_millis() as i32
             } else {
                 0
             };

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::connection::{is_passing, send, Connection, Flush, Phase, TURN_BYTES};
+use crate::connection::{is_passing, send, send_both, Connection, Flush, Phase, TURN_BYTES};
 use crate::events::Cause;
 use crate::locked;
 use crate::reactor::{Next, Reactor, UPSTREAM_BIT};
@@ -16,11 +16,17 @@ use crate::route::Route;
 use crate::upstream::{finish_head, read_answer, PeerAnswer};
 
 /// To connect and to begin to answer; TypeScript has the patience that is right after that, and asks whether the owner lives.
-pub const HEAD_TIMEOUT: Duration = Duration::from_millis(500);
-/// Between two pieces of a body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often, at least, those that are late are looked for. Most that were awaited have come: a timer for each would wake the thread for nothing.
+pub const HEADS_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two pieces of a body, as for a head.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same, where nobody else can go on.
+const LAST_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// What is read at once. It may have to wait for a client that is slow, so it bounds what each of them takes.
 const PIECE_BYTES: usize = 128 * 1024;
+/// Most heads are shorter.
+const HEAD_ROOM_BYTES: usize = 1024;
 
 /// One request that is being passed on.
 pub struct Relay {
@@ -64,6 +70,11 @@ enum Pumped {
 impl Relay {
     pub fn is_begun(&self) -> bool {
         matches!(self.answer, Answer::Begun { .. })
+    }
+
+    /// Whether TypeScript can go on where the owner stops.
+    fn has_rest(&self) -> bool {
+        matches!(self.answer, Answer::Begun { rest: Some(_), .. })
     }
 }
 
@@ -182,11 +193,12 @@ impl Reactor {
     /// Goes on with an answer as far as the owner and the client let it.
     pub fn relay_turn(&mut self, connection: &mut Connection) -> Next {
         let pumped = self.pump(connection);
+        let has_rest = matches!(&connection.phase, Phase::Relay(relay) if relay.has_rest());
         connection.deadline = self.now
-            + if connection.is_blocked {
-                self.settings.stall_timeout
-            } else {
-                BODY_TIMEOUT
+            + match (connection.is_blocked, has_rest) {
+                (true, _) => self.settings.stall_timeout,
+                (false, true) => BODY_TIMEOUT,
+                (false, false) => LAST_BODY_TIMEOUT,
             };
         match pumped {
             Pumped::Waits => Next::Keep,
@@ -269,7 +281,7 @@ impl Reactor {
                 }
                 continue;
             }
-            let mut out = Vec::with_capacity(buffer.len() + 64);
+            let mut out = Vec::with_capacity(HEAD_ROOM_BYTES);
             match read_answer(buffer, relay.route.is_head, &mut out) {
                 PeerAnswer::Partial => relay.held.clone_from(buffer),
                 PeerAnswer::Other => return Pumped::Failed(true),
@@ -286,9 +298,16 @@ impl Reactor {
                         &self.date.line,
                     );
                     self.sequence += 1;
-                    out.extend_from_slice(body);
-                    relay.held = out;
-                    relay.held_at = 0;
+                    let sent = match send_both(client, &out, body) {
+                        Ok(sent) => sent,
+                        Err(Flush::Blocked) => 0,
+                        Err(_) => return Pumped::ClientFailed,
+                    };
+                    relay.held.clear();
+                    if sent < out.len() + body.len() {
+                        out.extend_from_slice(body);
+                        relay.held.extend_from_slice(&out[sent..]);
+                    }
                     relay.answer = Answer::Begun {
                         left,
                         body_bytes: head.body_bytes,
@@ -383,9 +402,4 @@ fn receive(socket: &OwnedFd, buffer: &mut Vec<u8>, max: usize) -> Received {
         Err(_) if is_passing() => Received::Nothing,
         Err(_) => Received::End,
     }
-}
-
-/// When the next of them is due, if any is.
-pub fn next_due(now: Instant, due: Option<&(Instant, u64, u64)>, max: Duration) -> Duration {
-    due.map_or(max, |(due, ..)| due.saturating_duration_since(now).min(max))
 }
