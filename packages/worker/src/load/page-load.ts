@@ -4,7 +4,7 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { type FileKey, type PageId, pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import type { LoadBatch } from '@alluxio-ts/common/protocol/load-batch';
-import { MIB } from '@alluxio-ts/common/units';
+import { KIB } from '@alluxio-ts/common/units';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import type { FileName } from '../cache/mount-table.ts';
 import type { Fill, PageFiller } from '../cache/page-filler.ts';
@@ -40,7 +40,8 @@ export interface LoadedVersion {
 
 /** While every slot is taken by others. */
 const slotPauseMs = 20;
-const readPieceBytes = MIB;
+/** As much as the buffers hold that are used again: memory that is new for each read costs more than the read. */
+const readPieceBytes = 256 * KIB;
 
 export class PageLoad {
   /** Bytes of pages before `doneEnd` that were fetched, and that were here. */
