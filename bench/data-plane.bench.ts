@@ -76,7 +76,7 @@ function planOf(args: readonly string[]): Plan | undefined {
   return {
     workloads: chosen,
     transports: values.transport?.split(',') ?? ['plain', ...(isHotpathBuilt() ? ['hotpath'] : [])],
-    ...(values.quick ? { rounds: 3, ms: 1000, warmMs: 500 } : { rounds: 3, ms: 2000, warmMs: 1000 }),
+    ...(values.quick ? { rounds: 3, ms: 1000, warmMs: 500 } : { rounds: 3, ms: 2000, warmMs: 4000 }),
     hasCaches: !values.quick && values.transport === undefined,
     writesResults: !values.quick && values.only === undefined && values.transport === undefined,
     parentDir: values.dir,
