@@ -17,6 +17,7 @@ import { startCoordinator } from '@alluxio-ts/coordinator/coordinator';
 import { DiskPageStore } from '@alluxio-ts/worker/page-store/disk-page-store';
 import { fifoPolicy } from '@alluxio-ts/worker/page-store/fifo-policy';
 import { startWorker } from '@alluxio-ts/worker/worker';
+import { noUfsMetrics } from '../support/no-ufs-metrics.ts';
 import { listedBytes, listedKey, ListedUfs } from '../support/listed-ufs.ts';
 
 const [dir = '', countText = '', bytesText = ''] = process.argv.slice(2);
@@ -67,17 +68,9 @@ const worker = await startWorker(
     decodeMount: (entry) => decodeMount(entry.key, entry.value),
     openUfs: () => ufs,
     cacheDirs: [],
-    ufsOfThreads: { schemes: [], localAllowedRoots: [], environment: {}, metricsOf: () => noMetrics },
+    ufsOfThreads: { schemes: [], localAllowedRoots: [], environment: {}, metricsOf: () => noUfsMetrics },
   },
 );
-const noMetrics = {
-  calls: () => undefined,
-  bytes: () => undefined,
-  latencyMs: () => undefined,
-  retry: () => undefined,
-  hedge: () => undefined,
-  pausedMs: () => undefined,
-};
 const capacityBytes = 64 * GIB;
 const coordinator = await startCoordinator({
   ...common,

@@ -29,7 +29,7 @@ export class AnswerPlaces {
   }
 }
 
-/** For an answer that a transport makes by itself. */
+/** Every 503 says when to ask again: as long as the failing side wished, else a second. */
 export function retryAfterOf({ httpStatus, retryAfterMs }: AlluxioError): readonly [string, string][] {
   if (httpStatus !== 503) return [];
   return [['retry-after', String(Math.ceil((retryAfterMs ?? 1000) / 1000))]];

@@ -4,6 +4,7 @@ import { AlluxioError, type ErrorCode } from '@alluxio-ts/common/errors';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { Circuit } from '@alluxio-ts/ufs-adapters/circuit';
 import type { CircuitChange } from '@alluxio-ts/ufs-adapters/circuit-keeper';
+import { delegateTo } from '@alluxio-ts/ufs-adapters/layers/delegate';
 import { withRetry } from '@alluxio-ts/ufs-adapters/layers/with-retry';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
 import { RetryBudget } from '@alluxio-ts/ufs-adapters/retry-budget';
@@ -288,16 +289,11 @@ void t.test('a call that has taken long is not repeated', async (t) => {
   const clock = new ManualClock();
   const inner = new FaultyUfs(new MemoryUfs({ clock }));
   const slow: Ufs = {
-    capability: inner.capability,
+    ...delegateTo(inner),
     stat: async (key) => {
       clock.advance(4000);
       return inner.stat(key);
     },
-    list: (options) => inner.list(options),
-    read: (key, options) => inner.read(key, options),
-    write: (key, bytes) => inner.write(key, bytes),
-    remove: (key) => inner.remove(key),
-    close: () => inner.close(),
   };
   const ufs = withRetry(slow, {
     clock,

@@ -2,6 +2,7 @@ import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { LocalUfs } from '@alluxio-ts/ufs-adapters/local/ufs';
+import { delegateTo } from '@alluxio-ts/ufs-adapters/layers/delegate';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
 import { tryUfs, type UfsTrial } from '@alluxio-ts/ufs-adapters/try-ufs';
 import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
@@ -22,16 +23,7 @@ async function filled(): Promise<MemoryUfs> {
 
 /** The same storage, but for what is given. */
 function faulty(ufs: Ufs, faults: Partial<Ufs>): Ufs {
-  return {
-    capability: ufs.capability,
-    stat: (key, options) => ufs.stat(key, options),
-    list: (options) => ufs.list(options),
-    read: (key, options) => ufs.read(key, options),
-    write: (key, bytes, options) => ufs.write(key, bytes, options),
-    remove: (key, options) => ufs.remove(key, options),
-    close: () => ufs.close(),
-    ...faults,
-  };
+  return { ...delegateTo(ufs), ...faults };
 }
 
 const readingNames = [

@@ -7,11 +7,13 @@ import { RetryBudget } from '@alluxio-ts/ufs-adapters/retry-budget';
 import { withLimit } from '@alluxio-ts/ufs-adapters/layers/with-limit';
 import { type UfsMetrics, withMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import { withRetry } from '@alluxio-ts/ufs-adapters/layers/with-retry';
+import { delegateTo } from '@alluxio-ts/ufs-adapters/layers/delegate';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
 import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import { createUfsRegistry, type UfsRegistry, type UfsScheme } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import t from 'tap';
+import { noUfsMetrics } from '../../../test/support/no-ufs-metrics.ts';
 import { FaultyUfs } from '../../../test/support/faulty-ufs.ts';
 import { collect, keysOf, patternBytes, testUfs } from './support/ufs-conformance.ts';
 
@@ -27,15 +29,12 @@ function countingMetrics(): UfsMetrics & { readonly seen: string[]; readonly byt
   let sum = 0;
   return {
     seen,
+    ...noUfsMetrics,
     bytesSeen: () => sum,
     calls: (operation, outcome) => void seen.push(`${operation} ${outcome}`),
     bytes: (count) => {
       sum += count;
     },
-    latencyMs: () => undefined,
-    retry: () => undefined,
-    hedge: () => undefined,
-    pausedMs: () => undefined,
   };
 }
 
@@ -137,12 +136,7 @@ void t.test('a body is never repeated, a listing goes on where it stopped', asyn
 /** Every listing fails once it has given so many entries. */
 function breakingAfter(ufs: Ufs, entriesMax: number): Ufs {
   return {
-    capability: ufs.capability,
-    stat: (key, options) => ufs.stat(key, options),
-    read: (key, options) => ufs.read(key, options),
-    write: (key, bytes, options) => ufs.write(key, bytes, options),
-    remove: (key, options) => ufs.remove(key, options),
-    close: () => ufs.close(),
+    ...delegateTo(ufs),
     list: async function* (options) {
       let given = 0;
       for await (const entry of ufs.list(options)) {

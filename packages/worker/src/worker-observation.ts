@@ -96,9 +96,10 @@ export function recordAnswer(
   const { metrics, logger, logsAccess } = parts;
   const isS3 = answered.listener === 's3';
   const isSuccess = answered.isComplete && answered.status < 400;
+  const fields = accessFields(answered);
   metrics.observe(
     isS3 ? 'alluxio_s3_api_call_latency_ms' : 'alluxio_rest_api_call_latency_ms',
-    { method: operationNameOf(answered), success: String(isSuccess), status: String(answered.status) },
+    { method: fields.operation, success: String(isSuccess), status: String(answered.status) },
     answered.durationMs,
   );
   metrics.add(
@@ -106,19 +107,14 @@ export function recordAnswer(
     { method: 'read', destination: answered.listener },
     answered.sentBytes,
   );
-  const fields = accessFields(answered);
   if (logsAccess) logger.info(fields, 'access');
   else logger.debug(fields, 'access');
 }
 
-function operationNameOf(answered: AnsweredRequest): string {
-  return answered.listener === 's3' ? s3OperationOf(answered) : restCallOf(answered.target);
-}
-
-function accessFields(answered: AnsweredRequest): Readonly<Record<string, unknown>> {
+function accessFields(answered: AnsweredRequest) {
   return {
     listener: answered.listener,
-    operation: operationNameOf(answered),
+    operation: answered.listener === 's3' ? s3OperationOf(answered) : restCallOf(answered.target),
     path: loggableTarget(answered.target),
     status: answered.status,
     bytes: answered.sentBytes,

@@ -3,7 +3,6 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import t from 'tap';
 import { systemClock } from '@alluxio-ts/common/clock';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
@@ -24,19 +23,12 @@ import {
   openTestStore,
   putPatiently,
   segmentPaths,
+  until,
 } from './page-store-fixture.ts';
 
 const pages = mixedPages(30);
 const others = mixedPages(60).slice(30);
 const fast = { probePauseMs: 50, readTimeoutMs: 500 };
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const begunMs = performance.now();
-  while (!condition()) {
-    if (performance.now() - begunMs > 20_000) throw new Error(`waited in vain for: ${what}`);
-    await setTimeout(10);
-  }
-}
 
 const isIn = (store: DiskPageStore, state: DirState): Promise<void> =>
   until(() => store.health().state === state, `${state}, is ${JSON.stringify(store.health())}`);

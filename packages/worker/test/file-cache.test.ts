@@ -1,29 +1,19 @@
 import { join } from 'node:path';
 import { AlluxioError } from '@alluxio-ts/common/errors';
-import type { Test } from 'tap';
 import t from 'tap';
 import { parseCacheRules } from '../src/cache/cache-rules.ts';
 import { MemoryPageStore } from '../src/page-store/memory-page-store.ts';
-import { CacheRig, contentOf, maxAgeMs, pageSizeBytes, staleIfErrorMaxMs } from './support/cache-rig.ts';
+import {
+  CacheRig,
+  contentOf,
+  maxAgeMs,
+  pageSizeBytes,
+  staleIfErrorMaxMs,
+  withRig,
+} from './support/cache-rig.ts';
 
 const down = new AlluxioError('UfsUnavailable', 'the storage is down', { retry: 'never' });
 const always = Number.POSITIVE_INFINITY;
-
-async function withRig(
-  t: Test,
-  options: ConstructorParameters<typeof CacheRig>[0],
-  use: (rig: CacheRig) => Promise<void>,
-): Promise<void> {
-  const rig = new CacheRig(options);
-  try {
-    await use(rig);
-    const { freeSlots, slotCount, openBodies } = await rig.settle();
-    t.equal(freeSlots, slotCount, 'every slot is back');
-    t.equal(openBodies, 0, 'no body of the storage is left open');
-  } finally {
-    await rig.close();
-  }
-}
 
 t.test('a cold read fetches each page once, the next one nothing', async (t) => {
   await withRig(t, {}, async (rig) => {

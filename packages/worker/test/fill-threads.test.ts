@@ -23,7 +23,11 @@ import type { UfsCount } from '../src/cache/fill-message.ts';
 import { errorOfPlain, plainErrorOf } from '../src/cache/fill-message.ts';
 import { type FileName, fileNameOf, type ServedMount } from '../src/cache/mount-table.ts';
 import { type Fill, PageFiller } from '../src/cache/page-filler.ts';
-import { fillThreadCountOf, ThreadFillRunner } from '../src/cache/thread-fill-runner.ts';
+import {
+  fillThreadCountOf,
+  ThreadFillRunner,
+  type ThreadFillRunnerOptions,
+} from '../src/cache/thread-fill-runner.ts';
 import { ThreadStorages } from '../src/cache/thread-storages.ts';
 import { MemoryPageStore } from '../src/page-store/memory-page-store.ts';
 import { startWorker } from '../src/worker.ts';
@@ -312,6 +316,23 @@ void t.test('a storage that lives in this thread only is read in it', async (t) 
   });
 });
 
+function twoThreads(
+  options: Pick<ThreadFillRunnerOptions, 'openingOf'> & Partial<ThreadFillRunnerOptions>,
+): ThreadFillRunner {
+  return new ThreadFillRunner({
+    slots: new SlotPool({ slotCount: 4, slotSizeBytes: pageSizeBytes }),
+    threadCount: 2,
+    threadFile: threadFile('../src/fill-thread.ts'),
+    localAllowedRoots: [],
+    environment,
+    id: systemRandom.uuid(),
+    metricsOf: recordingMetrics([]),
+    onRestart: () => undefined,
+    logger: silentLogger,
+    ...options,
+  });
+}
+
 void t.test('threads and their starter leave a storage alone together', async (t) => {
   const origin = await S3Origin.start();
   const options = origin.mountOptions;
@@ -319,19 +340,7 @@ void t.test('threads and their starter leave a storage alone together', async (t
   const uri = parseMountUri('s3://bucket');
   const memory = Circuit.newMemory();
   const circuit = new Circuit({ name: uri.text, clock: systemClock, memory });
-  const slots = new SlotPool({ slotCount: 4, slotSizeBytes: pageSizeBytes });
-  const runner = new ThreadFillRunner({
-    slots,
-    threadCount: 2,
-    threadFile: threadFile('../src/fill-thread.ts'),
-    localAllowedRoots: [],
-    environment,
-    id: systemRandom.uuid(),
-    openingOf: () => ({ options, circuit: memory }),
-    metricsOf: recordingMetrics([]),
-    onRestart: () => undefined,
-    logger: silentLogger,
-  });
+  const runner = twoThreads({ openingOf: () => ({ options, circuit: memory }) });
   t.teardown(() => runner.close());
   const mount = { path: '/s', uri, ufs: new MemoryUfs({ clock: systemClock }), sinceMs: 0 };
   const run = (key: string) =>
@@ -368,20 +377,11 @@ void t.test('threads hold the rate of their worker', async (t) => {
   const origin = await S3Origin.start();
   origin.put('object', contentOf(1, pageSizeBytes));
   const memory = ReadRate.newMemory();
-  const slots = new SlotPool({ slotCount: 4, slotSizeBytes: pageSizeBytes });
   const counts: UfsCount[] = [];
-  const runner = new ThreadFillRunner({
-    slots,
-    threadCount: 2,
-    threadFile: threadFile('../src/fill-thread.ts'),
-    localAllowedRoots: [],
-    environment,
+  const runner = twoThreads({
     readRate: new ReadRate({ bytesPerSecond: 4 * MIB, clock: systemClock, memory }),
-    id: systemRandom.uuid(),
     openingOf: () => ({ options: origin.mountOptions, circuit: Circuit.newMemory() }),
     metricsOf: recordingMetrics(counts),
-    onRestart: () => undefined,
-    logger: silentLogger,
   });
   t.teardown(async () => {
     await runner.close();

@@ -2,6 +2,7 @@
 
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { hasErrorCode } from '@alluxio-ts/common/errors';
 import { type Logger, silentLogger } from '@alluxio-ts/common/logger';
@@ -106,4 +107,13 @@ export function seededRandom(seed: number): (below: number) => number {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 0x1_0000_0000) * below);
   };
+}
+
+/** Fails with what was waited for when it does not come. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  const begunMs = performance.now();
+  while (!condition()) {
+    if (performance.now() - begunMs > 20_000) throw new Error(`waited in vain for: ${what}`);
+    await setTimeout(5);
+  }
 }

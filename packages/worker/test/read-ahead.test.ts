@@ -1,18 +1,7 @@
 import { KIB } from '@alluxio-ts/common/units';
-import t, { type Test } from 'tap';
-import { CacheRig, contentOf, pageSizeBytes, type RigOptions } from './support/cache-rig.ts';
-
-async function withRig(t: Test, options: RigOptions, use: (rig: CacheRig) => Promise<void>): Promise<void> {
-  const rig = new CacheRig(options);
-  try {
-    await use(rig);
-    const { freeSlots, slotCount, openBodies } = await rig.settle();
-    t.equal(freeSlots, slotCount, 'every slot is back');
-    t.equal(openBodies, 0, 'no body of the storage is left open');
-  } finally {
-    await rig.close();
-  }
-}
+import t from 'tap';
+import { randomOf } from '../../../bench/eviction/traces.ts';
+import { type CacheRig, contentOf, pageSizeBytes, withRig } from './support/cache-rig.ts';
 
 /** The pages that were asked for since the last time, in order. */
 function pagesAsked(rig: CacheRig): readonly number[] {
@@ -25,14 +14,6 @@ async function readPage(rig: CacheRig, key: string, index: number): Promise<stri
   const { outcome } = await rig.read(key, { from: index * pageSizeBytes, to: (index + 1) * pageSizeBytes });
   await rig.filler.idle();
   return outcome;
-}
-
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
 }
 
 void t.test(

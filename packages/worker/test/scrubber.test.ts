@@ -2,7 +2,6 @@
 
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import t from 'tap';
 import { MIB } from '@alluxio-ts/common/units';
 import { directEndOf, flipOnDevice } from '../../../test/soak/direct-file.ts';
@@ -17,20 +16,13 @@ import {
   putPatiently,
   seededRandom,
   segmentPaths,
+  until,
 } from './page-store-fixture.ts';
 import { remount, withTmpfs } from './support/tmpfs.ts';
 import { pinned, putPage } from './page-contents.ts';
 
 const fast = { bytesPerSecond: 1000 * MIB };
 const pages = mixedPages(60);
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const begunMs = performance.now();
-  while (!condition()) {
-    if (performance.now() - begunMs > 20_000) throw new Error(`waited in vain for: ${what}`);
-    await setTimeout(5);
-  }
-}
 
 async function filled(dir: string): Promise<void> {
   const store = await openTestStore(dir);

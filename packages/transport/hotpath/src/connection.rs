@@ -67,8 +67,9 @@ pub struct FastAnswer {
     pub sequence: u64,
 }
 
-pub enum Filled {
-    Some,
+/// What a read of a socket gave.
+pub enum Received {
+    Some(usize),
     Nothing,
     End,
 }
@@ -133,27 +134,10 @@ impl Connection {
     }
 
     /// Reads what has come, once.
-    pub fn fill(&mut self) -> Filled {
+    pub fn fill(&mut self) -> Received {
         self.input.reserve(READ_BYTES);
-        let spare = self.input.spare_capacity_mut();
-        // SAFETY: the spare room is as long as said.
-        let count = unsafe {
-            libc::recv(
-                self.socket.as_raw_fd(),
-                spare.as_mut_ptr().cast(),
-                spare.len(),
-                0,
-            )
-        };
-        if count > 0 {
-            // SAFETY: recv has written so many bytes of the spare room.
-            unsafe { self.input.set_len(self.input.len() + count as usize) };
-            return Filled::Some;
-        }
-        if count < 0 && is_passing() {
-            return Filled::Nothing;
-        }
-        Filled::End
+        let room = self.input.capacity() - self.input.len();
+        receive(&self.socket, &mut self.input, room)
     }
 
     /// Whether all that the client has sent so far was read: else a close would be a reset, which takes what was sent last with it.
@@ -338,6 +322,30 @@ impl Connection {
             }
         };
         events as u32
+    }
+}
+
+/// Appends at most so many bytes.
+pub fn receive(socket: &OwnedFd, buffer: &mut Vec<u8>, max: usize) -> Received {
+    buffer.reserve(max);
+    // SAFETY: the room was reserved.
+    let count = unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            buffer.spare_capacity_mut().as_mut_ptr().cast(),
+            max,
+            0,
+        )
+    };
+    match usize::try_from(count) {
+        Ok(0) => Received::End,
+        Ok(count) => {
+            // SAFETY: recv has written so many bytes of the spare room.
+            unsafe { buffer.set_len(buffer.len() + count) };
+            Received::Some(count)
+        }
+        Err(_) if is_passing() => Received::Nothing,
+        Err(_) => Received::End,
     }
 }
 

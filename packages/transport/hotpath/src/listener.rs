@@ -100,7 +100,7 @@ fn congestion_control(socket: RawFd) -> Option<Vec<u8>> {
     (status == 0 && !text.is_empty()).then(|| text.to_vec())
 }
 
-fn set_option(socket: RawFd, option: libc::c_int, value: &[u8]) -> io::Result<()> {
+pub fn set_option(socket: RawFd, option: libc::c_int, value: &[u8]) -> io::Result<()> {
     let length = value.len() as libc::socklen_t;
     // SAFETY: the value is as long as said.
     let status = unsafe {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::answer::{prepare, DateLine, Marks};
 use crate::checker::Checker;
-use crate::connection::{Connection, Exchange, FastAnswer, Filled, Flush, Phase};
+use crate::connection::{Connection, Exchange, FastAnswer, Flush, Phase, Received};
 use crate::events::{Cause, Event, Up};
 use crate::listener::Listener;
 use crate::locked;
@@ -114,7 +114,7 @@ impl Shared {
     }
 }
 
-fn owned(fd: libc::c_int) -> std::io::Result<OwnedFd> {
+pub fn owned(fd: libc::c_int) -> std::io::Result<OwnedFd> {
     if fd < 0 {
         return Err(std::io::Error::last_os_error());
     }
@@ -469,9 +469,9 @@ impl Reactor {
             Phase::Up(_) if is_broken || is(libc::EPOLLRDHUP) => Next::Close,
             Phase::Up(_) if is(libc::EPOLLOUT) => self.flush(connection),
             Phase::Up(_) => match connection.fill() {
-                Filled::Some => self.give_body(connection),
-                Filled::Nothing => Next::Keep,
-                Filled::End => Next::Close,
+                Received::Some(_) => self.give_body(connection),
+                Received::Nothing => Next::Keep,
+                Received::End => Next::Close,
             },
             Phase::Fast(_) if is_broken => Next::Close,
             Phase::Fast(_) if is(libc::EPOLLOUT) => self.flush(connection),
@@ -479,12 +479,12 @@ impl Reactor {
             Phase::Relay(_) if is_broken || is(libc::EPOLLRDHUP) => Next::Close,
             Phase::Relay(_) if is(libc::EPOLLOUT) => self.flush(connection),
             Phase::Relay(_) => match connection.fill() {
-                Filled::Some | Filled::Nothing => Next::Keep,
-                Filled::End => Next::Close,
+                Received::Some(_) | Received::Nothing => Next::Keep,
+                Received::End => Next::Close,
             },
             Phase::Closing => match connection.fill() {
-                Filled::End => Next::Close,
-                Filled::Some | Filled::Nothing => {
+                Received::End => Next::Close,
+                Received::Some(_) | Received::Nothing => {
                     connection.input.clear();
                     Next::Keep
                 }
@@ -495,9 +495,9 @@ impl Reactor {
 
     fn read_head(&mut self, connection: &mut Connection) -> Next {
         match connection.fill() {
-            Filled::Some => self.read_requests(connection),
-            Filled::Nothing => Next::Keep,
-            Filled::End => Next::Close,
+            Received::Some(_) => self.read_requests(connection),
+            Received::Nothing => Next::Keep,
+            Received::End => Next::Close,
         }
     }
 

@@ -2,12 +2,14 @@
 //! only when the client takes it. Whatever is not a plain answer goes up to TypeScript, which knows what else there is to try.
 
 use std::io::Write;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connection::{is_passing, send, send_both, Connection, Flush, Phase, TURN_BYTES};
+use crate::connection::{
+    is_passing, receive, send, send_both, Connection, Flush, Phase, Received, TURN_BYTES,
+};
 use crate::events::Cause;
 use crate::locked;
 use crate::reactor::{Next, Reactor, UPSTREAM_BIT};
@@ -371,35 +373,5 @@ impl Reactor {
             }
         };
         self.hand_up_again(connection, &cause)
-    }
-}
-
-enum Received {
-    Some(usize),
-    Nothing,
-    End,
-}
-
-/// Appends at most so many bytes.
-fn receive(socket: &OwnedFd, buffer: &mut Vec<u8>, max: usize) -> Received {
-    buffer.reserve(max);
-    // SAFETY: the room was reserved.
-    let count = unsafe {
-        libc::recv(
-            socket.as_raw_fd(),
-            buffer.spare_capacity_mut().as_mut_ptr().cast(),
-            max,
-            0,
-        )
-    };
-    match usize::try_from(count) {
-        Ok(0) => Received::End,
-        Ok(count) => {
-            // SAFETY: recv has written so many bytes of the spare room.
-            unsafe { buffer.set_len(buffer.len() + count) };
-            Received::Some(count)
-        }
-        Err(_) if is_passing() => Received::Nothing,
-        Err(_) => Received::End,
     }
 }

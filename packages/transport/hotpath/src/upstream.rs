@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use httparse::{Response, Status};
 
+use crate::listener::set_option;
+use crate::reactor::owned;
 use crate::request::{contains_token, number_of, HEADERS_MAX, HEAD_MAX_BYTES};
 
 /// A connection that was not used for so long is closed: less than servers leave one open.
@@ -131,24 +133,14 @@ fn connect(peer: SocketAddr) -> io::Result<OwnedFd> {
     let (storage, length) = address_of(peer);
     let flags = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: no memory is passed.
-    let fd = unsafe { libc::socket(libc::c_int::from(storage.ss_family), flags, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the descriptor is new and has no other owner.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    let on = libc::c_int::from(true);
-    // SAFETY: the option is an int of this frame, the address has the length that is passed.
-    let status = unsafe {
-        libc::setsockopt(
-            fd,
-            libc::IPPROTO_TCP,
-            libc::TCP_NODELAY,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        );
-        libc::connect(fd, (&raw const storage).cast(), length)
-    };
+    let socket = owned(unsafe { libc::socket(libc::c_int::from(storage.ss_family), flags, 0) })?;
+    set_option(
+        socket.as_raw_fd(),
+        libc::TCP_NODELAY,
+        &libc::c_int::from(true).to_ne_bytes(),
+    )?;
+    // SAFETY: the address has the length that is passed.
+    let status = unsafe { libc::connect(socket.as_raw_fd(), (&raw const storage).cast(), length) };
     let error = io::Error::last_os_error();
     if status < 0 && error.raw_os_error() != Some(libc::EINPROGRESS) {
         return Err(error);

@@ -2,7 +2,8 @@
 
 import type { Clock } from '@alluxio-ts/common/clock';
 import type { Circuit } from '../circuit.ts';
-import type { CallOptions, ListEntry, ListOptions, Ufs } from '../ufs.ts';
+import type { CallOptions, Ufs } from '../ufs.ts';
+import { listInSteps } from './delegate.ts';
 
 export interface CircuitLayerOptions {
   readonly circuit: Circuit;
@@ -23,23 +24,10 @@ export function withCircuit(ufs: Ufs, { circuit, clock }: CircuitLayerOptions): 
     }
   }
 
-  async function* list(options: ListOptions): AsyncGenerator<ListEntry> {
-    const iterator = ufs.list(options)[Symbol.asyncIterator]();
-    try {
-      for (;;) {
-        const step = await told(options.prefix, options, () => iterator.next());
-        if (step.done) return;
-        yield step.value;
-      }
-    } finally {
-      await iterator.return?.();
-    }
-  }
-
   return {
     capability: ufs.capability,
     stat: (key, options = {}) => told(key, options, () => ufs.stat(key, options)),
-    list,
+    list: (options) => listInSteps(ufs.list(options), (next) => told(options.prefix, options, next)),
     read: (key, options) => told(key, options, () => ufs.read(key, options)),
     write: (key, bytes, options = {}) => told(key, options, () => ufs.write(key, bytes, options)),
     remove: (key, options = {}) => told(key, options, () => ufs.remove(key, options)),

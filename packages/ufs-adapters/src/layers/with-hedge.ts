@@ -4,8 +4,10 @@
  */
 
 import type { Clock } from '@alluxio-ts/common/clock';
+import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
 import { inChunks } from '../in-chunks.ts';
 import { RecentTimes } from '../recent-times.ts';
+import { delegateTo } from './delegate.ts';
 import type { ReadOptions, Ufs, UfsRead } from '../ufs.ts';
 
 /** Of all reads so many may be sent twice. */
@@ -46,15 +48,7 @@ export function withHedge(ufs: Ufs, { clock, onHedge }: HedgeLayerOptions): Ufs 
   /** True when the first has not answered by the time that nearly all do. */
   async function isLate({ answer }: Attempt): Promise<boolean> {
     if (times.count < samplesMin) return false;
-    const isOver = new AbortController();
-    const delayMs = times.quantile(1 - share) * lateFactor + lateMinMs;
-    const pause = clock.sleep(delayMs, { signal: isOver.signal }).then(
-      () => true,
-      () => false,
-    );
-    const result = await Promise.race([pause, answer.then(() => false)]);
-    isOver.abort();
-    return result;
+    return !(await resolvesWithin(clock, times.quantile(1 - share) * lateFactor + lateMinMs, answer));
   }
 
   function mayHedge(): boolean {
@@ -96,13 +90,5 @@ export function withHedge(ufs: Ufs, { clock, onHedge }: HedgeLayerOptions): Ufs 
     return answer;
   }
 
-  return {
-    capability: ufs.capability,
-    stat: (key, options) => ufs.stat(key, options),
-    list: (options) => ufs.list(options),
-    read,
-    write: (key, bytes, options) => ufs.write(key, bytes, options),
-    remove: (key, options) => ufs.remove(key, options),
-    close: () => ufs.close(),
-  };
+  return { ...delegateTo(ufs), read };
 }

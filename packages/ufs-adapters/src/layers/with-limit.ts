@@ -2,7 +2,8 @@
 
 import { Limiter } from '@alluxio-ts/common/limiter';
 import { ownedBody } from '../owned-body.ts';
-import type { ListEntry, ListOptions, ReadOptions, Ufs, UfsRead } from '../ufs.ts';
+import type { ReadOptions, Ufs, UfsRead } from '../ufs.ts';
+import { listInSteps } from './delegate.ts';
 
 export interface LimitOptions {
   readonly concurrencyMax: number;
@@ -53,23 +54,10 @@ export function withLimit(ufs: Ufs, options: LimitOptions): Ufs {
     }
   }
 
-  async function* list(options: ListOptions): AsyncGenerator<ListEntry> {
-    const iterator = ufs.list(options)[Symbol.asyncIterator]();
-    try {
-      for (;;) {
-        const step = await limited(options.signal, () => iterator.next());
-        if (step.done) return;
-        yield step.value;
-      }
-    } finally {
-      await iterator.return?.();
-    }
-  }
-
   return {
     capability: ufs.capability,
     stat: (key, options = {}) => limited(options.signal, () => ufs.stat(key, options)),
-    list,
+    list: (options) => listInSteps(ufs.list(options), (next) => limited(options.signal, next)),
     read,
     write: (key, bytes, options = {}) => limited(options.signal, () => ufs.write(key, bytes, options)),
     remove: (key, options = {}) => limited(options.signal, () => ufs.remove(key, options)),

@@ -3,6 +3,7 @@
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, type ErrorCode } from '@alluxio-ts/common/errors';
 import type { HedgeOutcome } from './with-hedge.ts';
+import { listInSteps } from './delegate.ts';
 import type { RetryOutcome } from './with-retry.ts';
 import type { CallOptions, ListEntry, ListOptions, ReadOptions, Ufs, UfsRead } from '../ufs.ts';
 
@@ -45,25 +46,21 @@ export function withMetrics(ufs: Ufs, options: { readonly metrics: UfsMetrics; r
   }
 
   async function* list(asked: ListOptions): AsyncGenerator<ListEntry> {
-    const iterator = ufs.list(asked)[Symbol.asyncIterator]();
     let spentMs = 0;
     let outcome: UfsCallOutcome = 'ok';
     try {
-      for (;;) {
+      yield* listInSteps(ufs.list(asked), (next) => {
         const startMs = clock.monotonic();
-        const step = await iterator.next().finally(() => {
+        return next().finally(() => {
           spentMs += clock.monotonic() - startMs;
         });
-        if (step.done) return;
-        yield step.value;
-      }
+      });
     } catch (thrown) {
       outcome = outcomeOf(thrown, asked.signal);
       throw thrown;
     } finally {
       metrics.calls('list', outcome);
       metrics.latencyMs('list', spentMs);
-      await iterator.return?.();
     }
   }
 

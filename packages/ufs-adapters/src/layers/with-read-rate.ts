@@ -2,6 +2,7 @@
 
 import { inChunks } from '../in-chunks.ts';
 import type { ReadRate } from '../read-rate.ts';
+import { delegateTo } from './delegate.ts';
 import type { ReadOptions, Ufs, UfsRead } from '../ufs.ts';
 
 export interface ReadRateLayerOptions {
@@ -32,13 +33,5 @@ export function withReadRate(ufs: Ufs, { rate, onPaused }: ReadRateLayerOptions)
     return { file, body: { [Symbol.asyncIterator]: () => paced(body, options.signal) } };
   }
 
-  return {
-    capability: ufs.capability,
-    stat: (key, options) => ufs.stat(key, options),
-    list: (options) => ufs.list(options),
-    read,
-    write: (key, bytes, options) => ufs.write(key, bytes, options),
-    remove: (key, options) => ufs.remove(key, options),
-    close: () => ufs.close(),
-  };
+  return { ...delegateTo(ufs), read };
 }

@@ -8,6 +8,7 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import { MIB } from '@alluxio-ts/common/units';
 import { Pool } from 'undici';
 import { type CredentialsSource, credentialsSourceOf } from './credentials.ts';
+import { errorDocumentMaxBytes } from './direct-connection.ts';
 import { DirectPool } from './direct-pool.ts';
 import { nameOf, type S3Failure, type S3Subject, s3Error } from './errors.ts';
 import type { S3UfsOptions } from './options.ts';
@@ -17,7 +18,6 @@ import { childText, parseXml, type XmlElement } from './xml.ts';
 
 /** A page of 1,000 entries with the longest names, each byte encoded as three, stays below this. */
 const documentMaxBytes = 16 * MIB;
-const errorDocumentMaxBytes = 64 * 1024;
 
 /** Less than stores keep a silent connection. */
 const idleTimeoutMs = 4000;

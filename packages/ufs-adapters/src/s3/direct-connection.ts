@@ -26,7 +26,7 @@ export interface DirectTarget {
 const headReadBytes = 4096;
 const headMaxBytes = 64 * 1024;
 /** The document of an error is shorter. */
-const errorBodyMaxBytes = 64 * 1024;
+export const errorDocumentMaxBytes = 64 * 1024;
 const headEnd = Buffer.from('\r\n\r\n');
 
 interface Waiter {
@@ -100,7 +100,7 @@ export class DirectAnswer {
     if (lengthBytes === undefined) return undefined;
     const isAsked = statusCode === 200 || statusCode === 206;
     if (isAsked) return lengthBytes <= this.#into.length ? this.#into.subarray(0, lengthBytes) : undefined;
-    return lengthBytes <= errorBodyMaxBytes ? new Uint8Array(lengthBytes) : undefined;
+    return lengthBytes <= errorDocumentMaxBytes ? new Uint8Array(lengthBytes) : undefined;
   }
 }
 

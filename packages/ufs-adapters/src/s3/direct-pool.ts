@@ -1,5 +1,6 @@
 /** The connections on which bodies are received straight into the caller's memory: so many at most, kept for the next request. */
 
+import { errnoOf } from '@alluxio-ts/common/errors';
 import { Limiter } from '@alluxio-ts/common/limiter';
 import { type DirectAnswer, DirectConnection, type DirectTarget } from './direct-connection.ts';
 import type { ResponseHead } from './response-head.ts';
@@ -56,7 +57,7 @@ export class DirectPool {
     } catch (thrown) {
       // A store closes what was idle whenever it likes, also while a request is on its way to it: that says nothing of the request.
       const isStale = kept !== undefined && answer.head === undefined && !this.#isClosed;
-      if (!isStale || signal?.aborted || isTimeout(thrown)) throw thrown;
+      if (!isStale || signal?.aborted || errnoOf(thrown) === 'HTTP_SILENT') throw thrown;
       for (const other of this.#idle.splice(0)) other.destroy(thrown);
       return this.get(request);
     }
@@ -91,10 +92,6 @@ export class DirectPool {
     this.#used.delete(connection);
     release?.();
   }
-}
-
-function isTimeout(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && thrown.code === 'HTTP_SILENT';
 }
 
 async function begun(

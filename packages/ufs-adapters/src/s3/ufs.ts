@@ -4,7 +4,7 @@
  */
 
 import type { Clock } from '@alluxio-ts/common/clock';
-import { AlluxioError } from '@alluxio-ts/common/errors';
+import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
 import { ownedBody } from '../owned-body.ts';
 import { checkRange, checkVersion, emptyRead, fileNotFound } from '../ranges.ts';
 import type {
@@ -241,7 +241,6 @@ export class S3Ufs implements Ufs {
 }
 
 function isEarlyEnd(thrown: unknown): boolean {
-  if (!(thrown instanceof Error) || !('code' in thrown)) return false;
-  const { code } = thrown;
+  const code = errnoOf(thrown);
   return code === 'HTTP_ENDED' || code === 'UND_ERR_SOCKET' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
 }

@@ -1,14 +1,10 @@
+import { delegateTo } from '@alluxio-ts/ufs-adapters/layers/delegate';
 import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 
 /** The same storage, asked to receive bodies into memory of the caller. Fails when a chunk that lies there is not where it belongs. */
 export function intoMemory(ufs: Ufs): Ufs {
   return {
-    capability: ufs.capability,
-    stat: (key, options) => ufs.stat(key, options),
-    list: (options) => ufs.list(options),
-    write: (key, bytes, options) => ufs.write(key, bytes, options),
-    remove: (key, options) => ufs.remove(key, options),
-    close: () => ufs.close(),
+    ...delegateTo(ufs),
     read: async (key, options) => {
       const into = new Uint8Array(new SharedArrayBuffer(Math.max(0, options.lengthBytes) + 7), 7);
       const { body, file } = await ufs.read(key, { ...options, into });

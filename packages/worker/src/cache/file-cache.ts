@@ -83,16 +83,14 @@ export class FileCache {
   async lookup(file: FileName, options: LookupOptions = {}): Promise<FoundFile | undefined> {
     const { files } = this.#options;
     let begunPage: number | undefined;
-    const { readFrom } = options;
-    const isLearned = readFrom !== undefined && file.mount.ufs.capability.pin === 'atomic';
     const ask = async (): Promise<FileStatus | undefined> => {
-      const learned = await this.#learn(file, readFrom ?? 0);
+      const learned = await this.#learn(file, options.readFrom);
       begunPage = learned?.page;
       return learned?.status;
     };
     const found = await (options.bypass
       ? files.lookupPast(file, options.bypass)
-      : files.lookup(file, { ...options, ask: isLearned && this.#keeps(file) ? ask : undefined }));
+      : files.lookup(file, { ...options, ask }));
     this.#options.events.looked(found?.wasChecked ?? true);
     return found && begunPage !== undefined ? { ...found, begunPage } : found;
   }
@@ -102,27 +100,30 @@ export class FileCache {
   }
 
   /**
-   * What the file is, from the answer that carries its first wanted bytes: one request where a status and a page would be two. Not of a file that somebody fetches, a
-   * load job for one: those bytes may be the same.
+   * What a file is that nobody knows: where its bytes are wanted and kept, from the answer that carries the first of them, one request where a status and a page would be
+   * two. Not of a file that somebody fetches, a load job for one: those bytes may be the same.
    */
   async #learn(
     file: FileName,
-    offset: number,
+    offset: number | undefined,
   ): Promise<{ readonly status: FileStatus | undefined; readonly page?: number } | undefined> {
     const { files, filler, pageSizeBytes } = this.#options;
+    const { ufs } = file.mount;
+    const isBegun =
+      offset !== undefined && ufs.capability.pin === 'atomic' && this.#keeps(file) && !filler.isFilling(file);
     let begun: BegunRead | undefined;
     try {
-      begun = filler.isFilling(file) ? undefined : await filler.begin(file, offset);
+      begun = isBegun ? await filler.begin(file, offset) : undefined;
     } catch (thrown) {
       if (hasErrorCode(thrown, 'FileNotFound')) return undefined;
       throw thrown;
     }
-    if (!begun) return { status: await file.mount.ufs.stat(file.key) };
+    if (offset === undefined || !begun) return { status: await ufs.stat(file.key) };
     const status = begun.read.file;
     const fileKey = files.fileKeyOf(file, status);
     if (!fileKey || status.isPartial) {
       filler.discard(begun);
-      return { status: status.isPartial ? await file.mount.ufs.stat(file.key) : status };
+      return { status: status.isPartial ? await ufs.stat(file.key) : status };
     }
     const index = Math.floor(offset / pageSizeBytes);
     const request = {
@@ -153,10 +154,10 @@ export class FileCache {
 
   /** What a transport may answer further requests for the file with, on its own; undefined when each of them must come here. */
   reuseOf(file: FileName, found: FoundFile): Reuse | undefined {
-    const { files, pageSizeBytes, rules } = this.#options;
+    const { files, pageSizeBytes } = this.#options;
     const { fileKey } = found.record;
     const freshUntilMs = found.isStale ? undefined : files.freshUntilMs(file, found.record);
-    if (!fileKey || freshUntilMs === undefined || !rules.ruleOf(file.ufsPath).isKept) return undefined;
+    if (!fileKey || freshUntilMs === undefined || !this.#keeps(file)) return undefined;
     return { fileKey, freshUntilMs, pageSizeBytes };
   }
 
@@ -294,6 +295,8 @@ const unkeptOutcomes: readonly Outcome[] = ['bypass-filter', 'bypass-version', '
 class FileReader {
   readonly #cache: FileCacheOptions;
   readonly #options: ReaderOptions;
+  /** Undefined where nothing is kept. */
+  readonly #asked: AskedRange | undefined;
   /** The page that was counted last, so that a page asked for again is counted once. */
   #countedPage = -1;
   /** The reader that this answer is for, once anything of it was not in the store. What was fetched ahead of it is a miss of its own, also when it is here by the time that it is sent. */
@@ -302,6 +305,9 @@ class FileReader {
   constructor(cache: FileCacheOptions, options: ReaderOptions) {
     this.#cache = cache;
     this.#options = options;
+    const { found, from, to } = options;
+    const { fileKey } = found.record;
+    this.#asked = fileKey && !found.bypass ? { file: fileKey, from, to } : undefined;
     this.#stream = this.#asked && cache.readAhead.resume(this.#asked);
   }
 
@@ -423,13 +429,6 @@ class FileReader {
     if (!this.#asked) return;
     this.#stream ??= readAhead.begin(this.#asked);
     readAhead.advance(this.#stream, { file, record: found.record, fileKey: this.#asked.file, offset, to });
-  }
-
-  /** Undefined where nothing is kept. */
-  get #asked(): AskedRange | undefined {
-    const { from, found, to } = this.#options;
-    const { fileKey } = found.record;
-    return fileKey && !found.bypass ? { file: fileKey, from, to } : undefined;
   }
 
   /** Straight from the under storage to the reader, nothing kept: the version stays pinned where there is one. */

@@ -134,8 +134,7 @@ export class FileTable {
       const record = await (standIn ? this.#withDeadline(check, file) : check);
       return record && { record, isStale: false, wasChecked: true };
     } catch (thrown) {
-      if (!mayStandIn(thrown)) throw thrown;
-      this.#failedAtMs.set(file.mount, this.#options.clock.monotonic());
+      if (!this.#hasFailed(file, thrown)) throw thrown;
       if (standIn) return { record: standIn, isStale: true, wasChecked: true };
       throw thrown;
     }
@@ -147,8 +146,7 @@ export class FileTable {
       const record = await this.#withDeadline(this.#checkOnce(file), file);
       return record && { record, isStale: false, wasChecked: true };
     } catch (thrown) {
-      if (!mayStandIn(thrown)) throw thrown;
-      this.#failedAtMs.set(file.mount, this.#options.clock.monotonic());
+      if (!this.#hasFailed(file, thrown)) throw thrown;
       return this.lookup(file);
     }
   }
@@ -173,7 +171,7 @@ export class FileTable {
     try {
       return await file.mount.ufs.stat(file.key);
     } catch (thrown) {
-      if (mayStandIn(thrown)) this.#failedAtMs.set(file.mount, this.#options.clock.monotonic());
+      this.#hasFailed(file, thrown);
       throw thrown;
     }
   }
@@ -205,6 +203,13 @@ export class FileTable {
   /** Whether the mount's storage has failed a question of this worker in the last half minute. */
   hasFailedLately(mount: ServedMount): boolean {
     return this.#hasFailedWithin(failedLatelyMs, mount);
+  }
+
+  /** Whether it was the storage that failed, in a way that a record may stand in for; remembers it. */
+  #hasFailed({ mount }: FileName, thrown: unknown): boolean {
+    if (!mayStandIn(thrown)) return false;
+    this.#failedAtMs.set(mount, this.#options.clock.monotonic());
+    return true;
   }
 
   #hasFailedWithin(ms: number, mount: ServedMount): boolean {

@@ -2,6 +2,7 @@
 
 import { type Body, emptyBody } from '@alluxio-ts/common/body';
 import { type AlluxioError, hasErrorCode, toAlluxioError } from '@alluxio-ts/common/errors';
+import { retryAfterOf } from '@alluxio-ts/transport/answer-places';
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type {
@@ -52,7 +53,7 @@ function errorResponse(
   }
   const message = isInternal ? 'internal error; the log has the request id' : error.message;
   const { headers, body } = options.describe(request, error, message);
-  const all = [...headers, ...retryAfterHeaders(error), ...ufsFailedHeaders(request, error)];
+  const all = [...headers, ...retryAfterOf(error), ...ufsFailedHeaders(request, error)];
   if (request.method !== 'HEAD') return { status: error.httpStatus, headers: all, body };
   return { status: error.httpStatus, headers: [...all, ['content-length', '0']], body: emptyBody };
 }
@@ -65,10 +66,4 @@ function ufsFailedHeaders(
   return request.isRelayed && hasErrorCode(error, 'UfsUnavailable', 'UfsTimeout')
     ? [[ufsFailedHeader, '1']]
     : [];
-}
-
-/** Every 503 says when to ask again: as long as the failing side wished, else a second. */
-function retryAfterHeaders(error: AlluxioError): readonly [name: string, value: string][] {
-  if (error.httpStatus !== 503) return [];
-  return [['retry-after', String(Math.ceil((error.retryAfterMs ?? 1000) / 1000))]];
 }

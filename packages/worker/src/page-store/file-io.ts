@@ -13,18 +13,12 @@ export async function readAt(fd: number, bytes: Uint8Array, position: number): P
   return done;
 }
 
-/** Writes all of `bytes`. */
-export async function writeAt(fd: number, bytes: Uint8Array, position: number): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) done += await writeOnce(fd, bytes, done, position + done);
-}
-
 /** Writes all of the pieces, one behind the other, as one operation. */
-export async function writeAllAt(fd: number, pieces: readonly Uint8Array[], position: number): Promise<void> {
+export async function writeAt(fd: number, pieces: readonly Uint8Array[], position: number): Promise<void> {
   let rest = pieces;
   let at = position;
   while (rest.length > 0) {
-    const count = await writevOnce(fd, rest, at);
+    const count = await writeOnce(fd, rest, at);
     at += count;
     rest = behind(rest, count);
   }
@@ -60,15 +54,7 @@ function readOnce(fd: number, bytes: Uint8Array, offset: number, position: numbe
   });
 }
 
-function writeOnce(fd: number, bytes: Uint8Array, offset: number, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.write(fd, bytes, offset, bytes.length - offset, position, (error, count) =>
-      error ? reject(error) : resolve(count),
-    );
-  });
-}
-
-function writevOnce(fd: number, pieces: readonly Uint8Array[], position: number): Promise<number> {
+function writeOnce(fd: number, pieces: readonly Uint8Array[], position: number): Promise<number> {
   return new Promise((resolve, reject) => {
     fs.writev(fd, pieces, position, (error, count) => (error ? reject(error) : resolve(count)));
   });

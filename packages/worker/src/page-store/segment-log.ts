@@ -15,7 +15,7 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import { blockCountOf } from './page-checksums.ts';
 import type { DirHealth } from './dir-health.ts';
 import type { DiskQueue } from './disk-queue.ts';
-import { closeFile, openFile, writeAllAt, writeAt } from './file-io.ts';
+import { closeFile, openFile, writeAt } from './file-io.ts';
 import { type PageTable, noEntry } from './page-table.ts';
 import {
   type RecordHeader,
@@ -172,7 +172,7 @@ export class SegmentLog {
       await this.#options.writes.run(async () => {
         segment.pin();
         try {
-          await writeAllAt(await segment.fd(), pieces, position);
+          await writeAt(await segment.fd(), pieces, position);
         } finally {
           segment.unpin();
         }
@@ -219,7 +219,7 @@ export class SegmentLog {
         await storeFile.spendSegmentId(segment.id);
         const fd = await openFile(segment.path, 'wx+');
         try {
-          await writeAt(fd, encodeSegmentHeader(segment.identity, storeFile.storeId), 0);
+          await writeAt(fd, [encodeSegmentHeader(segment.identity, storeFile.storeId)], 0);
           if (isGivenUp) throw new Error('the file came too late');
           return fd;
         } catch (thrown) {
@@ -260,7 +260,7 @@ export class SegmentLog {
     await this.#options.writes.run(async () => {
       segment.pin();
       try {
-        await writeAt(await segment.fd(), footer, offset);
+        await writeAt(await segment.fd(), [footer], offset);
       } finally {
         segment.unpin();
       }

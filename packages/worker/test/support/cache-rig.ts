@@ -7,6 +7,7 @@ import { KIB, MIB } from '@alluxio-ts/common/units';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { sendBody } from '@alluxio-ts/transport/body-sender';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
+import type { Test } from 'tap';
 import { FaultyUfs } from '../../../../test/support/faulty-ufs.ts';
 import { ManualClock } from '../../../../test/support/manual-clock.ts';
 import type { CacheRules } from '../../src/cache/cache-rules.ts';
@@ -209,6 +210,23 @@ export class CacheRig {
     await this.filler.idle();
     await this.records.close();
     await this.store.close();
+  }
+}
+
+/** Runs with a rig of its own; after it nothing may be left over. */
+export async function withRig(
+  t: Test,
+  options: RigOptions,
+  use: (rig: CacheRig) => Promise<void>,
+): Promise<void> {
+  const rig = new CacheRig(options);
+  try {
+    await use(rig);
+    const { freeSlots, slotCount, openBodies } = await rig.settle();
+    t.equal(freeSlots, slotCount, 'every slot is back');
+    t.equal(openBodies, 0, 'no body of the storage is left open');
+  } finally {
+    await rig.close();
   }
 }
 

@@ -14,6 +14,7 @@ import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
 import { KIB, MIB } from '@alluxio-ts/common/units';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
 import type { Test } from 'tap';
+import { noUfsMetrics } from '../../../../test/support/no-ufs-metrics.ts';
 import { FaultyUfs } from '../../../../test/support/faulty-ufs.ts';
 import type { Placement } from '../../src/cache/placement.ts';
 import { MemoryPageStore } from '../../src/page-store/memory-page-store.ts';
@@ -97,14 +98,7 @@ class Trio {
               schemes: [],
               localAllowedRoots: [],
               environment: {},
-              metricsOf: () => ({
-                calls: () => undefined,
-                bytes: () => undefined,
-                latencyMs: () => undefined,
-                retry: () => undefined,
-                hedge: () => undefined,
-                pausedMs: () => undefined,
-              }),
+              metricsOf: () => noUfsMetrics,
             },
             cluster: {
               placement,

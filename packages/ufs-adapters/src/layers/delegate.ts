@@ -1,0 +1,31 @@
+import type { ListEntry, Ufs } from '../ufs.ts';
+
+/** The storage as a plain object, for a layer that changes some of its calls only. */
+export function delegateTo(ufs: Ufs): Ufs {
+  return {
+    capability: ufs.capability,
+    stat: (key, options) => ufs.stat(key, options),
+    list: (options) => ufs.list(options),
+    read: (key, options) => ufs.read(key, options),
+    write: (key, bytes, options) => ufs.write(key, bytes, options),
+    remove: (key, options) => ufs.remove(key, options),
+    close: () => ufs.close(),
+  };
+}
+
+/** The same entries, each awaited as `step` says. Leaving the loop early leaves the listing. */
+export async function* listInSteps(
+  entries: AsyncIterable<ListEntry>,
+  step: (next: () => Promise<IteratorResult<ListEntry>>) => Promise<IteratorResult<ListEntry>>,
+): AsyncGenerator<ListEntry> {
+  const iterator = entries[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const result = await step(() => iterator.next());
+      if (result.done) return;
+      yield result.value;
+    }
+  } finally {
+    await iterator.return?.();
+  }
+}
