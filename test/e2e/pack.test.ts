@@ -87,7 +87,8 @@ async function s3UrlOf(child: ChildProcess): Promise<string> {
 await t.test('the compiler finds the types', async (t) => {
   const source = `
     import { fileIdOf } from '@alluxio-ts/common/page';
-    import { startWorker, type WorkerOptions } from '@alluxio-ts/worker/worker';
+    import { startWorker } from '@alluxio-ts/worker/worker';
+    import type { WorkerOptions } from '@alluxio-ts/worker/worker-options';
     export const id: string = fileIdOf('s3://bucket/key');
     export const optionsOf: (start: typeof startWorker) => keyof WorkerOptions = () => 'pageSizeBytes';
     // @ts-expect-error a string is no number

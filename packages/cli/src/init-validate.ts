@@ -13,7 +13,7 @@ import { processFacts } from '@alluxio-ts/common/process-facts';
 import { parseCacheRules } from '@alluxio-ts/worker/cache/cache-rules';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
 import { answersMaxOf, memorySumOf } from '@alluxio-ts/worker/memory-sum';
-import { hasTransport, workerConnectionsMax } from '@alluxio-ts/worker/worker';
+import { hasTransport, workerConnectionsMax } from '@alluxio-ts/worker/create-parts';
 import { limitsOf, memoryFinding, noticeFindings } from './cluster-findings.ts';
 import { optionsOf, type ProgramOptions } from './context.ts';
 import { etcdFindings } from './etcd-findings.ts';

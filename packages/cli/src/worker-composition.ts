@@ -33,7 +33,8 @@ import { PageEvents } from '@alluxio-ts/worker/page-store/page-events';
 import type { CacheDir } from '@alluxio-ts/worker/page-store/cache-dir';
 import type { ScrubOptions } from '@alluxio-ts/worker/page-store/scrubber';
 import { SpreadPageStore } from '@alluxio-ts/worker/page-store/spread-page-store';
-import { type ClusterParts, startWorker, type Worker } from '@alluxio-ts/worker/worker';
+import { startWorker, type Worker } from '@alluxio-ts/worker/worker';
+import type { ClusterParts } from '@alluxio-ts/worker/worker-options';
 import { advertisedHost } from './advertised-host.ts';
 import { version } from './version.ts';
 

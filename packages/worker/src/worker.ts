@@ -2,173 +2,56 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pageLengthOf } from '@alluxio-ts/common/page';
-import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
-import type { Clock, Random } from '@alluxio-ts/common/clock';
 import type { ProcessLogger } from '@alluxio-ts/common/logger';
-import { latencyBucketsMs, type Metrics } from '@alluxio-ts/common/metrics';
+import { pageLengthOf } from '@alluxio-ts/common/page';
 import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
-import type { MemorySum, WorkerDiagnosis } from '@alluxio-ts/common/protocol/diagnosis';
-import type { Mount } from '@alluxio-ts/common/protocol/mounts';
+import type { WorkerDiagnosis, MemorySum } from '@alluxio-ts/common/protocol/diagnosis';
 import {
-  hostAndPortOf,
   type WorkerNetAddress,
+  hostAndPortOf,
   workerNetAddress,
 } from '@alluxio-ts/common/protocol/worker-address';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
-import type { KvEntry, KvStore } from '@alluxio-ts/common/state/kv-store';
-import type { MountUri } from '@alluxio-ts/common/ufs-path';
 import { formatSize } from '@alluxio-ts/common/units';
-import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
-import {
-  HotpathTransport,
-  type HotpathTransportOptions,
-  hotpathTransportDefaults,
-} from '@alluxio-ts/transport/hotpath-transport';
-import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
-import { PlainTransport, plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
+import { HotpathTransport } from '@alluxio-ts/transport/hotpath-transport';
+import { plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
 import { Circuit } from '@alluxio-ts/ufs-adapters/circuit';
-import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
-import type { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import { CacheControl } from './cache/cache-control.ts';
 import { CacheRulesFile } from './cache/cache-rules-file.ts';
 import { defaultRules } from './cache/cache-rules.ts';
 import { FileCache } from './cache/file-cache.ts';
 import { FileTable, fileTableDefaults } from './cache/file-table.ts';
-import { type FillRunner, LocalFillRunner } from './cache/fill-runner.ts';
 import type { ServedMount } from './cache/mount-table.ts';
 import { MountTable } from './cache/mount-table.ts';
 import { PageFiller } from './cache/page-filler.ts';
-import { type Placement, SelfPlacement } from './cache/placement.ts';
+import { SelfPlacement } from './cache/placement.ts';
 import { ReadAhead } from './cache/read-ahead.ts';
 import { StoredRules } from './cache/stored-rules.ts';
-import { ThreadFillRunner, type ThreadFillRunnerOptions } from './cache/thread-fill-runner.ts';
-import type { KvMirrorOptions } from './cluster/kv-mirror.ts';
 import { ownCachedBytes, ownersCachedBytes } from './cluster/cached-bytes.ts';
+import type { KvMirrorOptions } from './cluster/kv-mirror.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
-import { ownEverything, PeerRelay, type PeerRelayOptions } from './cluster/peer-relay.ts';
+import { PeerRelay, ownEverything } from './cluster/peer-relay.ts';
 import { RuleWatcher } from './cluster/rule-watcher.ts';
-import { FileLoader } from './load/file-loader.ts';
+import { createFillRunner, createRelay, createTransport, workerConnectionsMax } from './create-parts.ts';
 import { withPeerEntry } from './http/peer-entry.ts';
+import { FileLoader } from './load/file-loader.ts';
 import { memorySumOf } from './memory-sum.ts';
-import type { CacheDir } from './page-store/cache-dir.ts';
-import type { PageEvents } from './page-store/page-events.ts';
-import type { EvictorType } from './page-store/eviction-policies.ts';
-import { ShadowCaches } from './page-store/shadow-caches.ts';
-import type { PageStore } from './page-store/page-store.ts';
 import { openRecords } from './open-records.ts';
+import { ShadowCaches } from './page-store/shadow-caches.ts';
 import { createRestSurface } from './rest/rest-surface.ts';
 import { createS3Surface } from './s3/s3-surface.ts';
 import { startTtl } from './start-ttl.ts';
 import { startWorkerWeb } from './web/worker-web.ts';
-import { threadFileOf } from './thread-file.ts';
-import { WorkerDoctor, type WorkerFacts } from './worker-diagnosis.ts';
+import { WorkerDoctor } from './worker-diagnosis.ts';
 import {
   cacheEvents,
   readAheadEvents,
-  readGauges,
-  recordAnswer,
   recordTableReport,
+  readGauges,
   statsOf,
 } from './worker-observation.ts';
-
-export type TransportKind = 'plain' | 'hotpath';
-
-/** Each of them is an open file. */
-export const workerConnectionsMax = plainTransportDefaults.connectionsMax;
-
-/** Whether this installation has it. */
-export function hasTransport(kind: TransportKind): boolean {
-  return kind === 'plain' || isHotpathBuilt();
-}
-
-export interface WorkerOptions {
-  /** `plain` unless given. */
-  readonly transport?: TransportKind;
-  readonly clusterName: string;
-  readonly bindHost: string;
-  /** Where others reach this worker. */
-  readonly hostname: string;
-  readonly s3Port: number;
-  readonly restPort: number;
-  readonly webPort: number;
-  readonly metastoreDir: string;
-  readonly pageSizeBytes: number;
-  /** What the page store keeps by, for shadow caches. */
-  readonly evictorType: EvictorType;
-  readonly directMemoryBytes: number;
-  /** Answers with a body that may be under way at once. */
-  readonly answersMax?: number;
-  /** So much of a file is fetched ahead of a reader that goes through it in order. */
-  readonly readAheadMaxBytes: number;
-  /** 0 fetches pages in this thread. */
-  readonly fillThreadCount: number;
-  /** Pages that load jobs may have under way, and at most half of the memory for them. */
-  readonly loadConcurrencyMax: number;
-  readonly maxAgeMs: number;
-  readonly staleIfErrorMaxMs: number;
-  /** Without one, every file is kept and re-checked after `maxAgeMs`. */
-  readonly rulesFile?: { readonly path: string; readonly checkIntervalMs: number };
-  /** How often files are looked for whose time in the cache is over by the TTL rules; without it none are dropped. */
-  readonly ttlCheckIntervalMs?: number;
-  /** Whether `/v1/ufsInfo` gives out the credentials of mounts. */
-  readonly exposesCredentials: boolean;
-  /** Whether every answer is a line of the log at `info`; otherwise it is one at `debug`. */
-  readonly logsAccess: boolean;
-  readonly facts: WorkerFacts;
-}
-
-/** What a worker is given instead of making it itself. */
-export interface WorkerParts {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: ProcessLogger;
-  readonly metrics: Metrics;
-  readonly store: KvStore;
-  /** The worker's from now on: it closes it. */
-  readonly pageStore: PageStore;
-  /** Where that store keeps its pages. */
-  readonly cacheDirs: readonly CacheDir[];
-  /** Of that store, where its pages have places on disk. The worker listens to them from its start on. */
-  readonly pageEvents?: PageEvents;
-  readonly decodeMount: (entry: KvEntry) => Mount;
-  /** `circuit` where the storage of a mount is opened for serving it: fill threads open it with the same. */
-  readonly openUfs: (
-    uri: MountUri,
-    options: Readonly<Record<string, string>>,
-    how: { readonly circuit?: SharedArrayBuffer },
-  ) => Ufs;
-  /** Without it the worker owns every file. */
-  readonly cluster?: ClusterParts;
-  /** Runs the loads that clients submit at a worker; asked at each of them. Its connections are the caller's to close. */
-  readonly coordinator?: () => CoordinatorClient | undefined;
-  /** What fill threads need to open the same storages for themselves. */
-  readonly ufsOfThreads: {
-    /** Mounts of other schemes are read in this thread. */
-    readonly schemes: readonly string[];
-    readonly localAllowedRoots: readonly string[];
-    readonly environment: Readonly<Record<string, string | undefined>>;
-    readonly metricsOf: (scheme: string) => UfsMetrics;
-    readonly readRate?: ReadRate | undefined;
-    readonly hedgesReads?: boolean;
-  };
-}
-
-/** What makes a worker one of several. */
-export interface ClusterParts {
-  readonly placement: Placement;
-  /** Shared by the workers of the cluster: by it they know each other's requests. */
-  readonly secret: string;
-  /** As long as a lease: in that time a state store that was away shows again what it has. */
-  readonly departureHoldMs: number;
-  /** How many workers are alive, as far as this one knows. */
-  readonly memberCount: () => number;
-  /** Calls back whenever files may have changed their owners. */
-  readonly onRingChange?: (listener: () => void) => void;
-  /** Whether a client of the S3 API is sent to the owner by a 307 instead of served through this worker. */
-  readonly redirectsS3?: boolean;
-}
+import type { WorkerOptions, WorkerParts } from './worker-options.ts';
 
 export interface Worker {
   readonly s3Port: number;
@@ -523,71 +406,6 @@ function mirrorOptionsOf(
     random,
     logger,
   };
-}
-
-/** Connections to each peer. */
-const peerConnectionsMax = 64;
-
-function createRelay(
-  cluster: ClusterParts,
-  parts: Pick<PeerRelayOptions, 'self' | 'clock' | 'logger' | 'onRoutesChanged'>,
-): PeerRelay {
-  return new PeerRelay({
-    ...parts,
-    placement: cluster.placement,
-    secret: cluster.secret,
-    redirectsS3: cluster.redirectsS3 ?? false,
-    connectionsMax: peerConnectionsMax,
-  });
-}
-
-function createFillRunner(
-  threadCount: number,
-  parts: WorkerParts,
-  slots: SlotPool,
-  openingOf: ThreadFillRunnerOptions['openingOf'],
-): FillRunner {
-  if (threadCount === 0) return new LocalFillRunner(slots);
-  const { schemes, ...ufsOfThreads } = parts.ufsOfThreads;
-  return new ThreadFillRunner({
-    ...ufsOfThreads,
-    slots,
-    threadCount,
-    threadFile: threadFileOf('fill-thread'),
-    id: parts.random.uuid(),
-    openingOf: (mount) => (schemes.includes(mount.uri.scheme) ? openingOf(mount) : undefined),
-    onRestart: () => parts.metrics.add('alluxio_fill_threads_restarted_total', {}, 1),
-    logger: parts.logger,
-  });
-}
-
-function createTransport(
-  kind: TransportKind,
-  parts: WorkerParts & {
-    readonly slots: SlotPool;
-    readonly answersMax: number;
-    readonly logsAccess: boolean;
-    readonly onTableReport: HotpathTransportOptions['onTableReport'];
-  },
-): PlainTransport | HotpathTransport {
-  const { answersMax, clock, logger, random, slots } = parts;
-  const options = {
-    ...plainTransportDefaults,
-    answersMax,
-    clock,
-    random,
-    logger,
-    slots,
-    onAnswered: (answered: AnsweredRequest) => recordAnswer(answered, parts),
-  };
-  if (kind === 'plain') return new PlainTransport(options);
-  return new HotpathTransport({
-    ...options,
-    ...hotpathTransportDefaults,
-    onTableReport: parts.onTableReport,
-    timeBoundsMs: latencyBucketsMs,
-    reportsAnswers: parts.logsAccess,
-  });
 }
 
 /** As alluxiofs reads them for its own fallback to the under storage. */

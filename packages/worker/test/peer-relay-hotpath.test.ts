@@ -1,5 +1,5 @@
 import t from 'tap';
-import { hasTransport } from '../src/worker.ts';
+import { hasTransport } from '../src/create-parts.ts';
 import { describeRelay } from './support/peer-relay-suite.ts';
 
 if (hasTransport('hotpath')) describeRelay(t, 'hotpath');

@@ -18,7 +18,8 @@ import { noUfsMetrics } from '../../../../test/support/no-ufs-metrics.ts';
 import { FaultyUfs } from '../../../../test/support/faulty-ufs.ts';
 import type { Placement } from '../../src/cache/placement.ts';
 import { MemoryPageStore } from '../../src/page-store/memory-page-store.ts';
-import { startWorker, type TransportKind, type Worker } from '../../src/worker.ts';
+import type { TransportKind } from '../../src/worker-options.ts';
+import { startWorker, type Worker } from '../../src/worker.ts';
 import { contentOf } from './cache-rig.ts';
 
 const pageSizeBytes = 512 * KIB;
