@@ -236,7 +236,7 @@ async function deep({ alluxio, cached, direct, link, rounds }: Bench): Promise<s
 | way | p50 ms (least–most) |
 |---|---|
 | direct | ${spread(times.direct, 1)} |
-| cold, nothing known of the file (a HEAD and a GET) | ${spread(times.unknown, 1)} |
+| cold, nothing known of the file | ${spread(times.unknown, 1)} |
 | cold, the file known | ${spread(times.known, 1)} |
 
 The storage gave ${(ufsBytesMax / MIB).toFixed(2)} MiB at most, heads included: one page.
@@ -275,7 +275,7 @@ async function small({ alluxio, cached, direct, link, rounds }: Bench): Promise<
 | way | p50 ms (least–most) | over direct, p50 ms |
 |---|---|---|
 | direct | ${spread(times.direct, 1)} | |
-| cold, nothing known of the file (a HEAD and a GET) | ${spread(times.unknown, 1)} | ${over(times.unknown)} |
+| cold, nothing known of the file | ${spread(times.unknown, 1)} | ${over(times.unknown)} |
 | cold, the file known | ${spread(times.known, 1)} | ${over(times.known)} |
 `;
 }

@@ -25,6 +25,7 @@ const help = `npm run bench:load [-- options]
 
   --scale 0.1     a part of the dataset (20,000 × 100 KiB and 20 × 256 MiB)
   --rounds 3      rounds, each tool once in each
+  --only readers  what readers feel, without the tools beside each other
   --dir <dir>     where server, copies and cache go (four times the dataset); the system's temporary directory
 `;
 
@@ -52,16 +53,18 @@ const { values } = parseArgs({
   options: {
     scale: { type: 'string', default: '1' },
     rounds: { type: 'string', default: '3' },
+    only: { type: 'string' },
     dir: { type: 'string', default: tmpdir() },
     help: { type: 'boolean', default: false },
   },
 });
 
 if (values.help) process.stdout.write(help);
-else await main(Number(values.scale), Number(values.rounds), values.dir);
+else await main(values);
 
-async function main(scale: number, rounds: number, parentDir: string): Promise<void> {
-  const dir = mkdtempSync(join(parentDir, 'alluxio-load-bench-'));
+async function main({ only, ...asked }: typeof values): Promise<void> {
+  const dir = mkdtempSync(join(asked.dir, 'alluxio-load-bench-'));
+  const [scale, rounds] = [Number(asked.scale), Number(asked.rounds)];
   const plan = {
     smallCount: Math.round(20_000 * scale),
     largeCount: Math.max(1, Math.round(20 * scale)),
@@ -75,7 +78,7 @@ async function main(scale: number, rounds: number, parentDir: string): Promise<v
     await server.createBucket(bucket);
     await fill(server, plan);
     const took: Took[] = [];
-    const tools = [rclone, curl, alluxioLoad(false), alluxioLoad(true)];
+    const tools = only === 'readers' ? [] : [rclone, curl, alluxioLoad(false), alluxioLoad(true)];
     for (let round = 0; round < rounds; round++) {
       // Each begins once in a while.
       for (let turn = 0; turn < tools.length; turn++) {
@@ -86,8 +89,10 @@ async function main(scale: number, rounds: number, parentDir: string): Promise<v
         process.stderr.write(`${JSON.stringify(one)}\n`);
       }
     }
-    process.stdout.write(`${tableOf(took, datasetBytes)}\n`);
-    process.stdout.write(`${await readersTable(server, plan)}\n`);
+    if (took.length > 0) process.stdout.write(`${tableOf(took, datasetBytes)}\n`);
+    const felt: ReadTimes[] = [];
+    for (let round = 0; round < rounds; round++) felt.push(await readTimes(server, plan));
+    process.stdout.write(`${readersTable(felt)}\n`);
     process.stdout.write(
       `load average ${loadavg()
         .map((each) => each.toFixed(1))
@@ -235,8 +240,15 @@ async function load(client: CoordinatorClient, options: { readonly verify: boole
   }
 }
 
+/** Milliseconds that each read of a cached object took, by what went on beside it. */
+interface ReadTimes {
+  readonly alone: readonly number[];
+  readonly besideRclone: readonly number[];
+  readonly besideLoad: readonly number[];
+}
+
 /** Readers of some cached objects, so many a second, with nothing else, while a job loads, and while another process copies the same. */
-async function readersTable(server: S3Server, plan: Plan): Promise<string> {
+async function readTimes(server: S3Server, plan: Plan): Promise<ReadTimes> {
   const running = await startAlluxio(server, plan);
   const readOne = async (index: number): Promise<void> => {
     const response = await fetch(`${running.s3}/dataset/small/${nameOf(index)}`);
@@ -254,29 +266,40 @@ async function readersTable(server: S3Server, plan: Plan): Promise<string> {
       await readOne(index);
     }
     await settle();
-    const alone = await readFor(read, systemClock.sleep(10_000));
+    // The reader and the worker have to be warm, or the first reads are the slowest percent.
+    await readFor(read, systemClock.sleep(10_000));
+    const alone = await readFor(read, systemClock.sleep(30_000));
     const target = join(plan.dir, 'beside');
     const args = ['copy', '--transfers', String(connectionCount), remoteOf(server), target];
     const copying = spawn('rclone', args, { stdio: 'ignore' });
-    const beside = await readFor(read, once(copying, 'close'));
+    const besideRclone = await readFor(read, once(copying, 'close'));
     rmSync(target, { recursive: true });
     await settle();
-    const loading = await readFor(read, load(running.client, { verify: false }));
-    return [
-      '| readers, 50 requests/s of 100 KiB, hits | requests | p50 ms | p99 ms |',
-      '|---|---|---|---|',
-      ...Object.entries({
-        alone,
-        'while rclone copies the dataset': beside,
-        'while a job loads it': loading,
-      }).map(
-        ([name, times]) =>
-          `| ${name} | ${times.length} | ${quantile(times, 0.5)} | ${quantile(times, 0.99)} |`,
-      ),
-    ].join('\n');
+    const besideLoad = await readFor(read, load(running.client, { verify: false }));
+    return { alone, besideRclone, besideLoad };
   } finally {
     await running.stop();
   }
+}
+
+/** One line a round and a situation: the times of different rounds are not mixed. */
+function readersTable(rounds: readonly ReadTimes[]): string {
+  const rows = rounds.flatMap(({ alone, besideLoad, besideRclone }, round) =>
+    Object.entries({
+      alone,
+      'while rclone copies the dataset': besideRclone,
+      'while a job loads it': besideLoad,
+    }).map(([name, times]) => {
+      const [p50, p99, p99Alone] = [quantile(times, 0.5), quantile(times, 0.99), quantile(alone, 0.99)];
+      const cells = [round + 1, name, times.length, p50.toFixed(1), p99.toFixed(1)];
+      return `| ${cells.join(' | ')} | ${(p99 / p99Alone).toFixed(1)} |`;
+    }),
+  );
+  return [
+    '| round | readers, 50 requests/s of 100 KiB, hits | requests | p50 ms | p99 ms | × alone |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+  ].join('\n');
 }
 
 async function readFor(read: () => Promise<number>, over: Promise<unknown>): Promise<readonly number[]> {
@@ -296,9 +319,9 @@ async function readFor(read: () => Promise<number>, over: Promise<unknown>): Pro
   return times;
 }
 
-function quantile(times: readonly number[], share: number): string {
+function quantile(times: readonly number[], share: number): number {
   const sorted = times.toSorted((one, other) => one - other);
-  return (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(1);
+  return sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
 }
 
 function tableOf(took: readonly Took[], datasetBytes: number): string {

@@ -1,11 +1,14 @@
-/** Many clients ask for one cold object at once: the storage gives each byte once. */
+/** Many clients ask for one cold object at once: the storage gives each byte once, to one worker and to the members of a cluster. */
 
 import { get } from 'node:http';
+import { join } from 'node:path';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { KIB, MIB } from '@alluxio-ts/common/units';
 import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import t, { type Test } from 'tap';
+import { commonDefinitions, Member, runCommand, until } from '../support/cluster.ts';
+import { startEtcdServer } from '../support/etcd-server.ts';
 import { startS3Server } from '../support/s3-server.ts';
 import { startTestStandalone } from '../support/standalone.ts';
 import { UfsProxy } from '../support/ufs-proxy.ts';
@@ -66,10 +69,11 @@ function read(url: string, from: number, to: number): Promise<string> {
   });
 }
 
-/** All clients at once; then what crossed the wire to the storage. */
-async function crowdAt(t: Test, url: string): Promise<void> {
+/** All clients at once, in turn at each of these; then what crossed the wire to the storage. */
+async function crowdAt(t: Test, urls: readonly string[]): Promise<void> {
   proxy.reset();
   const clients = Array.from({ length: clientCount }, (_, client) => {
+    const url = urls[client % urls.length] ?? '';
     if (client % wholeEvery === 0) return read(url, 0, objectBytes);
     const from = (client * 1_000_003) % (objectBytes - pieceBytes);
     return read(url, from, from + pieceBytes);
@@ -96,5 +100,44 @@ t.test('at one worker', async (t) => {
     mounts: [{ path: '/data', ufsUri: 's3://crowd/', options: mountOptions }],
   });
   t.teardown(() => running.stop());
-  await crowdAt(t, `${running.s3}/data/one`);
+  await crowdAt(t, [`${running.s3}/data/one`]);
+});
+
+t.test('at three workers', async (t) => {
+  await writeObject('three');
+  const root = t.testdir({ shared: {} });
+  const etcd = await startEtcdServer();
+  const common = commonDefinitions(root, etcd.endpoints);
+  const coordinator = new Member({ role: 'coordinator', workDir: join(root, 'coordinator'), common });
+  const workers = ['a', 'b', 'c'].map(
+    (name) => new Member({ role: 'worker', workDir: join(root, name), common }),
+  );
+  t.teardown(async () => {
+    await Promise.all([coordinator, ...workers].map((member) => member.stop('SIGKILL')));
+    await etcd.stop();
+  });
+  await coordinator.url('at');
+  const urls = await Promise.all(workers.map(async (worker) => `${await worker.url('S3')}/data`));
+  const options = Object.entries(mountOptions).flatMap(([name, value]) => ['--option', `${name}=${value}`]);
+  await runCommand(coordinator, common, [
+    'mount',
+    'add',
+    '--path',
+    '/data',
+    '--ufs-uri',
+    's3://crowd/',
+    ...options,
+  ]);
+  await until(async () => {
+    const heads = await Promise.all(urls.map((url) => fetch(`${url}/one`, { method: 'HEAD' })));
+    return heads.every(({ status }) => status === 200);
+  });
+  await until(async () => {
+    const text = (await runCommand(coordinator, common, ['info', 'nodes'])).stdout;
+    return text.match(/ONLINE/g)?.length === 3;
+  });
+  await crowdAt(
+    t,
+    urls.map((url) => `${url}/three`),
+  );
 });

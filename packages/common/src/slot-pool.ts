@@ -66,6 +66,8 @@ export class SlotPool implements SlotWriter {
   readonly #free: number[] = [];
   /** Holds on each slot: one of the fill, one a reader. */
   readonly #holds: Uint32Array;
+  /** Those who wait for a free slot, in the order in which they came. */
+  readonly #waiting = new Set<() => void>();
 
   /** The other side of a pool, for a thread that was given its memory. */
   static attach(shared: SharedSlots): SlotWriter {
@@ -124,6 +126,29 @@ export class SlotPool implements SlotWriter {
     if (holds > 0) return;
     Atomics.store(this.#header, slot * headerWords + stateWord, freeState);
     this.#free.push(slot);
+    this.#wakeNext();
+  }
+
+  /** Resolves when it is this caller's turn to take a slot, which it does before anything else is waited for, or not at all. Rejects with the signal's reason. */
+  async waitFree(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const leave = (): void => {
+      this.#waiting.delete(resolve);
+      reject(signal.reason as Error);
+    };
+    this.#waiting.add(resolve);
+    signal.addEventListener('abort', leave, { once: true });
+    await promise.finally(() => signal.removeEventListener('abort', leave));
+  }
+
+  #wakeNext(): void {
+    const [next] = this.#waiting;
+    if (!next || this.#free.length === 0) return;
+    this.#waiting.delete(next);
+    next();
+    // It may have no use for a slot any more.
+    setImmediate(() => this.#wakeNext());
   }
 
   bytesOf(slot: number): Uint8Array<SharedArrayBuffer> {

@@ -49,6 +49,31 @@ t.test('a reader behind the split waits for the tail, one before it for the head
   t.equal(slots.readableEnd(lease.slot, 10), 1024, 'a whole head joins the tail');
 });
 
+t.test(
+  'those who wait for a slot get their turn in order, and who has no use for it holds nobody up',
+  async (t) => {
+    const slots = pool(1);
+    const { slot } = take(slots, 0);
+    const turns: string[] = [];
+    const waitFor = async (name: string, isUseful: boolean, signal = new AbortController().signal) => {
+      await slots.waitFree(signal);
+      turns.push(name);
+      if (isUseful) take(slots, 0);
+    };
+    const left = new AbortController();
+    const all = [waitFor('useless', false), waitFor('left', true, left.signal), waitFor('useful', true)];
+    const last = waitFor('last', true);
+    left.abort(new Error('gone'));
+    await t.rejects(all[1] ?? Promise.resolve(), { message: 'gone' });
+    slots.release(slot);
+    await Promise.all([all[0], all[2]]);
+    t.strictSame(turns, ['useless', 'useful']);
+    slots.release(slot);
+    await last;
+    await t.rejects(slots.waitFree(left.signal), { message: 'gone' });
+  },
+);
+
 t.test('a failed fill ends the wait of its readers', async (t) => {
   const slots = pool();
   const lease = take(slots, 0);

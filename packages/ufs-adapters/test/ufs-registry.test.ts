@@ -147,6 +147,23 @@ function breakingAfter(ufs: Ufs, entriesMax: number): Ufs {
   };
 }
 
+void t.test('reads at the pace of whoever asked leave half of the places to others', async (t) => {
+  const inner = new FaultyUfs(new MemoryUfs({ clock: systemClock }));
+  await inner.write('file', patternBytes(3000));
+  const ufs = withLimit(inner, { concurrencyMax: 4, queueMax: 1, name: 'mem://x' });
+  const range = { offset: 0, lengthBytes: 3000 };
+  const left = new AbortController();
+  await ufs.read('file', { ...range, signal: left.signal });
+  await ufs.read('file', range);
+  const waiting = ufs.read('file', range);
+  await t.rejects(ufs.read('file', range), { code: 'Overloaded', message: /past the cache of mem:\/\/x/ });
+  const into = new Uint8Array(new SharedArrayBuffer(3000));
+  const fills = [0, 1].map(() => ufs.read('file', { ...range, into }));
+  for (const fill of fills) t.equal((await collect((await fill).body)).length, 3000);
+  left.abort(new Error('gone'));
+  t.equal((await collect((await waiting).body)).length, 3000);
+});
+
 void t.test('a read holds its place until its body is over, in whatever way', async (t) => {
   const inner = new FaultyUfs(new MemoryUfs({ clock: systemClock }));
   await inner.write('file', patternBytes(300_000));

@@ -7,7 +7,7 @@ import { cacheDirStates, type WorkerStats } from '@alluxio-ts/common/protocol/co
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import type { TableCalls, TableReport } from '@alluxio-ts/transport/table-report';
-import type { FileCacheEvents } from './cache/file-cache.ts';
+import type { FileCacheEvents } from './cache/file-reader.ts';
 import type { ReadAheadEvents } from './cache/read-ahead.ts';
 import type { PageFiller } from './cache/page-filler.ts';
 import { type CacheDir, cacheDirStats } from './page-store/cache-dir.ts';

@@ -186,6 +186,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       readAhead,
       pageSizeBytes: options.pageSizeBytes,
       rules,
+      clock,
       events: {
         ...observed,
         read: (outcome, lengthBytes) => {

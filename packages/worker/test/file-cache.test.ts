@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { AlluxioError } from '@alluxio-ts/common/errors';
+import { sendBody } from '@alluxio-ts/transport/body-sender';
 import t from 'tap';
 import { parseCacheRules } from '../src/cache/cache-rules.ts';
+import type { OpenedFile } from '../src/cache/file-reader.ts';
 import { MemoryPageStore } from '../src/page-store/memory-page-store.ts';
 import {
   CacheRig,
@@ -152,6 +154,70 @@ t.test('a reader that joined a fill which then failed asks once for itself', asy
   });
 });
 
+t.test('a reader that finds no memory for a fill waits for some', async (t) => {
+  await withRig(t, { slotCount: 1 }, async (rig) => {
+    const content = contentOf(22, pageSizeBytes);
+    await rig.memory.write('a', content);
+    await rig.memory.write('b', content);
+    const gate = rig.ufs.holdBody('a', 10);
+    const { body } = await rig.open('a');
+    const reading = Promise.all([rig.read('b'), rig.read('b')]);
+    await rig.clock.pass(1000);
+    gate.open();
+    t.ok(Buffer.from(content).equals(await rig.take(body)));
+    const reads = await reading;
+    t.strictSame(new Set(reads.map(({ outcome }) => outcome)), new Set(['miss', 'hit']));
+    for (const { bytes } of reads) t.ok(Buffer.from(content).equals(bytes));
+    t.equal(rig.ufs.byteCount('b'), content.length);
+  });
+});
+
+t.test('readers past the cache share a fetch, and who is slow does not hold its memory', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    const content = contentOf(23, 3 * pageSizeBytes);
+    await rig.memory.write('a', content);
+    const file = rig.file('a');
+    const open = async (): Promise<OpenedFile> => {
+      const found = await rig.cache.lookup(file, { bypass: 'bypass-owner-down' });
+      if (!found) throw new Error('there is none');
+      const signal = new AbortController().signal;
+      return rig.cache.open(file, found, { from: 0, to: content.length, signal });
+    };
+    const gate = rig.ufs.holdBody('a', 10);
+    const opened = await Promise.all(Array.from({ length: 16 }, open));
+    t.strictSame(new Set(opened.map(({ outcome }) => outcome)), new Set(['bypass-owner-down']));
+    gate.open();
+    const reads = await Promise.all(opened.map(({ body }) => rig.take(body)));
+    for (const bytes of reads) t.ok(Buffer.from(content).equals(bytes));
+    t.equal(rig.ufs.byteCount('a'), content.length);
+    t.equal(rig.store.stats().pageCount, 0, 'nothing is kept');
+
+    const { body } = await open();
+    const isFull = Promise.withResolvers<void>();
+    const drained = Promise.withResolvers<void>();
+    const sent: Uint8Array[] = [];
+    const sink = {
+      write: (bytes: Uint8Array) => {
+        sent.push(bytes);
+        return false;
+      },
+      drained: () => {
+        isFull.resolve();
+        return drained.promise;
+      },
+    };
+    if (body.kind !== 'parts') throw new Error('it is no body of parts');
+    const sending = sendBody(body, sink, { slots: rig.slots, signal: new AbortController().signal });
+    await Promise.all([isFull.promise, rig.filler.idle()]);
+    t.equal(rig.slots.freeCount, rig.slots.slotCount);
+    drained.resolve();
+    await sending;
+    body.close();
+    t.ok(Buffer.from(content).equals(Buffer.concat(sent)));
+    t.equal(rig.ufs.callCount('read', 'a'), 3 + 2, 'a page that it shared, then a stream of its own');
+  });
+});
+
 t.test(
   'without a free slot, room in the store, a version or a rule for it, bytes go past the cache',
   async (t) => {
@@ -161,11 +227,14 @@ t.test(
       await rig.memory.write('b', content);
       const gate = rig.ufs.holdBody('a', 10);
       const { body } = await rig.open('a');
-      const read = await rig.read('b');
-      t.equal(read.outcome, 'bypass-quota');
-      t.ok(Buffer.from(content).equals(read.bytes));
+      const reading = rig.read('b');
+      while (rig.ufs.callCount('read', 'b') === 0) await rig.clock.pass(1000);
       gate.open();
       t.ok(Buffer.from(content).equals(await rig.take(body)));
+      const read = await reading;
+      t.equal(read.outcome, 'bypass-quota');
+      t.ok(Buffer.from(content).equals(read.bytes));
+      t.ok(rig.outcomes.includes('miss'), 'it looks again at each page');
     });
     await withRig(t, { store: new MemoryPageStore({ capacityBytes: 0, pageSizeBytes }) }, async (rig) => {
       await rig.memory.write('a', content);

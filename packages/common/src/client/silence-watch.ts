@@ -1,6 +1,7 @@
 /**
  * Asks peers that owe an answer for too long whether they live: a slow storage lets a peer say so, a frozen machine or a broken line does not. One question at a
- * time to each peer, and one timer, however many answers are waited for.
+ * time to each peer, and one timer, however many answers are waited for. A peer that sends anything lives, however late it answers questions, and nobody is called gone
+ * by a process that is late itself.
  */
 
 import type { Clock } from '../clock.ts';
@@ -10,6 +11,10 @@ import { Agent } from 'undici';
 const silenceMs = 500;
 /** A peer that does not say in this time that it lives counts as gone. */
 const healthTimeoutMs = 1000;
+/** A process that wakes so much too late did not look in time. */
+const lateMaxMs = 100;
+/** So often in a row it gives its peer the time once more. */
+const lateCountMax = 3;
 const healthTarget = '/v1/health';
 
 interface OpenAnswer {
@@ -18,12 +23,19 @@ interface OpenAnswer {
   dueMs: number;
 }
 
+interface OpenPeer {
+  /** In the order in which they are due. */
+  readonly answers: Set<OpenAnswer>;
+  /** On the monotonic clock: its last sign of life. */
+  heardMs: number;
+}
+
 export class SilenceWatch {
   readonly #clock: Clock;
   /** Apart from the reads, which may have taken all their connections. */
   readonly #agent = new Agent({ connections: 1, connect: { timeout: healthTimeoutMs } });
-  /** By `host:port`, in the order in which they are due. Only peers that owe an answer are here. */
-  readonly #open = new Map<string, Set<OpenAnswer>>();
+  /** By `host:port`. Only peers that owe an answer are here. */
+  readonly #open = new Map<string, OpenPeer>();
   readonly #closed = new AbortController();
 
   constructor(clock: Clock) {
@@ -34,13 +46,19 @@ export class SilenceWatch {
   begin(peer: string, onSilent: () => void): () => void {
     const answer = { onSilent, dueMs: this.#clock.monotonic() + silenceMs };
     const known = this.#open.get(peer);
-    const open = known ?? new Set();
-    open.add(answer);
+    const open = known ?? { answers: new Set(), heardMs: Number.NEGATIVE_INFINITY };
+    open.answers.add(answer);
     if (!known) {
       this.#open.set(peer, open);
       void this.#watch(peer, open);
     }
-    return () => open.delete(answer);
+    return () => open.answers.delete(answer);
+  }
+
+  /** Something came from the peer. */
+  heard(peer: string): void {
+    const open = this.#open.get(peer);
+    if (open) open.heardMs = this.#clock.monotonic();
   }
 
   async close(): Promise<void> {
@@ -49,34 +67,45 @@ export class SilenceWatch {
   }
 
   /** Goes on for as long as the peer owes an answer; never fails. */
-  async #watch(peer: string, open: Set<OpenAnswer>): Promise<void> {
+  async #watch(peer: string, open: OpenPeer): Promise<void> {
     const { signal } = this.#closed;
-    for (let [next] = open; next && !signal.aborted; [next] = open) {
-      const now = this.#clock.monotonic();
-      if (next.dueMs > now) {
-        await this.#clock.sleep(next.dueMs - now, { signal }).catch(() => undefined);
+    const { answers } = open;
+    for (let [next] = answers; next && !signal.aborted; [next] = answers) {
+      const askedMs = this.#clock.monotonic();
+      if (next.dueMs > askedMs) {
+        await this.#clock.sleep(next.dueMs - askedMs, { signal }).catch(() => undefined);
         continue;
       }
-      const isAlive = await this.#lives(peer);
-      const answeredMs = this.#clock.monotonic();
+      const isHeard = open.heardMs > next.dueMs - silenceMs;
+      const isAlive = isHeard || (await this.#lives(peer)) || open.heardMs >= askedMs;
+      const answeredMs = isHeard ? open.heardMs : this.#clock.monotonic();
       // Also for what became due while the question was under way: nobody waits for two of them.
-      for (const answer of [...open].filter(({ dueMs }) => dueMs <= answeredMs)) {
-        open.delete(answer);
+      for (const answer of [...answers].filter(({ dueMs }) => dueMs <= askedMs || dueMs <= answeredMs)) {
+        answers.delete(answer);
         if (!isAlive) {
           answer.onSilent();
           continue;
         }
         answer.dueMs = answeredMs + silenceMs;
-        open.add(answer);
+        answers.add(answer);
       }
     }
     this.#open.delete(peer);
   }
 
+  /** Resolves when the time for an answer is over, and this process was there to see it. */
+  async #timeOut(signal: AbortSignal): Promise<void> {
+    for (let lateCount = 0; lateCount <= lateCountMax; lateCount++) {
+      const dueMs = this.#clock.monotonic() + healthTimeoutMs;
+      await this.#clock.sleep(healthTimeoutMs, { signal });
+      if (this.#clock.monotonic() - dueMs <= lateMaxMs) return;
+    }
+  }
+
   /** Whatever the answer is, it is one. */
   async #lives(peer: string): Promise<boolean> {
     const over = new AbortController();
-    this.#clock.sleep(healthTimeoutMs, { signal: over.signal }).then(
+    this.#timeOut(over.signal).then(
       () => over.abort(),
       () => undefined,
     );

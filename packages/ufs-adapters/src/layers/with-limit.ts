@@ -15,11 +15,17 @@ export interface LimitOptions {
 }
 
 /**
- * A read holds its place until its body ends, is left, or its signal is aborted. A listing holds one only while an entry is
+ * A read holds its place until its body ends, is left, or its signal is aborted. One that goes to whoever asked, at whatever speed that takes it (it has no `into`),
+ * gets at most half of the places, so that slow clients leave the others to fills. A listing holds one only while an entry is
  * awaited: a caller who reads what it lists must not wait for itself. One call too many fails with Overloaded.
  */
 export function withLimit(ufs: Ufs, options: LimitOptions): Ufs {
   const limiter = new Limiter({ ...options, name: `requests to ${options.name}` });
+  const streams = new Limiter({
+    concurrencyMax: Math.ceil(options.concurrencyMax / 2),
+    queueMax: options.queueMax,
+    name: `reads past the cache of ${options.name}`,
+  });
 
   async function enter(signal: AbortSignal | undefined): Promise<() => void> {
     options.check?.();
@@ -33,6 +39,21 @@ export function withLimit(ufs: Ufs, options: LimitOptions): Ufs {
     return release;
   }
 
+  async function enterAsStream(signal: AbortSignal | undefined): Promise<() => void> {
+    options.check?.();
+    const releaseShare = await streams.acquire(signal ? { signal } : {});
+    try {
+      const release = await enter(signal);
+      return () => {
+        release();
+        releaseShare();
+      };
+    } catch (thrown) {
+      releaseShare();
+      throw thrown;
+    }
+  }
+
   async function limited<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
     const release = await enter(signal);
     try {
@@ -44,7 +65,7 @@ export function withLimit(ufs: Ufs, options: LimitOptions): Ufs {
 
   async function read(key: string, asked: ReadOptions): Promise<UfsRead> {
     const { signal } = asked;
-    const release = await enter(signal);
+    const release = await (asked.into ? enter(signal) : enterAsStream(signal));
     try {
       const { file, body } = await ufs.read(key, asked);
       return { file, body: ownedBody({ chunks: () => body, release, signal }) };

@@ -4,45 +4,20 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Body, Part } from '@alluxio-ts/common/body';
 import { emptyBody } from '@alluxio-ts/common/body';
-import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
-import type { Outcome } from '@alluxio-ts/common/outcome';
-import type { FileKey, PageId } from '@alluxio-ts/common/page';
+import { hasErrorCode } from '@alluxio-ts/common/errors';
+import type { FileKey } from '@alluxio-ts/common/page';
 import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
-import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { FileStatus, ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
-import { hasAnyPage, type PageStore, type RemoveReason } from '../page-store/page-store.ts';
-import type { CacheRules } from './cache-rules.ts';
 import { isSameFileKey } from '../file-records/file-record.ts';
+import { hasAnyPage, type RemoveReason } from '../page-store/page-store.ts';
+import { FileReader, type OpenedFile, type ReadParts } from './file-reader.ts';
 import type { BypassOutcome, FileTable, FoundFile } from './file-table.ts';
 import type { FileName, ServedMount } from './mount-table.ts';
-import type { BegunRead, Fill, PageFiller } from './page-filler.ts';
-import { type AskedRange, type ReadAhead, type ReadStream, reach } from './read-ahead.ts';
+import type { BegunRead } from './page-filler.ts';
 
 /** After so many files, or pages of one, whoever drops them lets readers have a turn. */
 const dropBatch = 1000;
-
-export interface FileCacheOptions {
-  readonly store: PageStore;
-  readonly slots: SlotPool;
-  readonly files: FileTable;
-  readonly filler: PageFiller;
-  readonly readAhead: ReadAhead;
-  readonly pageSizeBytes: number;
-  readonly rules: CacheRules;
-  readonly events: FileCacheEvents;
-}
-
-/** What is counted. */
-export interface FileCacheEvents {
-  /** A page was read, or what was asked of it. */
-  read(outcome: Outcome, lengthBytes: number): void;
-  /** The same, of a file that is kept: the page with its whole length. */
-  pageRead(page: PageId, lengthBytes: number, outcome: Outcome): void;
-  /** A file was looked up; whether the under storage was asked. */
-  looked(wasChecked: boolean): void;
-}
 
 export interface LookupOptions {
   /** Asks the under storage whatever is known. */
@@ -62,17 +37,10 @@ export interface OpenOptions {
   readonly signal: AbortSignal;
 }
 
-export interface OpenedFile {
-  /** The caller's: to be sent, or closed. */
-  readonly body: Body;
-  /** Of the page with the first byte. */
-  readonly outcome: Outcome;
-}
-
 export class FileCache {
-  readonly #options: FileCacheOptions;
+  readonly #options: ReadParts;
 
-  constructor(options: FileCacheOptions) {
+  constructor(options: ReadParts) {
     this.#options = options;
   }
 
@@ -157,7 +125,7 @@ export class FileCache {
     const { files, pageSizeBytes } = this.#options;
     const { fileKey } = found.record;
     const freshUntilMs = found.isStale ? undefined : files.freshUntilMs(file, found.record);
-    if (!fileKey || freshUntilMs === undefined || !this.#keeps(file)) return undefined;
+    if (!fileKey || found.bypass || freshUntilMs === undefined || !this.#keeps(file)) return undefined;
     return { fileKey, freshUntilMs, pageSizeBytes };
   }
 
@@ -267,228 +235,4 @@ export interface Freed {
   readonly fileCount: number;
   readonly pageCount: number;
   readonly freedBytes: number;
-}
-
-interface Resolved {
-  readonly part: Part;
-  readonly outcome: Outcome;
-}
-
-interface ReaderOptions {
-  readonly file: FileName;
-  readonly found: FoundFile;
-  readonly from: number;
-  readonly to: number;
-}
-
-interface AskedByte {
-  readonly page: PageId;
-  readonly offset: number;
-  readonly outcome: Outcome;
-  readonly signal: AbortSignal;
-}
-
-/** What is read past the cache whatever its size. */
-const unkeptOutcomes: readonly Outcome[] = ['bypass-filter', 'bypass-version', 'bypass-owner-down'];
-
-/** One answer: bytes [from, to) of one version. */
-class FileReader {
-  readonly #cache: FileCacheOptions;
-  readonly #options: ReaderOptions;
-  /** Undefined where nothing is kept. */
-  readonly #asked: AskedRange | undefined;
-  /** The page that was counted last, so that a page asked for again is counted once. */
-  #countedPage = -1;
-  /** The reader that this answer is for, once anything of it was not in the store. What was fetched ahead of it is a miss of its own, also when it is here by the time that it is sent. */
-  #stream: ReadStream | undefined;
-
-  constructor(cache: FileCacheOptions, options: ReaderOptions) {
-    this.#cache = cache;
-    this.#options = options;
-    const { found, from, to } = options;
-    const { fileKey } = found.record;
-    this.#asked = fileKey && !found.bypass ? { file: fileKey, from, to } : undefined;
-    this.#stream = this.#asked && cache.readAhead.resume(this.#asked);
-  }
-
-  body(first: Part): Body {
-    const { from, to } = this.#options;
-    let pending: Part | undefined = first;
-    return {
-      kind: 'parts',
-      lengthBytes: to - from,
-      next: async (offset, { signal }) => {
-        if (pending && offset === 0) {
-          const part = pending;
-          pending = undefined;
-          return part;
-        }
-        const { part } = await this.resolve(from + offset, signal);
-        return part;
-      },
-      close: () => {
-        if (pending) releasePart(pending);
-        pending = undefined;
-      },
-    };
-  }
-
-  /** The part that begins at this byte of the file: store, then running fill, then a new one, then past the cache. */
-  async resolve(offset: number, signal: AbortSignal): Promise<Resolved> {
-    try {
-      return await this.#resolve(offset, signal);
-    } catch (thrown) {
-      // What the under storage no longer has is not believed any longer, by this reader or the next.
-      if (hasErrorCode(thrown, 'VersionChanged', 'FileNotFound', 'UfsAccessDenied')) {
-        this.#cache.files.forget(this.#options.file);
-      }
-      throw thrown;
-    }
-  }
-
-  async #resolve(offset: number, signal: AbortSignal): Promise<Resolved> {
-    const { record, bypass } = this.#options.found;
-    if (bypass) return this.#bypass(offset, bypass, signal);
-    if (!this.#cache.rules.ruleOf(this.#options.file.ufsPath).isKept) {
-      return this.#bypass(offset, 'bypass-filter', signal);
-    }
-    if (!record.fileKey) return this.#bypass(offset, 'bypass-version', signal);
-    const { pageSizeBytes, store, filler } = this.#cache;
-    const index = Math.floor(offset / pageSizeBytes);
-    const page = { file: record.fileKey, index };
-
-    const isBegun = this.#options.found.begunPage === index;
-    const wasAhead = reach(this.#stream, index);
-    const handle = store.get(page);
-    if (handle) {
-      if (wasAhead) this.#fetchAhead(offset);
-      const outcome = wasAhead || isBegun ? 'miss' : this.#options.found.isStale ? 'hit-stale' : 'hit';
-      const range = this.#rangeInPage(offset, index);
-      return this.#resolved(index, { kind: 'extent', handle, ...range }, outcome);
-    }
-    const joinedOutcome = wasAhead || isBegun ? 'miss' : 'miss-joined';
-    const running = filler.running(page);
-    if (running) {
-      this.#fetchAhead(offset);
-      const joined = await this.#join(running, { page, offset, outcome: joinedOutcome, signal });
-      if (joined) return joined;
-    }
-    const askedOffset = offset - index * pageSizeBytes;
-    const other = filler.running(page);
-    const fill = other ?? filler.start({ file: this.#options.file, record, page, askedOffset });
-    if (fill === 'no-slot') return this.#bypass(offset, 'bypass-quota', signal);
-    if (fill === 'no-room') return this.#bypass(offset, 'bypass-disk', signal);
-    this.#fetchAhead(offset);
-    return this.#follow(fill, { page, offset, outcome: other ? joinedOutcome : 'miss', signal });
-  }
-
-  /**
-   * Follows a fill that was under way already. Undefined when the storage failed it in a way that may pass: it may have been asked long ago, for somebody
-   * else or ahead of need, so whoever needs the byte now asks once more.
-   */
-  async #join(fill: Fill, asked: AskedByte): Promise<Resolved | undefined> {
-    try {
-      return await this.#follow(fill, asked);
-    } catch (thrown) {
-      if (hasErrorCode(thrown, 'UfsUnavailable', 'UfsTimeout', 'UfsBadResponse')) return undefined;
-      throw thrown;
-    }
-  }
-
-  /** Waits for the asked byte of a fill, so that its failure is known before anything is promised. */
-  async #follow(fill: Fill, asked: AskedByte): Promise<Resolved> {
-    const { slots } = this.#cache;
-    const { slot, generation } = fill.lease;
-    const range = this.#rangeInPage(asked.offset, asked.page.index);
-    slots.hold(slot);
-    let isReadable = false;
-    try {
-      const end = await slots.waitReadable(fill.lease, range.from, { signal: asked.signal });
-      isReadable = end !== undefined;
-    } finally {
-      if (!isReadable) slots.release(slot);
-    }
-    if (!isReadable) {
-      await fill.over;
-      throw (
-        fill.failure ?? new AlluxioError('Internal', `the fill of ${this.#options.file.ufsPath} gave nothing`)
-      );
-    }
-    const release = once(() => slots.release(slot));
-    return this.#resolved(
-      asked.page.index,
-      { kind: 'slot', slot, generation, ...range, release },
-      asked.outcome,
-    );
-  }
-
-  /** Starts on the pages that will be needed next. Whatever stands in the way shows when they are asked for. */
-  #fetchAhead(offset: number): void {
-    const { file, found, to } = this.#options;
-    const { readAhead } = this.#cache;
-    if (!this.#asked) return;
-    this.#stream ??= readAhead.begin(this.#asked);
-    readAhead.advance(this.#stream, { file, record: found.record, fileKey: this.#asked.file, offset, to });
-  }
-
-  /** Straight from the under storage to the reader, nothing kept: the version stays pinned where there is one. */
-  async #bypass(offset: number, outcome: Outcome, signal: AbortSignal): Promise<Resolved> {
-    const { file, found, to } = this.#options;
-    const { version } = found.record.status;
-    const read = await file.mount.ufs.read(file.key, {
-      offset,
-      lengthBytes: to - offset,
-      signal,
-      ...(version === undefined ? {} : { version }),
-    });
-    const index = Math.floor(offset / this.#cache.pageSizeBytes);
-    return this.#resolved(index, { kind: 'stream', stream: read.body, lengthBytes: to - offset }, outcome);
-  }
-
-  #rangeInPage(offset: number, index: number): { readonly from: number; readonly to: number } {
-    const { pageSizeBytes } = this.#cache;
-    const pageStart = index * pageSizeBytes;
-    return { from: offset - pageStart, to: Math.min(pageSizeBytes, this.#options.to - pageStart) };
-  }
-
-  #resolved(index: number, part: Part, outcome: Outcome): Resolved {
-    if (index > this.#countedPage) {
-      this.#countedPage = index;
-      this.#cache.events.read(outcome, part.kind === 'stream' ? part.lengthBytes : part.to - part.from);
-      this.#tellPage(index, outcome);
-    }
-    return { part, outcome };
-  }
-
-  #tellPage(index: number, outcome: Outcome): void {
-    const { fileKey, status } = this.#options.found.record;
-    if (!fileKey || unkeptOutcomes.includes(outcome)) return;
-    const { events, pageSizeBytes } = this.#cache;
-    events.pageRead({ file: fileKey, index }, pageLengthOf(status.sizeBytes, pageSizeBytes, index), outcome);
-  }
-}
-
-function releasePart(part: Part): void {
-  switch (part.kind) {
-    case 'extent':
-      part.handle.release();
-      return;
-    case 'slot':
-      part.release();
-      return;
-    case 'stream':
-      // Its connection goes with the request's signal.
-      return;
-    default:
-      part satisfies never;
-  }
-}
-
-function once(action: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (isDone) return;
-    isDone = true;
-    action();
-  };
 }

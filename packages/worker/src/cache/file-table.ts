@@ -163,7 +163,11 @@ export class FileTable {
   async lookupPast(file: FileName, bypass: BypassOutcome): Promise<FoundFile | undefined> {
     const status = await this.#passing.run(file.ufsPath, () => this.#askPast(file));
     if (!status) return undefined;
-    const record = { status, fileKey: undefined, checkedAtMs: this.#options.clock.monotonic() };
+    const record = {
+      status,
+      fileKey: this.fileKeyOf(file, status),
+      checkedAtMs: this.#options.clock.monotonic(),
+    };
     return { record, isStale: false, wasChecked: true, bypass };
   }
 

@@ -37,7 +37,7 @@ export interface PageFillerOptions {
 /** A fill under way. */
 export interface Fill {
   readonly lease: SlotLease;
-  /** Resolves when the fill is over and its page in the store (or not: see `failure`). Never rejects. */
+  /** Resolves when the fill is over and its page in the store (or not: see `failure`, `isKept`). Never rejects. */
   readonly over: Promise<void>;
   /** Why it failed, once it has. */
   failure: AlluxioError | undefined;
@@ -51,6 +51,8 @@ export interface FillRequest {
   readonly page: PageId;
   /** The byte of the page that somebody waits for. */
   readonly askedOffset: number;
+  /** False for a page that is another worker's to keep: whoever reads it here meanwhile shares the one fetch. Default true. */
+  readonly isKept?: boolean;
 }
 
 /** A read that has begun to answer, of a page of whichever version the storage has. It is to be followed or discarded. */
@@ -140,15 +142,17 @@ export class PageFiller {
 
   #start(request: FillRequest, begun: BegunRead | undefined): Fill | FillRefusal {
     const { store, slots, pageSizeBytes } = this.#options;
-    const { file, record, page } = request;
+    const { file, record, page, isKept = true } = request;
     const { version, sizeBytes } = record.status;
     if (version === undefined) throw new Error('a file without a version is not filled');
     const split = begun?.split ?? splitOf(request.askedOffset);
     const lease = begun?.lease ?? slots.take(split);
     if (!lease) return 'no-slot';
     const lengthBytes = pageLengthOf(sizeBytes, pageSizeBytes, page.index);
-    const writer = store.openWriter(page, { ufsPath: file.ufsPath, version, pageSizeBytes }, lengthBytes);
-    if (!writer) {
+    const writer = isKept
+      ? store.openWriter(page, { ufsPath: file.ufsPath, version, pageSizeBytes }, lengthBytes)
+      : undefined;
+    if (isKept && !writer) {
       if (!begun) slots.release(lease.slot);
       return 'no-room';
     }
@@ -210,20 +214,20 @@ export class PageFiller {
         ? receivePage(file.mount.ufs, job, slots, fill.begun)
         : runner.run(file.mount, job));
     } catch (thrown) {
-      fill.writer.abort();
+      fill.writer?.abort();
       throw thrown;
     }
-    await this.#keep(request, fill, slots.bytesOf(slot).subarray(0, lengthBytes));
+    if (fill.writer) await this.#keep(request, fill.writer, slots.bytesOf(slot).subarray(0, lengthBytes));
     return status;
   }
 
   /** A page that cannot be written is still a page that was read: its readers go on, and the next one asks the under storage. */
-  async #keep(request: FillRequest, fill: FillPlan, bytes: Uint8Array): Promise<void> {
+  async #keep(request: FillRequest, writer: PageWriter, bytes: Uint8Array): Promise<void> {
     try {
-      await fill.writer.write(bytes);
-      fill.writer.finish();
+      await writer.write(bytes);
+      writer.finish();
     } catch (thrown) {
-      fill.writer.abort();
+      writer.abort();
       this.#options.logger.warn(
         { ufsPath: request.file.ufsPath, pageIndex: request.page.index, error: thrown },
         'page-not-kept',
@@ -239,7 +243,8 @@ interface FillPlan {
   readonly split: number;
   readonly lengthBytes: number;
   readonly version: string;
-  readonly writer: PageWriter;
+  /** Undefined for a page that is not kept. */
+  readonly writer: PageWriter | undefined;
   readonly begun: UfsRead | undefined;
 }
 

@@ -205,7 +205,9 @@ export class PeerRelay implements FileRouter {
         );
       }
       response.body.once('close', answered);
-      return answerOf(request, response);
+      const onChunk = (): void => this.#silence.heard(name);
+      onChunk();
+      return answerOf(request, response, onChunk);
     } catch (thrown) {
       answered();
       const isGone = isSilent || isUnreachable(thrown);
@@ -290,13 +292,17 @@ function redirectOf(request: TransportRequest, owner: WorkerNetAddress): Route {
   return { kind: 'relayed', response: { status: 307, headers, body: emptyBody } };
 }
 
-function answerOf(request: TransportRequest, response: Dispatcher.ResponseData): TransportResponse {
+function answerOf(
+  request: TransportRequest,
+  response: Dispatcher.ResponseData,
+  onChunk: () => void,
+): TransportResponse {
   const headers: [string, string][] = [];
   for (const [name, value] of Object.entries(response.headers)) {
     if (value === undefined || hopHeaders.has(name)) continue;
     for (const each of Array.isArray(value) ? value : [value]) headers.push([name, outcomeHere(name, each)]);
   }
-  return { status: response.statusCode, headers, body: bodyOf(request, response) };
+  return { status: response.statusCode, headers, body: bodyOf(request, response, onChunk) };
 }
 
 /** What the owner had is a hit at a peer; what it had to fetch stays what it was. */
@@ -304,7 +310,7 @@ function outcomeHere(name: string, value: string): string {
   return name === 'x-alluxio-cache' && value === 'hit' ? 'hit-peer' : value;
 }
 
-function bodyOf(request: TransportRequest, response: Dispatcher.ResponseData): Body {
+function bodyOf(request: TransportRequest, response: Dispatcher.ResponseData, onChunk: () => void): Body {
   const lengthBytes = Number(response.headers['content-length'] ?? 0);
   if (request.method === 'HEAD' || lengthBytes === 0) {
     response.body.on('error', () => undefined).resume();
@@ -321,7 +327,8 @@ function bodyOf(request: TransportRequest, response: Dispatcher.ResponseData): B
           retry: 'never',
         });
       isTaken = true;
-      return { kind: 'stream', stream: piecesOf(response.body, request.signal), lengthBytes, isOwned: true };
+      const stream = piecesOf(response.body, request.signal, onChunk);
+      return { kind: 'stream', stream, lengthBytes, isOwned: true };
     },
     close: () => {
       response.body.on('error', () => undefined);
@@ -331,9 +338,16 @@ function bodyOf(request: TransportRequest, response: Dispatcher.ResponseData): B
 }
 
 /** Fails like the body of a storage, so that the rest is asked for. */
-async function* piecesOf(stream: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
+async function* piecesOf(
+  stream: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+  onChunk: () => void,
+): AsyncIterable<Uint8Array> {
   try {
-    yield* stream;
+    for await (const chunk of stream) {
+      onChunk();
+      yield chunk;
+    }
   } catch (thrown) {
     if (signal.aborted) throw thrown;
     throw new AlluxioError('UfsUnavailable', "the owner's answer broke off", { cause: thrown });

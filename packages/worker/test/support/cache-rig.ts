@@ -12,7 +12,7 @@ import { FaultyUfs } from '../../../../test/support/faulty-ufs.ts';
 import { ManualClock } from '../../../../test/support/manual-clock.ts';
 import type { CacheRules } from '../../src/cache/cache-rules.ts';
 import { defaultRules } from '../../src/cache/cache-rules.ts';
-import type { OpenedFile } from '../../src/cache/file-cache.ts';
+import type { OpenedFile } from '../../src/cache/file-reader.ts';
 import { FileCache } from '../../src/cache/file-cache.ts';
 import { FileTable, fileTableDefaults } from '../../src/cache/file-table.ts';
 import { LocalFillRunner } from '../../src/cache/fill-runner.ts';
@@ -123,6 +123,7 @@ export class CacheRig {
       readAhead: this.readAhead,
       pageSizeBytes,
       rules,
+      clock: this.clock,
       events: {
         read: (outcome) => this.outcomes.push(outcome),
         pageRead: () => undefined,

@@ -499,6 +499,24 @@ export function describeRelay(t: Test, transport: TransportKind): void {
     });
   });
 
+  t.test('an owner that is too busy to say that it lives, and sends, is waited for', async (t) => {
+    await withTrio(t, async (trio) => {
+      const late = Promise.withResolvers<ServerResponse>();
+      await standIn(t, trio, (request, response) => {
+        if (request.url === '/v1/health') return;
+        if (request.url?.endsWith('/m/a')) {
+          response.writeHead(200, { 'content-length': 30, etag: '"a"' });
+          void sendSlowly(response, 30);
+        } else late.resolve(response);
+      });
+      const sent = get(trio.s3(0, '/m/a'));
+      const waiting = get(trio.s3(0, '/m/b'));
+      t.equal((await sent).bytes.length, 30);
+      (await late.promise).end('late');
+      t.equal((await waiting).bytes.toString(), 'late');
+    });
+  });
+
   t.test('a relayed request is answered where it arrives, even when the rings differ', async (t) => {
     await withTrio(t, async (trio) => {
       await trio.memory.write('a', contentOf(6, 100), {});
@@ -576,4 +594,13 @@ export function describeRelay(t: Test, transport: TransportKind): void {
       true,
     );
   });
+}
+
+/** A byte every 100 ms. */
+async function sendSlowly(response: ServerResponse, count: number): Promise<void> {
+  for (let sent = 0; sent < count; sent++) {
+    await systemClock.sleep(100);
+    response.write('a');
+  }
+  response.end();
 }
