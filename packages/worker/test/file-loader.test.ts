@@ -200,6 +200,29 @@ await withRig(
 );
 
 await withRig(
+  'while readers find the process late, a job rests after each page',
+  async (t, rig) => {
+    const files = await write(rig, { a: 2 * pageSizeBytes });
+    const gate = rig.ufs.hold({ operation: 'read', key: 'a' });
+    rig.lastReadMs = rig.clock.monotonic();
+    const loading = rig.loader.load(batchOf(files, { deadlineMs: 60_000 }), { signal: never });
+    await gate.reached;
+    await rig.clock.pass(100);
+    rig.lastReadMs = rig.clock.monotonic();
+    await rig.clock.pass(900);
+    gate.open();
+    await rig.filler.idle();
+    for (let turn = 0; turn < 10; turn++) await rig.clock.pass(0);
+    t.equal(rig.ufs.callCount('read', 'a'), 1);
+    await rig.clock.pass(1999);
+    t.equal(rig.ufs.callCount('read', 'a'), 1, 'twice late: for twice the second that the page took');
+    await rig.clock.pass(1);
+    t.match(await loading, { doneFiles: 1, loadedBytes: 2 * pageSizeBytes });
+  },
+  { loadConcurrencyMax: 1 },
+);
+
+await withRig(
   'an aborted load begins nothing more',
   async (t, rig) => {
     const files = await write(rig, { a: 4 * pageSizeBytes });

@@ -69,6 +69,7 @@ export class FileLoader {
       pace: this.#paceOf(batch.jobId),
       seenAtMs: clock.monotonic() - batch.listedAgeMs,
       deadlineMs: clock.monotonic() + batch.deadlineMs,
+      restAfter: (pageMs) => this.#readersFirst.restAfter(pageMs),
       signal,
     });
     let next = 0;

@@ -30,6 +30,8 @@ export interface PageLoadOptions {
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
   readonly onLoaded: (bytes: number) => void;
+  /** So long a permit rests after a page that took so long, both in milliseconds. */
+  readonly restAfter: (pageMs: number) => number;
 }
 
 export interface LoadedVersion {
@@ -92,7 +94,7 @@ export class PageLoad {
         release();
         break;
       }
-      const one = this.#page(page, version, options).finally(() => {
+      const one = this.#pageAndRest(page, version, options).finally(() => {
         release();
         running.delete(one);
       });
@@ -101,6 +103,15 @@ export class PageLoad {
     await Promise.all(running);
     if (this.#failure !== undefined) throw this.#failure;
     return this.#doneEnd === pageCount;
+  }
+
+  async #pageAndRest(page: PageId, version: LoadedVersion, options: PageLoadOptions): Promise<void> {
+    const { clock, deadlineMs, restAfter, signal } = options;
+    const begunMs = clock.monotonic();
+    await this.#page(page, version, options);
+    const endedMs = clock.monotonic();
+    const restMs = Math.min(restAfter(endedMs - begunMs), deadlineMs - endedMs);
+    if (restMs > 0) await clock.sleep(restMs, { signal }).catch(() => undefined);
   }
 
   async #page(page: PageId, version: LoadedVersion, options: PageLoadOptions): Promise<void> {

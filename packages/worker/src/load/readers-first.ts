@@ -1,7 +1,7 @@
 /**
  * Has jobs give way to readers. While files are read, the permits of jobs are as many as leave the event loop free: it is asked how late it is, and permits are taken
- * away by a third as soon as it is late, and given back one by one when it was not for a while. A load that finds readers begins with few. Without readers jobs have
- * all of them.
+ * away by a third as soon as it is late, and given back one by one when it was not for a while. The last permit is not taken away: it rests after each page, for up to
+ * three times as long as the page took. A load that finds readers begins with few permits. Without readers jobs have all of them.
  */
 
 import type { Clock } from '@alluxio-ts/common/clock';
@@ -18,8 +18,12 @@ export interface ReadersFirstOptions {
 const askPauseMs = 20;
 /** A reader that waits so long for the event loop at each of its turns feels it. */
 const lateMaxMs = 2;
-/** So often in a row in time for one permit more. */
-const inTimeMin = 5;
+/** So often in a row in time for one permit more, or a shorter rest. */
+const inTimeMin = 25;
+/** So long in time, there is room for half as many more at once. */
+const inTimeForLong = 100;
+/** Of the time that a page took: a job goes on with a quarter of what one connection gives, however busy the machine is. */
+const restMax = 3;
 const permitsAtFirst = 2;
 /** Readers pause between files. */
 const readerGoneMs = 1000;
@@ -27,6 +31,7 @@ const readerGoneMs = 1000;
 export class ReadersFirst {
   readonly #options: ReadersFirstOptions;
   #batchCount = 0;
+  #rest = 0;
   #watch: AbortController | undefined;
 
   constructor(options: ReadersFirstOptions) {
@@ -46,8 +51,13 @@ export class ReadersFirst {
     };
   }
 
+  /** So long a permit rests after a page that took so long, both in milliseconds. */
+  restAfter(pageMs: number): number {
+    return this.#rest * pageMs;
+  }
+
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, concurrencyMax, permits } = this.#options;
+    const { clock } = this.#options;
     let inTimeCount = 0;
     while (!signal.aborted) {
       const askedMs = clock.monotonic();
@@ -55,10 +65,27 @@ export class ReadersFirst {
       if (signal.aborted) return;
       const isLate = clock.monotonic() - askedMs - askPauseMs > lateMaxMs;
       inTimeCount = isLate ? 0 : inTimeCount + 1;
-      if (!this.#hasReaders()) permits.setMax(concurrencyMax);
-      else if (isLate) permits.setMax(Math.max(1, Math.floor((permits.max * 2) / 3)));
-      else if (inTimeCount % inTimeMin === 0) permits.setMax(Math.min(concurrencyMax, permits.max + 1));
+      if (!this.#hasReaders()) this.#giveAll();
+      else if (isLate) this.#takeAway();
+      else if (inTimeCount % inTimeMin === 0) this.#giveBack(inTimeCount >= inTimeForLong);
     }
+  }
+
+  #giveAll(): void {
+    this.#rest = 0;
+    this.#options.permits.setMax(this.#options.concurrencyMax);
+  }
+
+  #takeAway(): void {
+    const { permits } = this.#options;
+    if (permits.max === 1) this.#rest = Math.min(restMax, this.#rest + 1);
+    permits.setMax(Math.max(1, Math.floor((permits.max * 2) / 3)));
+  }
+
+  #giveBack(isLong: boolean): void {
+    const { concurrencyMax, permits } = this.#options;
+    if (this.#rest > 0) this.#rest--;
+    else permits.setMax(Math.min(concurrencyMax, permits.max + (isLong ? Math.ceil(permits.max / 2) : 1)));
   }
 
   #hasReaders(): boolean {
