@@ -1,0 +1,214 @@
+/**
+ * What a GiB costs that a worker fetches from an S3 server over plain HTTP, checks and writes: CPU time of the process, by kind of thread, beside what receiving and
+ * writing the same bytes cost alone. `npm run bench:fill -- --help`.
+ */
+
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import { systemClock } from '@alluxio-ts/common/clock';
+import { isEnded } from '@alluxio-ts/common/protocol/jobs';
+import { GIB, MIB } from '@alluxio-ts/common/units';
+import { installS3Clients } from '../test/support/python-packages.ts';
+import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
+import { localHost } from '../test/support/test-network.ts';
+import { median } from './results.ts';
+import { type StandaloneProcess, startStandaloneProcess } from './standalone-process.ts';
+
+const help = `npm run bench:fill [-- options]
+
+  --rounds 5      rounds, of 2 GiB each
+  --dir <dir>     where server and cache go (12 GiB); the system's temporary directory
+`;
+
+const bucket = 'dataset';
+const objectCount = 8;
+const objectBytes = 256 * MIB;
+const roundBytes = objectCount * objectBytes;
+/** What a round may allocate: of the page cache, of the server and of the worker. */
+const touchedBytes = 6 * GIB;
+const execute = promisify(execFile);
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    dir: { type: 'string', default: tmpdir() },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (values.help) process.stdout.write(help);
+else await main(Number(values.rounds), values.dir);
+
+/** CPU seconds a GiB. */
+interface Costs {
+  readonly receiving: number;
+  readonly writing: number;
+  readonly filling: number;
+  /** Of `filling`, by the name of the threads. */
+  readonly threads: ReadonlyMap<string, number>;
+}
+
+async function main(rounds: number, parentDir: string): Promise<void> {
+  const dir = mkdtempSync(join(parentDir, 'alluxio-fill-bench-'));
+  process.env['PATH'] = `${await installS3Clients()}/bin:${process.env['PATH'] ?? ''}`;
+  const server = await startS3Server(localHost, { capacityBytes: 3 * roundBytes });
+  try {
+    await server.createBucket(bucket);
+    await fill(server, dir);
+    const running = await startStandaloneProcess({
+      workDir: join(dir, 'work'),
+      definitions: ['alluxio.worker.page.store.sizes=8GB'],
+      mount: { path: '/dataset', ufsUri: `s3://${bucket}/`, options: server.mountOptions },
+    });
+    try {
+      await load(running);
+      const costs: Costs[] = [];
+      for (let round = 0; round < rounds; round++) {
+        costs.push(await measure(running, server, dir));
+        process.stderr.write(`round ${round + 1} of ${rounds}\n`);
+      }
+      process.stdout.write(`${tableOf(costs)}\n\nload average ${loadavg()[0]?.toFixed(1)} at the end\n`);
+    } finally {
+      await running.stop();
+    }
+  } finally {
+    await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+async function fill(server: S3Server, dir: string): Promise<void> {
+  const source = join(dir, 'source');
+  mkdirSync(source);
+  for (let object = 0; object < objectCount; object++) {
+    await writeFile(join(source, `object-${object}.bin`), object);
+  }
+  const { accessKeyId, endpoint, region, secretKey } = server;
+  const remote = `:s3,provider=Other,access_key_id=${accessKeyId},secret_access_key=${secretKey},region=${region},endpoint="${endpoint}":${bucket}`;
+  await execute('rclone', ['copy', '--s3-no-check-bucket', source, remote]);
+  rmSync(source, { recursive: true });
+}
+
+/** Bytes that no storage can keep as fewer. */
+async function writeFile(path: string, seed: number): Promise<void> {
+  const piece = Buffer.alloc(MIB);
+  const file = await open(path, 'w');
+  for (let index = 0; index < objectBytes / MIB; index++) {
+    for (let at = 0; at < MIB; at += 32)
+      createHash('sha256').update(`${seed}.${index}.${at}`).digest().copy(piece, at);
+    await file.write(piece);
+  }
+  await file.close();
+}
+
+/** Fetches everything once more. */
+async function load({ client }: StandaloneProcess): Promise<void> {
+  await client.formatCache();
+  const { job } = await client.submitJob({ kind: 'LOAD', paths: ['/dataset'], options: {} });
+  for (;;) {
+    const [known] = await client.listJobs({ id: job.id });
+    if (known && isEnded(known)) {
+      if (known.state !== 'SUCCEEDED') throw new Error(JSON.stringify(known));
+      return;
+    }
+    await systemClock.sleep(100);
+  }
+}
+
+async function measure(running: StandaloneProcess, server: S3Server, dir: string): Promise<Costs> {
+  await running.client.formatCache();
+  await settle();
+  const receiving = await receive(server);
+  await settle();
+  const writing = await write(dir);
+  await settle();
+  const before = threadSeconds(running.pid);
+  await load(running);
+  const gib = roundBytes / GIB;
+  const threads = new Map<string, number>();
+  for (const [name, seconds] of threadSeconds(running.pid))
+    threads.set(name, (seconds - (before.get(name) ?? 0)) / gib);
+  return { receiving, writing, filling: sumOf(threads.values()), threads };
+}
+
+/**
+ * A machine under a hypervisor pays for memory that nobody has touched lately when it is touched, many times what the write into it costs; it is touched here, so that
+ * what is measured is the work.
+ */
+async function settle(): Promise<void> {
+  await execute('sync');
+  const script = `for (let at = 0; at < ${touchedBytes}; at += ${GIB}) (globalThis.kept ??= []).push(Buffer.alloc(${GIB}, 1));`;
+  await execute(process.execPath, ['--eval', script]);
+}
+
+/** What curl takes for the same bytes, thrown away: of its own process alone. */
+async function receive({ accessKeyId, endpoint, region, secretKey }: S3Server): Promise<number> {
+  const urls = Array.from(
+    { length: objectCount },
+    (_, object) => `${endpoint}/${bucket}/object-${object}.bin`,
+  );
+  const args = `--silent --show-error --fail --aws-sigv4 aws:amz:${region}:s3 --user ${accessKeyId}:${secretKey}`;
+  const outputs = urls.flatMap((url) => ['--output', '/dev/null', url]);
+  return secondsOf(['curl', ...args.split(' '), ...outputs]);
+}
+
+/** What writing the same bytes to a new file takes, in pieces of a page. */
+async function write(dir: string): Promise<number> {
+  const path = join(dir, 'written');
+  const seconds = await secondsOf([
+    'dd',
+    'if=/dev/zero',
+    `of=${path}`,
+    'bs=4M',
+    `count=${roundBytes / (4 * MIB)}`,
+    'status=none',
+  ]);
+  rmSync(path);
+  return seconds;
+}
+
+/** CPU seconds a GiB of a program that handles a round's bytes. */
+async function secondsOf(command: readonly string[]): Promise<number> {
+  const { stderr } = await execute('bash', ['-c', 'TIMEFORMAT="%U %S"; time "$@"', 'bash', ...command]);
+  return sumOf(stderr.trim().split(/\s+/).map(Number)) / (roundBytes / GIB);
+}
+
+/** CPU seconds of the threads of a process, by their names. */
+function threadSeconds(pid: number): ReadonlyMap<string, number> {
+  const seconds = new Map<string, number>();
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const of = `/proc/${pid}/task/${thread}`;
+    const name = readFileSync(`${of}/comm`, 'utf8').trim();
+    const [ranNs] = readFileSync(`${of}/schedstat`, 'utf8').split(' ');
+    seconds.set(name, (seconds.get(name) ?? 0) + Number(ranNs) / 1e9);
+  }
+  return seconds;
+}
+
+function sumOf(numbers: Iterable<number>): number {
+  let sum = 0;
+  for (const each of numbers) sum += each;
+  return sum;
+}
+
+function tableOf(costs: readonly Costs[]): string {
+  const names = [...new Set(costs.flatMap(({ threads }) => [...threads.keys()]))];
+  const rows: readonly (readonly [string, readonly number[]])[] = [
+    ['curl to /dev/null: receiving alone', costs.map(({ receiving }) => receiving)],
+    ['dd into a new file: writing alone', costs.map(({ writing }) => writing)],
+    ['alluxio job load: received, checked, written, indexed', costs.map(({ filling }) => filling)],
+    ...names.map((name) => [`of it ${name}`, costs.map(({ threads }) => threads.get(name) ?? 0)] as const),
+  ];
+  const lines = rows
+    .filter(([, each]) => median(each) >= 0.01)
+    .map(
+      ([what, each]) =>
+        `| ${what} | ${median(each).toFixed(2)} (${Math.min(...each).toFixed(2)}–${Math.max(...each).toFixed(2)}) |`,
+    );
+  return ['| what | CPU-s/GiB |', '|---|---|', ...lines].join('\n');
+}
