@@ -379,6 +379,12 @@ impl Drop for Hotpath {
     }
 }
 
+/// By which TypeScript knows that it was built of the same sources.
+#[napi]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
 /// Of an answer that the table gave.
 fn request_id(prefix: &str, sequence: u64) -> String {
     format!("{prefix}h{sequence:08x}")
