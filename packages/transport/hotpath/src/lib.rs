@@ -8,6 +8,8 @@ mod connection;
 mod events;
 mod listener;
 mod page;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod reactor;
 mod relay;
 mod request;
