@@ -1,6 +1,6 @@
 /**
  * Builds the native part of the hot path where cargo is there, as npm's `prepare` step. Whatever happens, the installation goes on: without the
- * addon everything works but `alluxio.worker.transport=hotpath`, which then says so. Plain JavaScript, since npm may run it with an older Node.
+ * addon `alluxio.worker.transport=hotpath` is answered by the plain transport, which says so. Plain JavaScript, since npm may run it with an older Node.
  */
 
 import { spawnSync } from 'node:child_process';

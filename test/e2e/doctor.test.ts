@@ -62,6 +62,7 @@ t.test('a healthy cluster has no finding above ok', async (t) => {
   t.equal(countOf('mount'), 3, 'from the coordinator and from both workers');
   t.equal(countOf('disk'), 4, 'state and space of both');
   t.equal(countOf('memory'), 2);
+  t.equal(countOf('transport'), 2);
   t.equal(countOf('state-store'), 2, 'etcd as a whole, and its member');
   const text = await command('info', 'doctor');
   t.match(text.stdout, /^Fine: coordinator, .*\n0 errors, 0 warnings\n$/);

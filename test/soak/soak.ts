@@ -28,6 +28,7 @@ import { flipDirectly } from './direct-flips.ts';
 import { readThroughFullDisk } from './full-disk.ts';
 import { type MemoryLoad, checkMemory, holdMemory } from './memory-load.ts';
 import { flipWhileServing } from './served-flips.ts';
+import { fuzzHotpath } from './hotpath-fuzz.ts';
 import { requireForOwnNetwork } from '../support/host-cluster-needs.ts';
 import { runInOwnNetwork } from '../support/test-network.ts';
 
@@ -52,6 +53,7 @@ const scenarios: Readonly<Record<string, (context: SoakContext) => Promise<strin
   partitions,
   million,
   memory,
+  fuzz: ({ minutes, report }) => fuzzHotpath({ minutes, report }),
 };
 
 const killCount = 120;

@@ -1,5 +1,6 @@
 /** What is wrong with a cluster, judged by the facts that its processes tell. Pure: what was asked is in the diagnosis. */
 
+import type { WorkerTransport } from '@alluxio-ts/common/protocol/coordinator-api';
 import type {
   ClusterDiagnosis,
   MountProbe,
@@ -30,6 +31,7 @@ export function configurationFindings(cluster: ClusterDiagnosis): readonly Findi
     ...clockFindings(told),
     ...limitFindings(cluster, told),
     ...memoryFindings(told),
+    ...transportFindings(told),
     ...equalityFindings(cluster, told),
     ...optionFindings(cluster, told),
     ...securityFindings(cluster),
@@ -200,6 +202,28 @@ export function memoryFinding(
       subject,
       `${text}, most of it ${largest.map(({ name, bytes }) => `${name} ${formatSize(bytes)}`).join(', ')}`,
       'give it more memory, or less heap (NODE_OPTIONS=--max-old-space-size=<MB>) or direct memory (alluxio.worker.direct.memory.size)',
+    );
+  }
+  return findings.found;
+}
+
+function transportFindings(told: readonly ToldWorker[]): readonly Finding[] {
+  return told.flatMap(({ name, diagnosis: { transport } }) =>
+    transport ? transportFinding(name, transport) : [],
+  );
+}
+
+export function transportFinding(
+  subject: string,
+  { configured, kind, reason }: WorkerTransport,
+): readonly Finding[] {
+  const findings = new Findings('transport');
+  if (reason === undefined) findings.ok(subject, `${kind} answers reads`);
+  else {
+    findings.warning(
+      subject,
+      `${kind} answers reads and not ${configured}: ${reason}`,
+      `install @alluxio-ts/transport with its optional packages, or Rust and run "npm run prepare", or set alluxio.worker.transport=${kind}`,
     );
   }
   return findings.found;

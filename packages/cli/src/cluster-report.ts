@@ -48,6 +48,7 @@ function summaryText(info: ClusterInfo, host: string): string {
     ['Uptime', formatUptime(info.uptimeMs)],
     ['Live Workers', info.liveWorkerCount],
     ['Lost Workers', info.lostWorkerCount],
+    ['Transports', transportsText(info)],
     ['Mounts', info.mountCount],
     ['Total Capacity', formatSize(info.capacityBytes)],
     ['Used Capacity', formatSize(info.usedBytes)],
@@ -85,6 +86,7 @@ function summaryData(info: ClusterInfo, host: string): Structured {
     cachedPages: info.pageCount,
     mounts: info.mountCount,
     hitRatio: hitRatioOf(info) ?? null,
+    ...(info.transports ? { transports: { ...info.transports } } : {}),
   };
 }
 
@@ -116,4 +118,12 @@ function hitRatioOf({ hitBytes, missBytes }: ClusterInfo): number | undefined {
 function hitRatioText(info: ClusterInfo): string {
   const ratio = hitRatioOf(info);
   return ratio === undefined ? 'nothing read yet' : `${(100 * ratio).toFixed(2)}% of bytes`;
+}
+
+function transportsText({ transports }: ClusterInfo): string {
+  if (!transports) return 'not told';
+  const { hotpath, missing, plain } = transports;
+  const counts = Object.entries({ hotpath, plain }).filter(([, count]) => count > 0);
+  const text = counts.map(([kind, count]) => `${kind} ${count}`).join(', ');
+  return missing === 0 ? text || 'none' : `${text} (${missing} not as configured: "alluxio info doctor")`;
 }

@@ -58,13 +58,19 @@ async function nodes(context: ProgramOptions, flags: JsonFlag): Promise<void> {
       })),
     },
     text: [header, ...rows].map((row) => `${row.join('\t')}\n`).join(''),
-    table: { header, rows, whole: [0] },
+    table: {
+      header: [...header, 'Transport'],
+      rows: workers.map(({ stats }, index) => [...(rows[index] ?? []), stats?.transport?.kind ?? '']),
+      whole: [0],
+    },
   });
 }
 
 /** Its directories are for `info cache`. */
-function sumsOf({ capacityBytes, hitBytes, missBytes, pageCount, pageSizeBytes, usedBytes }: WorkerStats) {
-  return { pageSizeBytes, capacityBytes, usedBytes, pageCount, hitBytes, missBytes };
+function sumsOf(stats: WorkerStats) {
+  const { capacityBytes, hitBytes, missBytes, pageCount, pageSizeBytes, transport, usedBytes } = stats;
+  const sums = { pageSizeBytes, capacityBytes, usedBytes, pageCount, hitBytes, missBytes };
+  return transport ? { ...sums, transport } : sums;
 }
 
 interface ReportFlags extends JsonFlag {

@@ -13,8 +13,8 @@ import { processFacts } from '@alluxio-ts/common/process-facts';
 import { parseCacheRules } from '@alluxio-ts/worker/cache/cache-rules';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
 import { answersMaxOf, memorySumOf } from '@alluxio-ts/worker/memory-sum';
-import { hasTransport, workerConnectionsMax } from '@alluxio-ts/worker/create-parts';
-import { limitsOf, memoryFinding, noticeFindings } from './cluster-findings.ts';
+import { chooseTransport, workerConnectionsMax } from '@alluxio-ts/worker/create-parts';
+import { limitsOf, memoryFinding, noticeFindings, transportFinding } from './cluster-findings.ts';
 import { optionsOf, type ProgramOptions } from './context.ts';
 import { etcdFindings } from './etcd-findings.ts';
 import { spaceFinding } from './disk-findings.ts';
@@ -64,7 +64,7 @@ async function configurationFindings(options: Options): Promise<readonly Finding
 }
 
 function memoryBoundsOf(options: Options): Parameters<typeof memorySumOf>[0] {
-  const transport = options.get('alluxio.worker.transport');
+  const transport = chooseTransport(options.get('alluxio.worker.transport')).kind;
   return {
     transport,
     answersMax: answersMaxOf(options.get('alluxio.worker.answers.max'), transport),
@@ -90,17 +90,7 @@ async function rulesFindings(options: Options): Promise<readonly Finding[]> {
 }
 
 function transportFindings(options: Options): readonly Finding[] {
-  const findings = new Findings('transport');
-  const kind = options.get('alluxio.worker.transport');
-  if (hasTransport(kind)) findings.ok(kind, 'it is there');
-  else {
-    findings.error(
-      kind,
-      'its native part was not built on this machine',
-      'install Rust and run "npm run prepare", or set alluxio.worker.transport=plain',
-    );
-  }
-  return findings.found;
+  return transportFinding('a worker', chooseTransport(options.get('alluxio.worker.transport')));
 }
 
 async function environmentFindings(context: ProgramOptions, options: Options): Promise<readonly Finding[]> {

@@ -26,6 +26,7 @@ import { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
 import { probeUfs } from '@alluxio-ts/ufs-adapters/probe-ufs';
 import { createUfsRegistry, type UfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import { fillThreadCountOf } from '@alluxio-ts/worker/cache/thread-fill-runner';
+import { chooseTransport } from '@alluxio-ts/worker/create-parts';
 import { answersMaxOf } from '@alluxio-ts/worker/memory-sum';
 import { DiskPageStore } from '@alluxio-ts/worker/page-store/disk-page-store';
 import { createEvictionPolicy } from '@alluxio-ts/worker/page-store/eviction-policies';
@@ -120,7 +121,7 @@ export async function startWorkerFromOptions(
       directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
       answersMax: answersMaxOf(
         options.get('alluxio.worker.answers.max'),
-        options.get('alluxio.worker.transport'),
+        chooseTransport(options.get('alluxio.worker.transport')).kind,
       ),
       readAheadMaxBytes: options.get('alluxio.worker.read.ahead.size.max'),
       fillThreadCount: fillThreadCountOf(options.get('alluxio.worker.fill.threads'), availableParallelism()),

@@ -111,10 +111,24 @@ await t.test('every command that prints data gives one JSON document of stable n
   t.ok(options.length > 30);
   t.match(options[0], { name: /^alluxio\./, value: String, source: String });
   t.match(await json('info nodes'), {
-    workers: [{ id: /^worker-/, address, status: 'ONLINE', capacityBytes: Number, usedBytes: Number }],
+    workers: [
+      {
+        id: /^worker-/,
+        address,
+        status: 'ONLINE',
+        capacityBytes: Number,
+        usedBytes: Number,
+        transport: { kind: 'plain', configured: 'plain' },
+      },
+    ],
   });
   t.same(await json('info version'), { version: '0.1.0' });
-  t.match(await json('info report'), { liveWorkers: 1, masterVersions: [{ state: 'PRIMARY' }] });
+  t.match(await json('info report'), {
+    liveWorkers: 1,
+    masterVersions: [{ state: 'PRIMARY' }],
+    transports: { plain: 1, hotpath: 0, missing: 0 },
+  });
+  t.match((await runCommand(['info', 'report'], place)).stdout, '\n    Transports: plain 1\n');
   t.match(await json('info report ufs'), [{ path: '/data', scheme: 'file', options: {} }, {}]);
   t.type(
     ((await json('info report metrics')) as Record<string, unknown>)['alluxio_data_cached_pages'],
@@ -173,7 +187,10 @@ await t.test('at a terminal lists are columns that fit, and a long path loses it
     }
   }
   t.match((await atTerminal('mount list', 200))[0], /^Path {2,}UFS URI {2,}Options$/);
-  t.match((await atTerminal('info nodes', 80))[1], new RegExp(`^worker-[\\da-f-]{36}  ${address}  ONLINE$`));
+  t.match(
+    (await atTerminal('info nodes', 80))[1],
+    new RegExp(`^worker-[\\da-f-]{36}  ${address}  ONLINE  plain$`),
+  );
   const listing = await atTerminal('fs ls -R /data', 80);
   t.ok(listing.some((line) => /FILE \/data\/a-dir\S+…\S+\.csv$/.test(line)));
   const kinds = listing.map((line) => line.search(/ (?: DIR|FILE) \//));

@@ -87,6 +87,15 @@ const cases: readonly (readonly [string, Given, Partial<Finding>])[] = [
       finding: 'it may need 1.00GB of 512.00MB, most of it main heap 1.00GB',
     },
   ],
+  [
+    'a transport that is missing',
+    { worker: { transport: { kind: 'plain', configured: 'hotpath', reason: 'there is no addon' } } },
+    {
+      level: 'warning',
+      check: 'transport',
+      finding: 'plain answers reads and not hotpath: there is no addon',
+    },
+  ],
   ['a notice', { worker: { notices: ['there is no option x'] } }, { level: 'warning', check: 'options' }],
   [
     'a slow disk',

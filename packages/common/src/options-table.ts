@@ -206,7 +206,7 @@ export const optionsTable = [
     type: 'enum',
     values: ['plain', 'hotpath'],
     default: 'plain',
-    help: 'What answers reads. `plain` is TypeScript and checks every byte that comes from a disk. `hotpath` is native and faster, and **experimental**: Linux only, needs Rust at `npm ci`.',
+    help: 'What answers reads. `plain` is TypeScript and checks every byte that comes from a disk. `hotpath` is native and faster, and **experimental**: Linux only, from a package of its own or built with Rust at `npm ci`; where it is missing `plain` answers, and the log says why.',
     readBy: ['worker'],
   },
   {

@@ -130,6 +130,7 @@ await t.test('workers are listed and told apart when their caches are freed', as
       pageCount: 4,
       hitBytes: 9,
       missBytes: 1,
+      transport: { kind: 'plain', configured: 'hotpath', reason: 'there is no addon' },
     }),
     workerAt('worker-b', 'two', { capacityBytes: 100, usedBytes: 10, pageCount: 1 }),
     workerAt('worker-c', 'two'),
@@ -147,6 +148,7 @@ await t.test('workers are listed and told apart when their caches are freed', as
     mountCount: 0,
     hitBytes: 9,
     missBytes: 1,
+    transports: { plain: 1, hotpath: 0, missing: 1 },
   });
   t.same(await client.freeWorker('one:28080'), { fileCount: 1, pageCount: 2, freedBytes: 3 });
   await client.freeWorker('worker-b');

@@ -1,11 +1,8 @@
 /** The native half of the hot path as TypeScript sees it: the classes and records of packages/transport/hotpath. */
 
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { AlluxioError } from '@alluxio-ts/common/errors';
-
-const addonFile = fileURLToPath(new URL('../hotpath/dist/alluxio-hotpath.node', import.meta.url));
+import { builtAddonFile, findHotpathAddon } from './hotpath-addon.ts';
 
 /** What its thread tells, by number. */
 export const eventKinds = { request: 0, body: 1, sent: 2, answered: 3, gone: 4, drainedAll: 5 } as const;
@@ -155,25 +152,20 @@ interface NativeModule {
   ) => NativeHotpath;
 }
 
-/** Whether the addon was built for this machine. */
+/** Whether the addon was built here, by `npm run prepare`. */
 export function isHotpathBuilt(): boolean {
-  return existsSync(addonFile);
+  return existsSync(builtAddonFile);
 }
 
-/** Starts the native thread. Fails with InvalidOptions where the addon was not built, or not for this machine. */
+/** Starts the native thread. Fails with InvalidOptions where there is no addon that can be used. */
 export function startNativeHotpath(
   options: NativeOptions,
   onEvents: (events: readonly NativeEvent[]) => void,
 ): NativeHotpath {
-  let module: NativeModule;
-  try {
-    module = createRequire(import.meta.url)(addonFile) as NativeModule;
-  } catch (cause) {
-    throw new AlluxioError(
-      'InvalidOptions',
-      'the hotpath transport needs its addon, which cannot be loaded: install Rust and run "npm run prepare", or set alluxio.worker.transport=plain',
-      { cause },
-    );
+  const addon = findHotpathAddon();
+  if (addon.kind === 'missing') {
+    throw new AlluxioError('InvalidOptions', `the hotpath transport has no native part: ${addon.reason}`);
   }
-  return new module.Hotpath(options, onEvents);
+  const { Hotpath } = addon.module as NativeModule;
+  return new Hotpath(options, onEvents);
 }

@@ -1,8 +1,9 @@
 /** The parts of a worker that come in kinds: its transport, what receives its fills, what relays to other workers. */
 
 import { latencyBucketsMs } from '@alluxio-ts/common/metrics';
+import type { WorkerTransport } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
-import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
+import { findHotpathAddon } from '@alluxio-ts/transport/hotpath-addon';
 import {
   HotpathTransport,
   type HotpathTransportOptions,
@@ -20,9 +21,11 @@ import type { ClusterParts, TransportKind, WorkerParts } from './worker-options.
 /** Each of them is an open file. */
 export const workerConnectionsMax = plainTransportDefaults.connectionsMax;
 
-/** Whether this installation has it. */
-export function hasTransport(kind: TransportKind): boolean {
-  return kind === 'plain' || isHotpathBuilt();
+/** What runs of what is configured: plain where this installation has nothing else. */
+export function chooseTransport(configured: TransportKind): WorkerTransport {
+  const addon = configured === 'hotpath' ? findHotpathAddon() : undefined;
+  if (addon?.kind === 'missing') return { kind: 'plain', configured, reason: addon.reason };
+  return { kind: configured, configured };
 }
 
 /** Connections to each peer. */

@@ -2,6 +2,7 @@
 
 import type { Clock } from '@alluxio-ts/common/clock';
 import { processFacts } from '@alluxio-ts/common/process-facts';
+import type { WorkerTransport } from '@alluxio-ts/common/protocol/coordinator-api';
 import {
   faultOf,
   type MemorySum,
@@ -32,6 +33,7 @@ export interface WorkerDoctorOptions extends WorkerFacts {
   readonly leftAloneMsOf: (mount: ServedMount) => number | undefined;
   readonly memory: MemorySum;
   readonly connectionsMax: number;
+  readonly transport: WorkerTransport;
   readonly clock: Clock;
 }
 
@@ -54,14 +56,22 @@ export class WorkerDoctor {
   }
 
   async #diagnose(measuresSpeed: boolean): Promise<WorkerDiagnosis> {
-    const { cacheDirs, clock, configuration, connectionsMax, memory, mounts } = this.#options;
+    const { cacheDirs, clock, configuration, connectionsMax, memory, mounts, transport } = this.#options;
     const [dirs, probes] = await Promise.all([
       Promise.all(cacheDirs.map((cacheDir) => diagnoseCacheDir(cacheDir, { clock, measuresSpeed }))),
       Promise.all(mounts.list().map((mount) => probe(mount, this.#options))),
     ]);
     // Last, since the clock of now is one of the facts.
     const facts = await processFacts(this.#options);
-    return { ...facts, configuration: { ...configuration }, connectionsMax, memory, dirs, mounts: probes };
+    return {
+      ...facts,
+      configuration: { ...configuration },
+      connectionsMax,
+      memory,
+      transport,
+      dirs,
+      mounts: probes,
+    };
   }
 }
 

@@ -3,7 +3,11 @@
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
-import { cacheDirStates, type WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
+import {
+  cacheDirStates,
+  type WorkerStats,
+  type WorkerTransport,
+} from '@alluxio-ts/common/protocol/coordinator-api';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { AnsweredRequest } from '@alluxio-ts/transport/page-transport';
 import type { TableCalls, TableReport } from '@alluxio-ts/transport/table-report';
@@ -202,9 +206,10 @@ export function statsOf(parts: {
   readonly cacheDirs: readonly CacheDir[];
   readonly metrics: Metrics;
   readonly shadows: ShadowCaches;
+  readonly transport: WorkerTransport;
   readonly pageSizeBytes: number;
 }): WorkerStats {
-  const { cacheDirs, metrics, pageSizeBytes, pageStore } = parts;
+  const { cacheDirs, metrics, pageSizeBytes, pageStore, transport } = parts;
   const { capacityBytes, usedBytes, pageCount } = pageStore.stats();
   return {
     pageSizeBytes,
@@ -214,6 +219,7 @@ export function statsOf(parts: {
     hitBytes: metrics.totalOf('alluxio_cached_data_read_bytes_total'),
     missBytes: metrics.totalOf('alluxio_missed_data_read_bytes_total'),
     dirs: cacheDirs.map(cacheDirStats),
+    transport,
     ...whatIfOf(parts.shadows),
   };
 }

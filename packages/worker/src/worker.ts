@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ProcessLogger } from '@alluxio-ts/common/logger';
 import { pageLengthOf } from '@alluxio-ts/common/page';
-import type { WorkerStats } from '@alluxio-ts/common/protocol/coordinator-api';
+import type { WorkerStats, WorkerTransport } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { WorkerDiagnosis, MemorySum } from '@alluxio-ts/common/protocol/diagnosis';
 import {
   type WorkerNetAddress,
@@ -33,7 +33,13 @@ import type { KvMirrorOptions } from './cluster/kv-mirror.ts';
 import { MountWatcher } from './cluster/mount-watcher.ts';
 import { PeerRelay, ownEverything } from './cluster/peer-relay.ts';
 import { RuleWatcher } from './cluster/rule-watcher.ts';
-import { createFillRunner, createRelay, createTransport, workerConnectionsMax } from './create-parts.ts';
+import {
+  chooseTransport,
+  createFillRunner,
+  createRelay,
+  createTransport,
+  workerConnectionsMax,
+} from './create-parts.ts';
 import { withPeerEntry } from './http/peer-entry.ts';
 import { FileLoader } from './load/file-loader.ts';
 import { memorySumOf } from './memory-sum.ts';
@@ -79,9 +85,11 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
   };
   try {
     const { answersMax = plainTransportDefaults.answersMax } = options;
+    const chosen = chooseTransport(options.transport ?? 'plain');
+    logTransport(chosen, logger);
     const memory = memorySumOf({
-      transport: 'plain',
       ...options,
+      transport: chosen.kind,
       answersMax,
       capacityBytes: pageStore.stats().capacityBytes,
     });
@@ -100,7 +108,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       policy: options.evictorType,
     });
     let lastReadMs = Number.NEGATIVE_INFINITY;
-    const transport = createTransport(options.transport ?? 'plain', {
+    const transport = createTransport(chosen.kind, {
       ...parts,
       slots,
       answersMax,
@@ -294,7 +302,8 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       onLoaded: (bytes) =>
         metrics.add('alluxio_distributed_load_data_loaded_from_ufs_bytes_total', {}, bytes),
     });
-    const stats = (): WorkerStats => statsOf({ ...parts, shadows, pageSizeBytes: options.pageSizeBytes });
+    const stats = (): WorkerStats =>
+      statsOf({ ...parts, shadows, transport: chosen, pageSizeBytes: options.pageSizeBytes });
     const doctor = new WorkerDoctor({
       ...options.facts,
       cacheDirs: parts.cacheDirs,
@@ -307,6 +316,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       },
       memory,
       connectionsMax: workerConnectionsMax,
+      transport: chosen,
       clock,
     });
     const ownBytes = ownCachedBytes(cache, mounts);
@@ -378,6 +388,15 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
 
 function isSame(one: WorkerNetAddress | undefined, other: WorkerNetAddress): boolean {
   return one !== undefined && hostAndPortOf(one) === hostAndPortOf(other);
+}
+
+function logTransport({ configured, kind, reason }: WorkerTransport, logger: ProcessLogger): void {
+  if (reason === undefined) logger.info({ transport: kind }, 'transport-chosen');
+  else {
+    const meaning =
+      'reads are answered all the same, and take more CPU time; "alluxio info doctor" says what to do';
+    logger.warn({ transport: kind, configured, reason, meaning }, 'transport-missing');
+  }
 }
 
 function logMemorySum({ limitBytes, parts, sumBytes }: MemorySum, logger: ProcessLogger): void {

@@ -117,6 +117,15 @@ export const whatIfSchema = z.object({
 
 export type WhatIf = Unchanging<z.infer<typeof whatIfSchema>>;
 
+/** What answers the reads of a worker. */
+export const workerTransportSchema = z.object({
+  kind: z.enum(['plain', 'hotpath']),
+  configured: z.enum(['plain', 'hotpath']).describe('Not the one that runs where that is not there'),
+  reason: z.string().optional().describe('Why the configured one does not run'),
+});
+
+export type WorkerTransport = Unchanging<z.infer<typeof workerTransportSchema>>;
+
 export const workerStatsSchema = z.object({
   pageSizeBytes: z.int(),
   capacityBytes: z.int(),
@@ -128,6 +137,8 @@ export const workerStatsSchema = z.object({
   dirs: z.array(cacheDirStatsSchema).default([]),
   /** Absent while little was read. */
   whatIf: whatIfSchema.optional(),
+  /** Older workers do not tell. */
+  transport: workerTransportSchema.optional(),
 });
 
 export type WorkerStats = Unchanging<z.infer<typeof workerStatsSchema>>;
@@ -165,6 +176,11 @@ export const clusterInfoSchema = z.object({
   mountCount: z.int(),
   hitBytes: z.int().describe("Since the workers' start; 0 before the first read"),
   missBytes: z.int(),
+  /** Older coordinators do not tell. */
+  transports: z
+    .object({ plain: z.int(), hotpath: z.int(), missing: z.int() })
+    .optional()
+    .describe('How many workers each answers reads of; `missing`: those that are configured to another one'),
 });
 
 export type ClusterInfo = z.infer<typeof clusterInfoSchema>;

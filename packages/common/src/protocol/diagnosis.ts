@@ -5,7 +5,7 @@
 
 import { z } from 'zod';
 import { toAlluxioError } from '../errors.ts';
-import { cacheDirStatsSchema, workerStatuses } from './coordinator-api.ts';
+import { cacheDirStatsSchema, workerStatuses, workerTransportSchema } from './coordinator-api.ts';
 import type { Unchanging } from './operation.ts';
 import { workerNetAddressSchema } from './worker-address.ts';
 
@@ -79,6 +79,8 @@ export const workerDiagnosisSchema = processFactsSchema.extend({
   /** How many connections it takes, which all need an open file. */
   connectionsMax: z.int(),
   memory: memorySumSchema,
+  /** Older workers do not tell. */
+  transport: workerTransportSchema.optional(),
   dirs: z.array(cacheDirDiagnosisSchema),
   /** Those that it serves. */
   mounts: z.array(mountProbeSchema),

@@ -1,6 +1,7 @@
 import type { Clock } from '@alluxio-ts/common/clock';
 import type { Logger } from '@alluxio-ts/common/logger';
 import type { Metrics } from '@alluxio-ts/common/metrics';
+import type { ClusterInfo, WorkerTransport, WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
 import { coordinatorOperations, coordinatorTags } from '@alluxio-ts/common/protocol/coordinator-operations';
 import type { MountControl } from '../control/mount-control.ts';
 import type { CoordinatorHandlers } from './coordinator-handlers.ts';
@@ -57,6 +58,7 @@ export function infoHandlers(
         mountCount,
         hitBytes: sum('hitBytes'),
         missBytes: sum('missBytes'),
+        transports: transportCounts(views),
       };
     },
     getOpenApi: async () => document,
@@ -66,5 +68,16 @@ export function infoHandlers(
       await options.checkReady();
       return { status: 'ok' };
     },
+  };
+}
+
+function transportCounts(views: readonly WorkerView[]): NonNullable<ClusterInfo['transports']> {
+  const transports = views.flatMap(({ stats }) => stats?.transport ?? []);
+  const countOf = (wanted: (transport: WorkerTransport) => boolean): number =>
+    transports.filter(wanted).length;
+  return {
+    plain: countOf(({ kind }) => kind === 'plain'),
+    hotpath: countOf(({ kind }) => kind === 'hotpath'),
+    missing: countOf(({ configured, kind }) => kind !== configured),
   };
 }

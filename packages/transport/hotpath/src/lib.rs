@@ -8,6 +8,8 @@ mod connection;
 mod events;
 mod listener;
 mod page;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod reactor;
 mod relay;
 mod request;
@@ -377,6 +379,12 @@ impl Drop for Hotpath {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// By which TypeScript knows that it was built of the same sources.
+#[napi]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
 }
 
 /// Of an answer that the table gave.
