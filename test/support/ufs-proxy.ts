@@ -9,6 +9,9 @@ import type { Server, Socket } from 'node:net';
 export class UfsProxy {
   readonly #target: { readonly host: string; readonly port: number };
   readonly #sockets = new Set<Socket>();
+  /** Those that let nothing through any more. */
+  readonly #silent = new WeakSet<Socket>();
+  #isSilent = false;
   #server: Server | undefined;
   #port = 0;
   /** Bytes that came from the storage, heads included. */
@@ -44,6 +47,21 @@ export class UfsProxy {
     if (server) await new Promise((resolve) => server.close(resolve));
   }
 
+  /** From now on nothing comes through the connections that there are, and nobody is told. What is sent to the storage is still counted. */
+  silenceKept(): void {
+    for (const socket of this.#sockets) this.#silent.add(socket);
+  }
+
+  /** And nothing through new ones, until `speak`. */
+  silenceAll(): void {
+    this.silenceKept();
+    this.#isSilent = true;
+  }
+
+  speak(): void {
+    this.#isSilent = false;
+  }
+
   /** Forgets what was counted. */
   reset(): void {
     this.receivedBytes = 0;
@@ -58,6 +76,7 @@ export class UfsProxy {
     const upstream = connect(this.#target);
     for (const socket of [client, upstream]) {
       this.#sockets.add(socket);
+      if (this.#isSilent) this.#silent.add(socket);
       socket.on('error', () => socket.destroy());
     }
     client.on('data', (chunk: Buffer) => {
@@ -66,9 +85,10 @@ export class UfsProxy {
         .matchAll(/^(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP\/1\.1\r$/gm)) {
         this.requests.push(`${match[1]} ${match[2]}`);
       }
-      upstream.write(chunk);
+      if (!this.#silent.has(client)) upstream.write(chunk);
     });
     upstream.on('data', (chunk: Buffer) => {
+      if (this.#silent.has(client)) return;
       this.receivedBytes += chunk.length;
       if (!client.write(chunk)) {
         upstream.pause();

@@ -5,8 +5,16 @@ const share = 0.1;
 /** Repetitions that are saved up at most, and there are at the start. */
 const savedMax = 10;
 
+export type RetryOutcome = 'repeated' | 'refused';
+
 export class RetryBudget {
+  readonly #onSpend: (outcome: RetryOutcome) => void;
   #saved = savedMax;
+
+  /** Told of each repetition, and of each that was refused. */
+  constructor(onSpend: (outcome: RetryOutcome) => void = () => undefined) {
+    this.#onSpend = onSpend;
+  }
 
   /** A call, not repeated yet. */
   earn(): void {
@@ -15,8 +23,14 @@ export class RetryBudget {
 
   /** False when there is none left. */
   spend(): boolean {
-    if (this.#saved < 1) return false;
-    this.#saved--;
-    return true;
+    const isGranted = this.#saved >= 1;
+    if (isGranted) this.#saved--;
+    this.#onSpend(isGranted ? 'repeated' : 'refused');
+    return isGranted;
+  }
+
+  /** A repetition that needs none: of a request that certainly never reached the storage. */
+  pass(): void {
+    this.#onSpend('repeated');
   }
 }

@@ -46,8 +46,12 @@ export interface UfsScheme {
   /** In its canonical form (`s3`, not `s3a`). */
   readonly scheme: string;
   readonly options: readonly MountOption[];
-  /** Makes no call to the storage. Throws InvalidOptions or AccessDenied. */
-  open(uri: MountUri, options: MountOptions, how: { readonly check: boolean }): OpenedUfs;
+  /** Makes no call to the storage. What it repeats by itself is taken from the budget. Throws InvalidOptions or AccessDenied. */
+  open(
+    uri: MountUri,
+    options: MountOptions,
+    how: { readonly check: boolean; readonly budget: RetryBudget },
+  ): OpenedUfs;
 }
 
 export interface UfsRegistryOptions {
@@ -114,8 +118,10 @@ export function createUfsRegistry(options: UfsRegistryOptions): UfsRegistry {
         `no adapter for ${uri.scheme}://; this version has ${schemes.join(', ')}`,
       );
     }
-    const opened = kind.open(uri, mountOptions, { check: how.check ?? true });
-    return decorate(opened, { uri, circuit: how.circuit ?? Circuit.newMemory() }, options);
+    const metrics = options.metrics?.(kind.scheme);
+    const budget = new RetryBudget((outcome) => metrics?.retry(outcome));
+    const opened = kind.open(uri, mountOptions, { check: how.check ?? true, budget });
+    return decorate(opened, { uri, circuit: how.circuit ?? Circuit.newMemory(), budget, metrics }, options);
   }
 
   return {
@@ -133,8 +139,7 @@ export function createUfsRegistry(options: UfsRegistryOptions): UfsRegistry {
  */
 function decorate(opened: OpenedUfs, mount: OpenedMount, options: UfsRegistryOptions): Ufs {
   const { clock, random, concurrencyShare = 1 } = options;
-  const { uri } = mount;
-  const metrics = options.metrics?.(canonicalScheme(uri.scheme));
+  const { budget, metrics, uri } = mount;
   const concurrencyMax = Math.ceil(opened.concurrencyMax * concurrencyShare);
   const circuit = new Circuit({ name: uri.text, clock, memory: mount.circuit });
   const paced = pace(opened, options.readRate, metrics);
@@ -156,8 +161,7 @@ function decorate(opened: OpenedUfs, mount: OpenedMount, options: UfsRegistryOpt
     pauseMinMs: retryPauseMinMs,
     pauseMaxMs: retryPauseMaxMs,
     repeatWithinMs,
-    budget: new RetryBudget(),
-    ...(metrics ? { onRetry: (outcome) => metrics.retry(outcome) } : {}),
+    budget,
   });
   return metrics ? withMetrics(retried, { metrics, clock }) : retried;
 }
@@ -173,6 +177,8 @@ function pace(
 interface OpenedMount {
   readonly uri: MountUri;
   readonly circuit: SharedArrayBuffer;
+  readonly budget: RetryBudget;
+  readonly metrics: UfsMetrics | undefined;
 }
 
 /** The storage, whose circuit is kept until it is closed. */
@@ -210,9 +216,9 @@ function s3Scheme({ clock, environment }: UfsRegistryOptions): UfsScheme {
   return {
     scheme: 's3',
     options: s3MountOptions,
-    open: (uri, options, { check }) => {
+    open: (uri, options, { budget, check }) => {
       const read = s3UfsOptions({ uri, options, environment, check });
-      const ufs = new S3Ufs(read, { clock });
+      const ufs = new S3Ufs(read, { clock, budget });
       return { ufs, concurrencyMax: read.connectionsMax, retryCountMax: read.retryCountMax, isRemote: true };
     },
   };

@@ -273,8 +273,7 @@ void t.test('repetitions are a tenth of the calls and a few', async (t) => {
     pauseMinMs: 1,
     pauseMaxMs: 1,
     repeatWithinMs: 3000,
-    budget: new RetryBudget(),
-    onRetry: (outcome) => outcomes.push(outcome),
+    budget: new RetryBudget((outcome) => outcomes.push(outcome)),
   });
   inner.fail(failure('UfsUnavailable'), { operation: 'stat', times: forever });
   for (let index = 0; index < 1000; index++) {

@@ -2,9 +2,14 @@
 
 import { once } from 'node:events';
 import { type AddressInfo, type Socket, createServer } from 'node:net';
+import { systemClock } from '@alluxio-ts/common/clock';
+import { RetryBudget } from '@alluxio-ts/ufs-adapters/retry-budget';
 import { DirectPool } from '@alluxio-ts/ufs-adapters/s3/direct-pool';
+import { Patience } from '@alluxio-ts/ufs-adapters/s3/patience';
 import t, { type Test } from 'tap';
 import { collect } from './support/ufs-conformance.ts';
+
+const patience = new Patience({ clock: systemClock, leastMs: 5000, budget: new RetryBudget() });
 
 interface Server {
   readonly port: number;
@@ -54,7 +59,7 @@ function poolOf(t: Test, { port }: Server, connectionsMax = 4): DirectPool {
 
 async function get(pool: DirectPool, sizeBytes: number, signal?: AbortSignal): Promise<string> {
   const into = new Uint8Array(sizeBytes);
-  const { chunks } = await pool.get({ head: 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n', into, signal });
+  const { chunks } = await pool.get({ head: 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n', into, signal, patience });
   return (await collect(chunks())).toString();
 }
 
@@ -81,7 +86,12 @@ void t.test('an answer in any pieces is the same answer', async (t) => {
   const pool = poolOf(t, server);
   for (cut = 1; cut < wanted.length; cut++) {
     const into = new Uint8Array(8);
-    const { head, chunks } = await pool.get({ head: 'GET / HTTP/1.1\r\n\r\n', into, signal: undefined });
+    const { head, chunks } = await pool.get({
+      head: 'GET / HTTP/1.1\r\n\r\n',
+      into,
+      signal: undefined,
+      patience,
+    });
     t.match(head, { statusCode: 206, headers: { a: '1, 2' }, lengthBytes: 5 });
     t.equal((await collect(chunks())).toString(), 'hello', `cut at ${cut}`);
     t.equal(Buffer.from(into).toString(), 'hello\0\0\0');
@@ -145,7 +155,7 @@ void t.test('memory that was given up is not written to any more', async (t) => 
   const server = await serve(t, (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc'));
   const pool = poolOf(t, server);
   const into = new Uint8Array(9);
-  const response = await pool.get({ head: 'GET / HTTP/1.1\r\n\r\n', into, signal: undefined });
+  const response = await pool.get({ head: 'GET / HTTP/1.1\r\n\r\n', into, signal: undefined, patience });
   for await (const chunk of response.chunks()) {
     t.equal(Buffer.from(chunk).toString(), 'abc');
     break;
@@ -173,6 +183,7 @@ void t.test('a body that does not fit, or has no length, is not received', async
     head: 'GET / HTTP/1.1\r\n\r\n',
     into: new Uint8Array(5),
     signal: undefined,
+    patience,
   });
   t.equal(chunked.head.lengthBytes, undefined);
   chunked.discard();

@@ -4,7 +4,7 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, type ErrorCode } from '@alluxio-ts/common/errors';
 import type { HedgeOutcome } from './with-hedge.ts';
 import { listInSteps } from './delegate.ts';
-import type { RetryOutcome } from './with-retry.ts';
+import type { RetryOutcome } from '../retry-budget.ts';
 import type { CallOptions, ListEntry, ListOptions, ReadOptions, Ufs, UfsRead } from '../ufs.ts';
 
 /** `body` is what follows a read that began: its end, not its beginning. */
@@ -20,7 +20,7 @@ export interface UfsMetrics {
   bytes(count: number): void;
   /** Until the answer begins; for a listing until its end, without the time that the caller took. */
   latencyMs(operation: UfsOperation, ms: number): void;
-  /** A call that failed was repeated, or would have been. */
+  /** A call that failed, or was not answered on a kept connection, was repeated, or would have been. */
   retry(outcome: RetryOutcome): void;
   /** A read that did not begin in time was asked for a second time, or would have been. */
   hedge(outcome: HedgeOutcome): void;

@@ -16,11 +16,7 @@ export interface RetryLayerOptions {
   /** After so long a call is not repeated any more: whoever waits has waited enough. */
   readonly repeatWithinMs: number;
   readonly budget: RetryBudget;
-  /** Told of each repetition, and of each that the budget refused. */
-  readonly onRetry?: (outcome: RetryOutcome) => void;
 }
-
-export type RetryOutcome = 'repeated' | 'refused';
 
 /**
  * Not VersionChanged: the pinned version does not come back. Not Overloaded: that is our own bound, which must push back. Both stay
@@ -30,13 +26,10 @@ const repeated: readonly ErrorCode[] = ['UfsThrottled', 'UfsTimeout', 'UfsUnavai
 
 /** A listing in order goes on behind the last entry that was handed out; another one is repeated only before its first entry. */
 export function withRetry(ufs: Ufs, options: RetryLayerOptions): Ufs {
-  const { budget, clock, onRetry, repeatWithinMs } = options;
+  const { budget, clock, repeatWithinMs } = options;
 
   function mayRepeat(begunMs: number): boolean {
-    if (clock.monotonic() - begunMs >= repeatWithinMs) return false;
-    const isGranted = budget.spend();
-    onRetry?.(isGranted ? 'repeated' : 'refused');
-    return isGranted;
+    return clock.monotonic() - begunMs < repeatWithinMs && budget.spend();
   }
 
   async function retried<T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {

@@ -7,11 +7,13 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { MIB } from '@alluxio-ts/common/units';
 import { Pool } from 'undici';
+import { RetryBudget } from '../retry-budget.ts';
 import { type CredentialsSource, credentialsSourceOf } from './credentials.ts';
 import { errorDocumentMaxBytes } from './direct-connection.ts';
 import { DirectPool } from './direct-pool.ts';
 import { nameOf, type S3Failure, type S3Subject, s3Error } from './errors.ts';
 import type { S3UfsOptions } from './options.ts';
+import { Patience } from './patience.ts';
 import { type S3Request, S3Signer, type SignedRequest } from './requests.ts';
 import { type ResponseHeaders, headerOf } from './responses.ts';
 import { childText, parseXml, type XmlElement } from './xml.ts';
@@ -44,13 +46,21 @@ export interface S3Response {
 export class S3Connection {
   readonly #options: S3UfsOptions;
   readonly #signer: S3Signer;
-  readonly #pool: Pool;
+  #pool: Pool;
+  /** Pools before it, until their last requests are over. */
+  readonly #leftPools = new Set<Pool>();
+  /** Listings take longer than what is about one object. */
+  readonly #patience: { readonly object: Patience; readonly list: Patience };
   /** Undefined where nothing can be received directly. */
   #direct: DirectPool | undefined;
 
   constructor(
     options: S3UfsOptions,
-    parts: { readonly clock: Clock; readonly credentials?: CredentialsSource },
+    parts: {
+      readonly clock: Clock;
+      readonly credentials?: CredentialsSource;
+      readonly budget?: RetryBudget;
+    },
   ) {
     this.#options = options;
     this.#signer = new S3Signer({
@@ -58,13 +68,11 @@ export class S3Connection {
       credentials: parts.credentials ?? credentialsSourceOf(options.credentials),
       now: () => parts.clock.now(),
     });
-    this.#pool = new Pool(options.origin, {
-      connections: options.connectionsMax,
-      pipelining: 1,
-      connect: { timeout: options.connectTimeoutMs },
-      headersTimeout: options.requestTimeoutMs,
-      bodyTimeout: options.socketTimeoutMs,
-    });
+    const { budget = new RetryBudget(), clock } = parts;
+    const newPatience = (): Patience =>
+      new Patience({ clock, budget, leastMs: options.keptConnectionTimeoutMs });
+    this.#patience = { object: newPatience(), list: newPatience() };
+    this.#pool = newPool(options);
     const { hostname, port, protocol } = new URL(options.origin);
     if (protocol !== 'http:') return;
     this.#direct = new DirectPool({
@@ -108,6 +116,7 @@ export class S3Connection {
       head: `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`,
       into,
       signal,
+      patience: this.#patienceWith(call),
     });
     const { head } = response;
     if (head.lengthBytes === undefined) {
@@ -125,32 +134,38 @@ export class S3Connection {
     };
   }
 
-  async #request(call: S3Call, { path, headers }: SignedRequest): Promise<S3Response> {
+  async #request(call: S3Call, signed: SignedRequest): Promise<S3Response> {
     const { request, signal } = call;
-    const {
-      body,
-      headers: answered,
-      statusCode,
-      statusText,
-    } = await this.#pool.request({
-      method: request.method,
-      path,
-      headers,
-      // Left to itself undici gives up the connection after each HEAD, for servers that send a body after one; stores do not.
-      reset: false,
-      ...(request.bytes === undefined ? {} : { body: request.bytes }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    return {
-      statusCode,
-      statusText,
-      headers: answered,
-      chunks: () => body as AsyncIterable<Uint8Array>,
-      discard: () => {
-        body.on('error', () => undefined);
-        body.destroy();
-      },
-    };
+    const pool = this.#pool;
+    if (request.method !== 'GET' && request.method !== 'HEAD') return requestBy(pool, call, signed, signal);
+    const patience = this.#patienceWith(call);
+    // With all of them busy it gets a new one all the same, and may be tried twice.
+    const isKept = pool.stats.connected > 0;
+    if (!isKept) return patience.timed(requestBy(pool, call, signed, signal));
+    const given = new AbortController();
+    const joined = signal ? AbortSignal.any([signal, given.signal]) : given.signal;
+    const answer = patience.timed(requestBy(pool, call, signed, joined));
+    if (await patience.waitsFor(answer)) return answer;
+    answer.then(
+      (late) => late.discard(),
+      () => undefined,
+    );
+    given.abort();
+    this.#leave(pool);
+    return patience.timed(requestBy(this.#pool, call, signed, signal), true);
+  }
+
+  /** Its idle connections are no better than the one that was silent; what is under way may end. */
+  #leave(pool: Pool): void {
+    if (pool !== this.#pool) return;
+    this.#pool = newPool(this.#options);
+    this.#leftPools.add(pool);
+    const forget = (): void => void this.#leftPools.delete(pool);
+    pool.close().then(forget, forget);
+  }
+
+  #patienceWith({ request }: S3Call): Patience {
+    return request.key === undefined ? this.#patience.list : this.#patience.object;
   }
 
   /** The whole body as text; fails with UfsBadResponse when it is longer than any S3 document. */
@@ -207,7 +222,7 @@ export class S3Connection {
   /** Ends what is under way: a body that nobody reads must not keep the process. */
   async close(): Promise<void> {
     this.#direct?.close(new Error('the storage was closed'));
-    await this.#pool.destroy();
+    await Promise.all([this.#pool, ...this.#leftPools].map((pool) => pool.destroy()));
   }
 
   /** An error without a readable document is told by its status. */
@@ -220,4 +235,46 @@ export class S3Connection {
       return undefined;
     }
   }
+}
+
+function newPool(options: S3UfsOptions): Pool {
+  return new Pool(options.origin, {
+    connections: options.connectionsMax,
+    pipelining: 1,
+    connect: { timeout: options.connectTimeoutMs },
+    headersTimeout: options.requestTimeoutMs,
+    bodyTimeout: options.socketTimeoutMs,
+  });
+}
+
+async function requestBy(
+  pool: Pool,
+  { request }: S3Call,
+  { path, headers }: SignedRequest,
+  signal: AbortSignal | undefined,
+): Promise<S3Response> {
+  const {
+    body,
+    headers: answered,
+    statusCode,
+    statusText,
+  } = await pool.request({
+    method: request.method,
+    path,
+    headers,
+    // Left to itself undici gives up the connection after each HEAD, for servers that send a body after one; stores do not.
+    reset: false,
+    ...(request.bytes === undefined ? {} : { body: request.bytes }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  return {
+    statusCode,
+    statusText,
+    headers: answered,
+    chunks: () => body as AsyncIterable<Uint8Array>,
+    discard: () => {
+      body.on('error', () => undefined);
+      body.destroy();
+    },
+  };
 }

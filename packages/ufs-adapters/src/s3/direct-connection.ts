@@ -8,6 +8,7 @@
 import { Buffer } from 'node:buffer';
 import { type Socket, connect } from 'node:net';
 import { HttpFailure } from './http-failure.ts';
+import type { Patience } from './patience.ts';
 import { type ResponseHead, parseResponseHead } from './response-head.ts';
 
 export interface DirectTarget {
@@ -120,6 +121,9 @@ export class DirectConnection {
   #answer: DirectAnswer | undefined;
   /** What came of a head that is not whole. */
   #headBytes: Buffer | undefined;
+  /** With the request under way, until its answer begins; undefined where nothing shortens `headTimeoutMs`. */
+  #patience: Patience | undefined;
+  #silentMs = 0;
   #isOver = false;
 
   /** Begins to connect; a request may follow at once. */
@@ -134,7 +138,7 @@ export class DirectConnection {
     });
     this.#socket.setTimeout(target.connectTimeoutMs);
     this.#socket.once('connect', () => this.#socket.setTimeout(target.headTimeoutMs));
-    this.#socket.on('timeout', () => this.#end(this.#silence()));
+    this.#socket.on('timeout', () => this.#timedOut());
     this.#socket.on('error', (error) => this.#end(error));
     this.#socket.on('end', () => this.#end(new HttpFailure('HTTP_ENDED', 'the store closed the connection')));
     this.#socket.on('close', () => this.#end(new HttpFailure('HTTP_ENDED', 'the connection was closed')));
@@ -142,12 +146,14 @@ export class DirectConnection {
 
   /**
    * Sends the request. A body of status 200 or 206 that fits is received into `into` from then on, whether anybody reads the answer or not: that memory
-   * is the connection's until the answer is whole, has failed, or `destroy` was called.
+   * is the connection's until the answer is whole, has failed, or `destroy` was called. An answer that has not begun when the patience is over fails with HTTP_LATE.
    */
-  get(requestHead: string, into: Uint8Array): DirectAnswer {
+  get(requestHead: string, into: Uint8Array, patience?: Patience): DirectAnswer {
     const answer = new DirectAnswer(into);
     this.#answer = answer;
-    if (!this.#socket.connecting) this.#socket.setTimeout(this.#target.headTimeoutMs);
+    this.#patience = patience;
+    this.#silentMs = 0;
+    if (!this.#socket.connecting) this.#awaitHead();
     this.#socket.write(requestHead, 'latin1');
     return answer;
   }
@@ -155,6 +161,23 @@ export class DirectConnection {
   /** Ends the connection; what is under way fails with the reason. Nothing is written to the caller's memory any more. */
   destroy(reason: unknown): void {
     this.#end(reason);
+  }
+
+  #awaitHead(): void {
+    const leftMs = this.#target.headTimeoutMs - this.#silentMs;
+    this.#socket.setTimeout(Math.min(leftMs, this.#patience?.ms ?? leftMs));
+  }
+
+  #timedOut(): void {
+    const isAwaitingHead = this.#answer !== undefined && !this.#answer.head;
+    this.#silentMs += this.#socket.timeout ?? 0;
+    if (!isAwaitingHead || !this.#patience || this.#silentMs >= this.#target.headTimeoutMs) {
+      this.#end(this.#silence());
+    } else if (this.#patience.isOver(this.#silentMs)) {
+      this.#end(new HttpFailure('HTTP_LATE', 'a connection that was used before gave no answer'));
+    } else {
+      this.#awaitHead();
+    }
   }
 
   #nextBuffer(): Uint8Array {

@@ -3,6 +3,7 @@
 import { errnoOf } from '@alluxio-ts/common/errors';
 import { Limiter } from '@alluxio-ts/common/limiter';
 import { type DirectAnswer, DirectConnection, type DirectTarget } from './direct-connection.ts';
+import type { Patience } from './patience.ts';
 import type { ResponseHead } from './response-head.ts';
 
 export interface DirectPoolOptions extends DirectTarget {
@@ -14,6 +15,8 @@ export interface DirectRequest {
   readonly head: string;
   readonly into: Uint8Array;
   readonly signal: AbortSignal | undefined;
+  /** With a connection that was used before. */
+  readonly patience: Patience;
 }
 
 export interface DirectResponse {
@@ -45,21 +48,21 @@ export class DirectPool {
   }
 
   /** Resolves when the answer has begun. Fails with what happened to the connection, or with the signal's reason. */
-  async get(request: DirectRequest): Promise<DirectResponse> {
-    const { signal } = request;
+  async get(request: DirectRequest, isAgain = false): Promise<DirectResponse> {
+    const { patience, signal } = request;
     const release = await this.#limiter.acquire(signal ? { signal } : {});
-    const kept = this.#idle.pop();
+    const kept = isAgain ? undefined : this.#idle.pop();
     const connection = kept ?? this.#connect();
     this.#used.set(connection, release);
-    const answer = connection.get(request.head, request.into);
+    const answer = connection.get(request.head, request.into, kept && patience);
     try {
-      return await begun(connection, answer, signal);
+      return await patience.timed(begun(connection, answer, signal), isAgain);
     } catch (thrown) {
-      // A store closes what was idle whenever it likes, also while a request is on its way to it: that says nothing of the request.
+      // A store, or what stands before it, closes or forgets what was idle whenever it likes, also while a request is on its way to it: that says nothing of the request.
       const isStale = kept !== undefined && answer.head === undefined && !this.#isClosed;
       if (!isStale || signal?.aborted || errnoOf(thrown) === 'HTTP_SILENT') throw thrown;
       for (const other of this.#idle.splice(0)) other.destroy(thrown);
-      return this.get(request);
+      return this.get(request, true);
     }
   }
 

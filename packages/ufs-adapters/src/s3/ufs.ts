@@ -7,6 +7,7 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
 import { ownedBody } from '../owned-body.ts';
 import { checkRange, checkVersion, emptyRead, fileNotFound } from '../ranges.ts';
+import type { RetryBudget } from '../retry-budget.ts';
 import type {
   CallOptions,
   FileStatus,
@@ -32,6 +33,8 @@ export interface S3UfsParts {
   readonly clock: Clock;
   /** Instead of what the options name. */
   readonly credentials?: CredentialsSource;
+  /** Of the mount: what is repeated here is taken from it. One of its own unless given. */
+  readonly budget?: RetryBudget;
 }
 
 export class S3Ufs implements Ufs {
