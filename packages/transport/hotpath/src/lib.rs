@@ -6,6 +6,7 @@ mod body;
 mod checker;
 mod connection;
 mod events;
+mod fast;
 mod listener;
 mod page;
 mod reactor;
@@ -13,6 +14,7 @@ mod relay;
 mod request;
 mod residency;
 mod route;
+mod segment;
 mod table;
 mod upstream;
 mod uses;
@@ -23,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use answer::push_id;
 use events::{Event, Up};
 use listener::Listener;
 use napi::bindgen_prelude::{Error, Result, Status, Uint32Array};
@@ -381,7 +384,9 @@ impl Drop for Hotpath {
 
 /// Of an answer that the table gave.
 fn request_id(prefix: &str, sequence: u64) -> String {
-    format!("{prefix}h{sequence:08x}")
+    let mut id = Vec::new();
+    push_id(&mut id, prefix, sequence);
+    String::from_utf8(id).unwrap_or_default()
 }
 
 /// A panic of another thread leaves nothing half done that would matter here.

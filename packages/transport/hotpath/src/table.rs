@@ -2,12 +2,11 @@
 //! made ready and the places of the pages. A bounded cache: the least used go first (CLOCK), and whatever is not here goes up.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::page::{Extent, Page};
+use crate::segment::Segment;
 use crate::uses::PageUse;
 
 /// Names one version of one file, as TypeScript's page ids do.
@@ -22,16 +21,17 @@ const PRUNE_MIN: usize = 64;
 const ENTRY_COST_BYTES: usize = 400;
 const PAGE_COST_BYTES: usize = 320;
 
-/// An open segment file and the pages that entries have in it, by their offset.
-struct Segment {
-    file: Arc<OwnedFd>,
+/// An open segment and the pages that entries have in it, by their offset.
+struct KnownSegment {
+    segment: Arc<Segment>,
     pages: BTreeMap<u64, Weak<Page>>,
     /// With so many, those that no entry has any more are taken out.
     prune_at: usize,
 }
 
 struct EntryPage {
-    segment: Arc<str>,
+    /// Of the segment.
+    path: Arc<str>,
     page: Arc<Page>,
 }
 
@@ -151,7 +151,7 @@ pub struct Table {
     /// One map a listener, so that a look-up needs no key of its own.
     by_target: Vec<HashMap<Box<[u8]>, usize>>,
     by_file: HashMap<FileKey, Vec<usize>>,
-    segments: HashMap<Arc<str>, Segment>,
+    segments: HashMap<Arc<str>, KnownSegment>,
 }
 
 impl Table {
@@ -226,7 +226,7 @@ impl Table {
             let Some(held) = &self.slots[slot] else {
                 continue;
             };
-            if held.entry.pages.values().any(|page| &*page.segment == path) {
+            if held.entry.pages.values().any(|page| &*page.path == path) {
                 self.remove(slot);
             }
         }
@@ -259,27 +259,26 @@ impl Table {
     /// The page at this place: the one that other entries have, where they do, with what is known of its blocks.
     fn page_of(&mut self, of: FileKey, place: PagePlace) -> Option<EntryPage> {
         if !self.segments.contains_key(place.path.as_str()) {
-            let file = open_segment(&place.path)?;
-            let segment = Segment {
-                file,
+            let segment = KnownSegment {
+                segment: Arc::new(Segment::open(&place.path)?),
                 pages: BTreeMap::new(),
                 prune_at: PRUNE_MIN,
             };
             self.segments.insert(place.path.as_str().into(), segment);
         }
-        let (segment, _) = self.segments.get_key_value(place.path.as_str())?;
-        let segment = Arc::clone(segment);
-        let Segment {
-            file,
+        let (path, _) = self.segments.get_key_value(place.path.as_str())?;
+        let path = Arc::clone(path);
+        let KnownSegment {
+            segment,
             pages,
             prune_at,
-        } = self.segments.get_mut(&segment)?;
+        } = self.segments.get_mut(&path)?;
         let known = pages.get(&place.offset).and_then(Weak::upgrade);
         let page = match known.filter(|page| page.length() == place.length) {
             Some(page) => page,
             None => {
                 let made = Page::new(
-                    Arc::clone(file),
+                    Arc::clone(segment),
                     place.offset,
                     &place.checksums,
                     PageUse::new(of, place.index, place.length),
@@ -293,7 +292,7 @@ impl Table {
                 page
             }
         };
-        Some(EntryPage { segment, page })
+        Some(EntryPage { path, page })
     }
 
     fn insert(&mut self, slot: Slot) {
@@ -344,14 +343,6 @@ impl Table {
             }
         }
     }
-}
-
-/// Without readahead: nothing comes from the disk that was not asked for.
-fn open_segment(path: &str) -> Option<Arc<OwnedFd>> {
-    let file = OwnedFd::from(File::open(path).ok()?);
-    // SAFETY: no memory is passed.
-    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
-    Some(Arc::new(file))
 }
 
 #[cfg(test)]
