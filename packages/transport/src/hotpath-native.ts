@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { AlluxioError } from '@alluxio-ts/common/errors';
+import type { FilePart } from './page-transport.ts';
 
 const addonFile = fileURLToPath(new URL('../hotpath/dist/alluxio-hotpath.node', import.meta.url));
 
@@ -82,6 +83,7 @@ export interface NativeEntry {
   /** Up to the value. */
   readonly requestIdHeader: string;
   readonly etag: string;
+  readonly window?: FilePart;
   readonly pages: readonly {
     readonly index: number;
     readonly path: string;
@@ -136,14 +138,16 @@ export interface NativeHotpath {
   stop(): void;
 }
 
-/** Kinds of answers, in the order of their counts. */
+/** Kinds of answers, in the order of their counts; whether their targets name a part of a file. */
 export const tableCallKinds = [
-  { method: 'GET', status: 200 },
-  { method: 'GET', status: 206 },
-  { method: 'HEAD', status: 200 },
-  { method: 'HEAD', status: 206 },
-  { method: 'GET', status: 304 },
-  { method: 'HEAD', status: 304 },
+  { method: 'GET', status: 200, isPiece: false },
+  { method: 'GET', status: 206, isPiece: false },
+  { method: 'HEAD', status: 200, isPiece: false },
+  { method: 'HEAD', status: 206, isPiece: false },
+  { method: 'GET', status: 304, isPiece: false },
+  { method: 'HEAD', status: 304, isPiece: false },
+  { method: 'GET', status: 200, isPiece: true },
+  { method: 'HEAD', status: 200, isPiece: true },
 ] as const;
 
 export const timeBucketCount = 16;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::page::Extent;
-use crate::request::{range_of, FastRequest, Persistence};
+use crate::request::{range_of, Cut, FastRequest, Persistence};
 use crate::table::Entry;
 
 /// What the counts tell apart.
@@ -15,21 +15,24 @@ pub enum AnswerKind {
     HeadRange,
     NotModified,
     HeadNotModified,
+    /// Of a target that names a part of a file.
+    Piece,
+    HeadPiece,
 }
 
-pub const ANSWER_KINDS: usize = 6;
+pub const ANSWER_KINDS: usize = 8;
 
 impl AnswerKind {
     pub fn is_head(self) -> bool {
         matches!(
             self,
-            Self::HeadWhole | Self::HeadRange | Self::HeadNotModified
+            Self::HeadWhole | Self::HeadRange | Self::HeadNotModified | Self::HeadPiece
         )
     }
 
     pub fn status(self) -> u32 {
         match self {
-            Self::Whole | Self::HeadWhole => 200,
+            Self::Whole | Self::HeadWhole | Self::Piece | Self::HeadPiece => 200,
             Self::Range | Self::HeadRange => 206,
             Self::NotModified | Self::HeadNotModified => 304,
         }
@@ -59,6 +62,14 @@ pub fn prepare(
     out: &mut Vec<u8>,
     extents: &mut Vec<Extent>,
 ) -> Option<Prepared> {
+    // What cuts in one way is not looked at in the other.
+    let is_understood = match entry.window {
+        Some(_) => request.range.is_none() && request.if_none_match.is_none(),
+        None => request.cut == Cut::default(),
+    };
+    if !is_understood {
+        return None;
+    }
     if let Some(tags) = request.if_none_match {
         if entry.etag.is_empty() || *tags != *entry.etag {
             return None;
@@ -76,7 +87,13 @@ pub fn prepare(
             to: 0,
         });
     }
-    let (from, to, is_range) = range_of(request.range, entry.size)?;
+    let (from, to, is_range) = match entry.window {
+        Some(window) => {
+            let (from, to) = window.piece(request.cut)?;
+            (from, to, false)
+        }
+        None => range_of(request.range, entry.size)?,
+    };
     if !request.is_head && !entry.locate(from, to, extents) {
         return None;
     }
@@ -103,6 +120,8 @@ pub fn prepare(
     }
     finish(entry, request.persistence, marks, out);
     let kind = match (request.is_head, is_range) {
+        (false, _) if entry.window.is_some() => AnswerKind::Piece,
+        (true, _) if entry.window.is_some() => AnswerKind::HeadPiece,
         (false, false) => AnswerKind::Whole,
         (false, true) => AnswerKind::Range,
         (true, false) => AnswerKind::HeadWhole,

@@ -39,7 +39,7 @@ impl Reactor {
         };
         let mut table = locked(&self.shared.table);
         let entry = table
-            .find(*listener, request.target, self.now)
+            .find(*listener, &request.key, self.now)
             .ok_or(Cause::NotInTable)?;
         // Only what has a body brings pages and freshness back.
         let may_renew = !request.is_head && request.if_none_match.is_none();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::page::{Extent, Page};
+use crate::request::Cut;
 use crate::segment::Segment;
 use crate::uses::PageUse;
 
@@ -47,7 +48,28 @@ pub struct Entry {
     pub body_headers: Box<[u8]>,
     pub request_id_header: Box<[u8]>,
     pub etag: Arc<[u8]>,
+    /// The target names these bytes of the file, and parameters of its query cut pieces out of them; else it names the file, and a header does.
+    pub window: Option<Window>,
     pages: BTreeMap<u64, EntryPage>,
+}
+
+/// Bytes [from, to) of a file.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Window {
+    pub from: u64,
+    pub to: u64,
+}
+
+impl Window {
+    /// What is cut out of it; undefined when that is nothing.
+    pub fn piece(self, cut: Cut) -> Option<(u64, u64)> {
+        let from = self.from.checked_add(cut.offset.unwrap_or(0))?;
+        let to = match cut.length {
+            Some(length) => from.checked_add(length)?.min(self.to),
+            None => self.to,
+        };
+        (from < to).then_some((from, to))
+    }
 }
 
 /// A page of an entry as TypeScript describes it.
@@ -71,6 +93,7 @@ impl Entry {
         body_headers: Vec<u8>,
         request_id_header: Vec<u8>,
         etag: Vec<u8>,
+        window: Option<Window>,
     ) -> Self {
         Self {
             file,
@@ -82,6 +105,7 @@ impl Entry {
             body_headers: body_headers.into(),
             request_id_header: request_id_header.into(),
             etag: etag.into(),
+            window,
             pages: BTreeMap::new(),
         }
     }
@@ -365,6 +389,7 @@ mod tests {
             text(),
             text(),
             text(),
+            None,
         )
     }
 
@@ -432,6 +457,19 @@ mod tests {
             (table.bytes, table.entry_count(), table.segments.len()),
             (0, 0, 0)
         );
+    }
+
+    #[test]
+    fn a_piece_lies_within_its_window() {
+        let window = Window { from: 100, to: 110 };
+        let piece = |offset, length| window.piece(Cut { offset, length });
+        assert_eq!(piece(None, None), Some((100, 110)));
+        assert_eq!(piece(Some(4), None), Some((104, 110)));
+        assert_eq!(piece(Some(4), Some(3)), Some((104, 107)));
+        assert_eq!(piece(None, Some(1000)), Some((100, 110)));
+        assert_eq!(piece(Some(10), None), None);
+        assert_eq!(piece(Some(0), Some(0)), None);
+        assert_eq!(piece(Some(u64::MAX), Some(1)), None);
     }
 
     #[test]
