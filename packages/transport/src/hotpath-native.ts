@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { builtAddonFile, findHotpathAddon } from './hotpath-addon.ts';
+import type { FilePart } from './page-transport.ts';
 
 /** What its thread tells, by number. */
 export const eventKinds = { request: 0, body: 1, sent: 2, answered: 3, gone: 4, drainedAll: 5 } as const;
@@ -79,6 +80,7 @@ export interface NativeEntry {
   /** Up to the value. */
   readonly requestIdHeader: string;
   readonly etag: string;
+  readonly window?: FilePart;
   readonly pages: readonly {
     readonly index: number;
     readonly path: string;
@@ -133,14 +135,16 @@ export interface NativeHotpath {
   stop(): void;
 }
 
-/** Kinds of answers, in the order of their counts. */
+/** Kinds of answers, in the order of their counts; whether their targets name a part of a file. */
 export const tableCallKinds = [
-  { method: 'GET', status: 200 },
-  { method: 'GET', status: 206 },
-  { method: 'HEAD', status: 200 },
-  { method: 'HEAD', status: 206 },
-  { method: 'GET', status: 304 },
-  { method: 'HEAD', status: 304 },
+  { method: 'GET', status: 200, isPiece: false },
+  { method: 'GET', status: 206, isPiece: false },
+  { method: 'HEAD', status: 200, isPiece: false },
+  { method: 'HEAD', status: 206, isPiece: false },
+  { method: 'GET', status: 304, isPiece: false },
+  { method: 'HEAD', status: 304, isPiece: false },
+  { method: 'GET', status: 200, isPiece: true },
+  { method: 'HEAD', status: 200, isPiece: true },
 ] as const;
 
 export const timeBucketCount = 16;

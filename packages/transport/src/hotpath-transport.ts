@@ -295,6 +295,7 @@ export class HotpathTransport implements PageTransport {
       requestId: `${this.#idPrefix}${this.#requestCount.toString(16).padStart(8, '0')}`,
       remoteAddress: native.remoteAddress,
       ...(native.isRenewal ? { renewAheadMs: renewAheadMaxMs } : {}),
+      ...(native.resume ? { rest: native.resume } : {}),
       signal: exchange.signal,
     };
   }
@@ -384,6 +385,7 @@ export class HotpathTransport implements PageTransport {
       bodyHeaders: headerLines(reusable.bodyHeaders),
       requestIdHeader: `${reusable.requestIdHeader}: `,
       etag: reusable.etag ?? '',
+      ...(reusable.window ? { window: reusable.window } : {}),
       pages: [{ index: pageIndexOf(reusable, offset), path, offset: pageOffset, lengthBytes, checksums }],
     });
   }
@@ -443,7 +445,8 @@ function expectRest(
   { etag, from, to }: NonNullable<NativeRequest['resume']>,
 ): void {
   const isSame = headers.some(([name, value]) => name === 'etag' && value === etag);
-  if (status === 206 && isSame && body.kind === 'parts' && body.lengthBytes === to - from) return;
+  if ((status === 206 || status === 200) && isSame && body.kind === 'parts' && body.lengthBytes === to - from)
+    return;
   throw new AlluxioError(
     'VersionChanged',
     `an answer cannot go on: bytes ${from} to ${to} are not what they were`,

@@ -20,6 +20,8 @@ export interface TransportRequest {
   readonly isRelayed?: boolean;
   /** The answer will be reused, and is about to run out: a record that would be trusted for less than this is asked for anew now, while it still stands. */
   readonly renewAheadMs?: number;
+  /** Of an answer that was begun, bytes [from, to) of the file are left: what a surface gives instead of what the target cuts out. The Range header says the same. */
+  readonly rest?: FilePart;
   /** Unique in this process; goes into the response, the log and every call that the request causes. */
   readonly requestId: string;
   /** Address of the client, for the access log. */
@@ -47,6 +49,12 @@ export interface TransportResponse {
 
 export type HeaderList = readonly (readonly [name: string, value: string])[];
 
+/** Bytes [from, to) of a file. */
+export interface FilePart {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** An answer to GET of a file, so described that any range of the file can be answered by whoever has its pages. */
 export interface ReusableAnswer {
   /** Names the version: pages of two versions never meet in one answer. */
@@ -55,6 +63,11 @@ export interface ReusableAnswer {
   readonly pageSizeBytes: number;
   /** Where in the file this answer's body begins. */
   readonly bodyFrom: number;
+  /**
+   * Where the target names a part of the file: that part, out of which `offset=` and `length=` in its query cut what is wanted, and which is answered 200. A
+   * target without it names the file, and the Range header cuts.
+   */
+  readonly window?: FilePart;
   /** On the monotonic clock. */
   readonly freshUntilMs: number;
   readonly etag: string | undefined;

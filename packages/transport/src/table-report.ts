@@ -32,6 +32,8 @@ export interface TableCalls {
   readonly listener: string;
   readonly method: 'GET' | 'HEAD';
   readonly status: number;
+  /** Their targets name a part of a file. */
+  readonly isPiece: boolean;
   readonly isComplete: boolean;
   /** Of those that took no longer than each bound of `timeBoundsMs` and longer than the one before; at the end, of those that took longer than all. */
   readonly bucketCounts: readonly number[];

@@ -448,6 +448,23 @@ function describeTable(t: Test): void {
     },
   );
 
+  t.test('of two who ask at once for a block that left memory and went bad, neither gets it', async (t) => {
+    await withFile(t, async ({ file, get }) => {
+      const flip = { offset: 4096 + 100, bit: 5 };
+      const wanted = { range: 'bytes=50-4145' };
+      for (let round = 0; round < 20; round++) {
+        await get();
+        t.ok((await get(wanted)).body.equals(file.bytes.subarray(50, 4146)), 'a good one, from memory');
+        flipOnDevice(file.segment, [flip]);
+        file.asked.length = 0;
+        const both = await Promise.all([get(wanted), get(wanted)]);
+        for (const { body } of both) t.ok(body.equals(file.bytes.subarray(50, 4146)));
+        t.strictSame(file.asked, ['GET bytes=50-4145', 'GET bytes=50-4145'], 'both come up');
+        flipOnDevice(file.segment, [flip]);
+      }
+    });
+  });
+
   t.test('an answer that cannot go on as the same version is reset', async (t) => {
     await withFile(t, async ({ file, get }) => {
       await get();

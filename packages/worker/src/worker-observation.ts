@@ -79,16 +79,18 @@ export function recordTableReport(
 }
 
 function recordTableCalls(calls: TableCalls, metrics: Metrics): void {
-  const { bucketCounts, durationSumMs: sum, isComplete, listener, method, status } = calls;
+  const { bucketCounts, durationSumMs: sum, isComplete, isPiece, listener, method, status } = calls;
   const count = bucketCounts.reduce((all, one) => all + one, 0);
   const isGet = method === 'GET';
   const kind = status === 304 ? 'not-modified' : isGet ? 'get' : 'head';
   metrics.add('alluxio_hotpath_answers_total', { destination: listener, kind }, count);
   metrics.add('alluxio_metadata_cache_hit_calls_total', {}, count);
-  // Only objects of the S3 interface are in the table.
+  const isS3 = listener === 's3';
+  // Of the REST interface only pages are in the table, and what other workers relay.
+  const operation = isS3 ? (isGet ? 'GetObject' : 'HeadObject') : isPiece ? 'file' : 'peer';
   metrics.observeMany(
-    'alluxio_s3_api_call_latency_ms',
-    { method: isGet ? 'GetObject' : 'HeadObject', success: String(isComplete), status: String(status) },
+    isS3 ? 'alluxio_s3_api_call_latency_ms' : 'alluxio_rest_api_call_latency_ms',
+    { method: operation, success: String(isComplete), status: String(status) },
     { bucketCounts, sum },
   );
 }
@@ -139,7 +141,19 @@ function s3OperationOf(answered: AnsweredRequest): string {
 }
 
 /** Label values are ours, never the client's. */
-const restCalls = ['health', 'node', 'ufsInfo', 'files', 'info', 'chunk', 'range', 'head', 'tail', 'file'];
+const restCalls = [
+  'health',
+  'node',
+  'ufsInfo',
+  'files',
+  'info',
+  'chunk',
+  'range',
+  'head',
+  'tail',
+  'file',
+  'peer',
+];
 
 function restCallOf(target: string): string {
   const call = target.split(/[/?]/, 3)[2] ?? '';

@@ -274,7 +274,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     const dropRoutes = (): void => transport.drop({ kind: 'routes' });
     parts.cluster?.onRingChange?.(() => {
       files.distrust();
-      dropRoutes();
+      transport.drop({ kind: 'all' });
     });
     relay =
       parts.cluster && createRelay(parts.cluster, { ...parts, self: addressOf, onRoutesChanged: dropRoutes });

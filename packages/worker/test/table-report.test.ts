@@ -28,6 +28,7 @@ t.test('a page that only the table reads is not the one that makes room', async 
           listener: 's3',
           method: 'GET',
           status: 206,
+          isPiece: false,
           isComplete: true,
           bucketCounts: [3, 1, ...latencyBucketsMs.slice(2).map(() => 0), 1],
           durationSumMs: 40_002,

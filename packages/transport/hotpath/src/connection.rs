@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::answer::{AnswerKind, COPIED_MAX_BYTES};
+use crate::answer::AnswerKind;
 use crate::body::Body;
 use crate::page::{Check, Extent};
 use crate::relay::Relay;
@@ -15,6 +15,9 @@ use crate::table::FileKey;
 /// What one connection may send before the others have a turn.
 pub const TURN_BYTES: usize = 2 * 1024 * 1024;
 const READ_BYTES: usize = 4096;
+/// Bodies that are no longer than this go out in one call, with their heads; longer ones from the file itself.
+const SHORT_MAX_BYTES: u64 = 64 * 1024;
+const SHORT_EXTENTS_MAX: usize = 3;
 
 pub enum Phase {
     /// Waits for a whole request head.
@@ -179,8 +182,8 @@ impl Connection {
 
     /// Sends on with the table's answer.
     pub fn flush_fast(&mut self) -> Flush {
-        if let Err(check) = self.take_in_short_body() {
-            return self.stopped(Flush::Unchecked(check));
+        if let Err(flush) = self.send_short() {
+            return self.stopped(flush);
         }
         let mut budget = TURN_BYTES;
         while let Some(extent) = self.extents.get_mut(self.extent_at) {
@@ -216,20 +219,30 @@ impl Connection {
         self.stopped(Flush::Done)
     }
 
-    /// Puts a body that is short enough behind its head, to go out in one call.
-    fn take_in_short_body(&mut self) -> Result<(), Check> {
+    /// Sends a body that is short enough with its head, in one call, as far as the socket takes them.
+    fn send_short(&mut self) -> Result<(), Flush> {
         let unsent_bytes = self.unsent_bytes();
-        if self.out_at > 0 || unsent_bytes == 0 || unsent_bytes > COPIED_MAX_BYTES {
+        let extent_count = self.extents.len() - self.extent_at;
+        let is_short = unsent_bytes > 0 && unsent_bytes <= SHORT_MAX_BYTES;
+        if self.out_at > 0 || !is_short || extent_count > SHORT_EXTENTS_MAX {
             return Ok(());
         }
-        let head_length = self.out.len();
-        for extent in &self.extents {
-            if let Err(check) = extent.copy(&mut self.out) {
-                self.out.truncate(head_length);
-                return Err(check);
+        let mut parts = [part_of(&self.out); 1 + SHORT_EXTENTS_MAX];
+        for (part, extent) in parts[1..].iter_mut().zip(&self.extents[self.extent_at..]) {
+            match extent.part().map_err(Flush::Unchecked)? {
+                Some(mapped) => *part = mapped,
+                None => return Ok(()),
             }
         }
-        self.extent_at = self.extents.len();
+        let mut left = send_parts(&self.socket, &parts[..=extent_count])?;
+        self.out_at = left.min(self.out.len());
+        left -= self.out_at;
+        while let Some(extent) = self.extents.get_mut(self.extent_at).filter(|_| left > 0) {
+            let count = extent.length.min(left as u64);
+            extent.advance(count);
+            left -= count as usize;
+            self.extent_at += usize::from(extent.length == 0);
+        }
         Ok(())
     }
 
@@ -370,18 +383,20 @@ fn send_file(socket: &OwnedFd, extent: &Extent, length: usize) -> Result<usize, 
     }
 }
 
-/// Sends one after the other, in one call.
-pub fn send_both(socket: &OwnedFd, first: &[u8], second: &[u8]) -> Result<usize, Flush> {
-    let part = |bytes: &[u8]| libc::iovec {
+pub fn part_of(bytes: &[u8]) -> libc::iovec {
+    libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast(),
         iov_len: bytes.len(),
-    };
-    let mut parts = [part(first), part(second)];
+    }
+}
+
+/// Sends one after the other, in one call. The parts are of live slices or of mappings that are held.
+pub fn send_parts(socket: &OwnedFd, parts: &[libc::iovec]) -> Result<usize, Flush> {
     // SAFETY: a message of zeros is a valid value.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = parts.as_mut_ptr();
+    message.msg_iov = parts.as_ptr().cast_mut();
     message.msg_iovlen = parts.len();
-    // SAFETY: the parts are as long as said, outlive the call and are only read.
+    // SAFETY: the parts outlive the call and are only read, by the kernel, which answers where there is nothing to read.
     let count = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) };
     sent(count)
 }

@@ -6,6 +6,7 @@ mod body;
 mod checker;
 mod connection;
 mod events;
+mod fast;
 mod listener;
 mod page;
 #[cfg(any(test, fuzzing))]
@@ -15,24 +16,28 @@ mod relay;
 mod request;
 mod residency;
 mod route;
+mod segment;
 mod table;
 mod upstream;
 mod uses;
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use answer::push_id;
 use events::{Event, Up};
 use listener::Listener;
 use napi::bindgen_prelude::{Error, Result, Status, Uint32Array};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
 use reactor::{Command, Reactor, Settings, Shared, LISTENERS_MAX};
+use request::cut_of;
 use route::{Route, Routes};
-use table::{Entry, PagePlace, Table};
+use table::{Entry, PagePlace, Table, Window};
 use uses::{Uses, BUCKETS_MAX};
 
 #[napi(object)]
@@ -81,7 +86,16 @@ pub struct EntryOptions {
     pub body_headers: String,
     pub request_id_header: String,
     pub etag: String,
+    /// The target names only these bytes of the file.
+    pub window: Option<WindowOptions>,
     pub pages: Vec<PageOptions>,
+}
+
+/// Bytes [from, to) of a file.
+#[napi(object)]
+pub struct WindowOptions {
+    pub from: f64,
+    pub to: f64,
 }
 
 #[napi(object)]
@@ -229,6 +243,17 @@ impl Hotpath {
             length: u64::from(page.length_bytes),
             checksums: page.checksums.to_vec(),
         });
+        let window = entry.window.map(|window| Window {
+            from: window.from as u64,
+            to: window.to as u64,
+        });
+        let target = latin1_bytes(&entry.target)?;
+        let key = match (window, cut_of(&target)) {
+            (None, _) => Cow::Borrowed(&target[..]),
+            (Some(_), Some((key, _))) => key,
+            // Nobody could ask for it here.
+            (Some(_), None) => return Ok(()),
+        };
         let made = Entry::new(
             [a, b, c],
             entry.size_bytes as u64,
@@ -239,9 +264,9 @@ impl Hotpath {
             latin1_bytes(&entry.body_headers)?,
             latin1_bytes(&entry.request_id_header)?,
             latin1_bytes(&entry.etag)?,
+            window,
         );
-        let target = latin1_bytes(&entry.target)?;
-        locked(&self.shared.table).put(entry.listener, &target, made, places.collect());
+        locked(&self.shared.table).put(entry.listener, &key, made, places.collect());
         Ok(())
     }
 
@@ -389,7 +414,9 @@ pub fn version() -> &'static str {
 
 /// Of an answer that the table gave.
 fn request_id(prefix: &str, sequence: u64) -> String {
-    format!("{prefix}h{sequence:08x}")
+    let mut id = Vec::new();
+    push_id(&mut id, prefix, sequence);
+    String::from_utf8(id).unwrap_or_default()
 }
 
 /// A panic of another thread leaves nothing half done that would matter here.

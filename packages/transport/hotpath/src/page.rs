@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use crate::locked;
 use crate::residency::is_resident;
+use crate::segment::Segment;
 use crate::uses::PageUse;
 
 /// The page store's: each block has a checksum, CRC-32 (IEEE).
 const BLOCK_BYTES: u64 = 64 * 1024;
 
 pub struct Page {
-    /// Holding the descriptor keeps the bytes readable after the file was unlinked.
-    file: Arc<OwnedFd>,
-    /// Of the file.
+    /// Holding it keeps the bytes readable after the file was unlinked.
+    segment: Arc<Segment>,
+    /// Of the segment.
     offset: u64,
     length: u64,
     checksums: Box<[u32]>,
@@ -45,13 +46,18 @@ pub struct Extent {
 
 impl Page {
     /// Undefined when there are not as many checksums as blocks.
-    pub fn new(file: Arc<OwnedFd>, offset: u64, checksums: &[u32], uses: PageUse) -> Option<Self> {
+    pub fn new(
+        segment: Arc<Segment>,
+        offset: u64,
+        checksums: &[u32],
+        uses: PageUse,
+    ) -> Option<Self> {
         let length = uses.length;
         if checksums.len() as u64 != length.div_ceil(BLOCK_BYTES) {
             return None;
         }
         Some(Self {
-            file,
+            segment,
             offset,
             length,
             checksums: checksums.into(),
@@ -105,7 +111,7 @@ impl Page {
         let (first, end) = (from / BLOCK_BYTES, (from + length).div_ceil(BLOCK_BYTES));
         let count = self.checked_blocks(first, end);
         let sendable = length.min(((first + count) * BLOCK_BYTES).saturating_sub(from));
-        if count > 0 && is_resident(&self.file, self.offset + from, sendable) {
+        if count > 0 && is_resident(self.segment.file(), self.offset + from, sendable) {
             return Ok(sendable);
         }
         Err(Check::new(self, first, end))
@@ -126,7 +132,12 @@ impl Check {
         let start = from * BLOCK_BYTES;
         let length = (to * BLOCK_BYTES).min(page.length) - start;
         buffer.clear();
-        if !read_exactly(&page.file, page.offset + start, length as usize, buffer) {
+        if !read_exactly(
+            page.segment.file(),
+            page.offset + start,
+            length as usize,
+            buffer,
+        ) {
             return false;
         }
         let expected = &page.checksums[*from as usize..*to as usize];
@@ -151,7 +162,7 @@ impl Extent {
     }
 
     pub fn file(&self) -> &OwnedFd {
-        &self.page.file
+        self.page.segment.file()
     }
 
     /// Of the file.
@@ -164,52 +175,28 @@ impl Extent {
         self.length -= count;
     }
 
-    /// Appends the bytes to `out`. What must be checked before may have been appended in part.
-    pub fn copy(&self, out: &mut Vec<u8>) -> Result<(), Check> {
+    /// All of the bytes for a system call, when all of them may be sent now and are mapped.
+    pub fn part(&self) -> Result<Option<libc::iovec>, Check> {
         let sendable = self.sendable(self.length)?;
-        let is_whole = sendable == self.length
-            && read_resident(&self.page.file, self.offset(), self.length as usize, out);
-        if is_whole {
-            return Ok(());
-        }
-        let end = (self.from + self.length).div_ceil(BLOCK_BYTES);
-        Err(Check::new(&self.page, self.from / BLOCK_BYTES, end))
+        let part = self.page.segment.part(self.offset(), self.length);
+        Ok(part.filter(|_| sendable == self.length))
     }
 }
 
 /// Appends so many bytes of the file to `out`; false when it does not have them. Read, never mapped: a file that was cut short is a short read
 /// here and a signal there.
-fn read_exactly(file: &OwnedFd, offset: u64, length: usize, out: &mut Vec<u8>) -> bool {
-    read_with(file, offset, length, out, 0)
-}
-
-/// The same, but false too when the kernel would have to wait for the disk.
-fn read_resident(file: &OwnedFd, offset: u64, length: usize, out: &mut Vec<u8>) -> bool {
-    let before = out.len();
-    if read_with(file, offset, length, out, libc::RWF_NOWAIT) {
-        return true;
-    }
-    let error = std::io::Error::last_os_error().raw_os_error();
-    out.truncate(before);
-    error == Some(libc::EOPNOTSUPP) && read_exactly(file, offset, length, out)
-}
-
-fn read_with(
-    file: &OwnedFd,
-    mut offset: u64,
-    mut left: usize,
-    out: &mut Vec<u8>,
-    flags: libc::c_int,
-) -> bool {
+fn read_exactly(file: &OwnedFd, mut offset: u64, mut left: usize, out: &mut Vec<u8>) -> bool {
     out.reserve(left);
     while left > 0 {
-        let part = libc::iovec {
-            iov_base: out.spare_capacity_mut().as_mut_ptr().cast(),
-            iov_len: left,
-        };
         // SAFETY: the spare room was reserved above and is at least `left` bytes long.
-        let count =
-            unsafe { libc::preadv2(file.as_raw_fd(), &part, 1, offset as libc::off_t, flags) };
+        let count = unsafe {
+            libc::pread(
+                file.as_raw_fd(),
+                out.spare_capacity_mut().as_mut_ptr().cast(),
+                left,
+                offset as libc::off_t,
+            )
+        };
         let Ok(count @ 1..) = usize::try_from(count) else {
             return false;
         };

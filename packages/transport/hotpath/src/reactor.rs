@@ -3,23 +3,21 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::answer::{prepare, DateLine, Marks};
+use crate::answer::DateLine;
 use crate::checker::Checker;
-use crate::connection::{Connection, Exchange, FastAnswer, Flush, Phase, Received};
+use crate::connection::{Connection, Exchange, Flush, Phase, Received};
 use crate::events::{Cause, Event, Up};
 use crate::listener::Listener;
 use crate::locked;
-use crate::page::Check;
 use crate::relay::HEADS_INTERVAL;
-use crate::request::{self, fast_request, Head, Parsed, HEADERS_MAX};
+use crate::request::{self, header_room, Head, Parsed};
 use crate::route::Routes;
 use crate::table::Table;
 use crate::upstream::Upstreams;
-use crate::uses::{Counts, Line, Uses};
+use crate::uses::{Counts, Uses};
 
 pub const LISTENERS_MAX: usize = 8;
 const EVENTS_MAX: usize = 128;
@@ -27,11 +25,7 @@ const ACCEPTED_PER_TURN_MAX: usize = 64;
 /// How often deadlines are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a client that was told good-bye may take to go.
-const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a disk may take to give what is to be checked.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// So often in a row may checked bytes have left memory again before they were sent.
-const BARREN_CHECKS_MAX: u32 = 8;
+pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 
 const WAKE_TOKEN: u64 = u64::MAX;
 const LISTENER_TOKEN: u64 = u64::MAX - 1 - LISTENERS_MAX as u64;
@@ -134,15 +128,15 @@ pub struct Reactor {
     pub shared: Arc<Shared>,
     pub settings: Settings,
     up: Up,
-    checker: Checker,
-    check_count: u64,
+    pub checker: Checker,
+    pub check_count: u64,
     poll: OwnedFd,
     listeners: Vec<Listener>,
     connections: Vec<Option<Box<Connection>>>,
     free: Vec<usize>,
     accepted_count: u64,
     /// Connections that the table's answer is on its way to, but the one whose turn it is.
-    fast_count: usize,
+    pub fast_count: usize,
     pub sequence: u64,
     events: Vec<Event>,
     /// Connections that used their turn up.
@@ -218,7 +212,7 @@ impl Reactor {
                 )
             };
             self.now = Instant::now();
-            self.date.refresh();
+            self.date.refresh(self.now);
             for event in &events[..usize::try_from(count).unwrap_or(0)] {
                 self.dispatch(event.u64, event.events);
             }
@@ -513,7 +507,7 @@ impl Reactor {
                 return Next::Keep;
             }
             let input = std::mem::take(&mut connection.input);
-            let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+            let mut headers = header_room();
             let consumed = match request::parse(&input, &mut headers) {
                 Parsed::Partial => {
                     connection.input = input;
@@ -559,55 +553,6 @@ impl Reactor {
             }
         }
         Next::Keep
-    }
-
-    /// Prepares the table's answer; if it has none, why the request is to go up.
-    fn answer_fast(&mut self, connection: &mut Connection, head: &Head) -> Result<(), Cause> {
-        if self.is_draining || self.fast_count >= self.settings.answers_max {
-            return Err(Cause::NotInTable);
-        }
-        let request =
-            fast_request(head, &self.settings.neutral_headers).ok_or(Cause::NotInTable)?;
-        let Connection {
-            out,
-            extents,
-            listener,
-            ..
-        } = connection;
-        let marks = Marks {
-            date: &self.date.line,
-            id_prefix: &self.settings.id_prefix,
-            sequence: self.sequence,
-        };
-        let mut table = locked(&self.shared.table);
-        let entry = table
-            .find(*listener, request.target, self.now)
-            .ok_or(Cause::NotInTable)?;
-        // Only what has a body brings pages and freshness back.
-        let may_renew = !request.is_head && request.if_none_match.is_none();
-        if may_renew && entry.claim_renewal(self.now) {
-            return Err(Cause::RunningOut);
-        }
-        let Some(prepared) = prepare(entry, &request, &marks, out, extents) else {
-            out.clear();
-            extents.clear();
-            return Err(Cause::NotInTable);
-        };
-        let answer = FastAnswer {
-            kind: prepared.kind,
-            body_bytes: prepared.body_bytes,
-            to: prepared.to,
-            file: entry.file,
-            etag: Arc::clone(&entry.etag),
-            check: None,
-            barren_checks: 0,
-            is_kept: request.persistence.is_kept(),
-            begun_at: self.now,
-            sequence: self.sequence,
-        };
-        self.sequence += 1;
-        connection.begin_fast(answer);
-        Ok(())
     }
 
     fn hand_up(&mut self, connection: &mut Connection, head: &Head, cause: &Cause) {
@@ -675,114 +620,10 @@ impl Reactor {
         }
     }
 
-    /// Sends on with the table's answer.
-    fn send_fast(&mut self, connection: &mut Connection) -> Next {
-        match connection.flush_fast() {
-            Flush::Done => return self.end_fast(connection),
-            Flush::Blocked => {}
-            Flush::Yield => self.ready.push(connection.id),
-            Flush::Unchecked(check) => return self.begin_check(connection, check),
-            Flush::Failed => return Next::Reset,
-        }
-        Next::Keep
-    }
-
-    /// All of the table's answer has gone: the connection waits for a head, or ends.
-    fn end_fast(&mut self, connection: &mut Connection) -> Next {
-        let Phase::Fast(FastAnswer { is_kept, .. }) = connection.phase else {
-            return Next::Keep;
-        };
-        self.report_fast(connection, true);
-        connection.extents.clear();
-        connection.phase = Phase::Head;
-        if is_kept {
-            return Next::Keep;
-        }
-        if connection.is_read_out() {
-            return Next::Close;
-        }
-        connection.shut_down();
-        connection.deadline = self.now + CLOSING_TIMEOUT;
-        Next::Keep
-    }
-
-    /// The table's answer is over.
-    fn report_fast(&self, connection: &Connection, is_complete: bool) {
-        let Phase::Fast(answer) = &connection.phase else {
-            return;
-        };
-        let Shared { counts, uses, .. } = &*self.shared;
-        let counts = &counts[connection.listener as usize];
-        let sent_bytes = if is_complete {
-            answer.body_bytes
-        } else {
-            answer.body_bytes - connection.unsent_bytes()
-        };
-        let time = answer.begun_at.elapsed();
-        uses.count_call(counts, answer.kind, time, is_complete);
-        counts.body_bytes.fetch_add(sent_bytes, Ordering::Relaxed);
-        for extent in &connection.extents {
-            uses.count_page(&extent.page.uses);
-        }
-        if uses.is_logged {
-            let target = connection.request.split(|byte| *byte == b' ').nth(1);
-            uses.log(Line {
-                listener: connection.listener,
-                kind: answer.kind,
-                target: target.unwrap_or_default().to_vec(),
-                sequence: answer.sequence,
-                sent_bytes,
-                time,
-                remote: connection.remote_address,
-                is_complete,
-            });
-        }
-    }
-
-    fn begin_check(&mut self, connection: &mut Connection, check: Check) -> Next {
-        let Phase::Fast(answer) = &mut connection.phase else {
-            return Next::Keep;
-        };
-        self.check_count += 1;
-        answer.barren_checks += 1;
-        if answer.barren_checks > BARREN_CHECKS_MAX
-            || !self.checker.submit(connection.id, self.check_count, check)
-        {
-            return self.give_up(connection);
-        }
-        answer.check = Some(self.check_count);
-        connection.deadline = self.now + CHECK_TIMEOUT;
-        Next::Keep
-    }
-
-    /// The bytes of the table's answer are not what they were, or cannot be had: TypeScript answers instead, or goes on where it stopped.
-    fn give_up(&mut self, connection: &mut Connection) -> Next {
-        let Phase::Fast(answer) = &connection.phase else {
-            return Next::Keep;
-        };
-        locked(&self.shared.table).drop_file(answer.file);
-        let cause = match connection.unsent_head() {
-            None => Cause::NotInTable,
-            // What was begun cannot be told from another version of it.
-            Some(_) if answer.etag.is_empty() => return Next::Reset,
-            Some(rest) => {
-                connection.chunks.push_back(rest.to_vec());
-                Cause::Broken {
-                    from: answer.to - connection.unsent_bytes(),
-                    to: answer.to,
-                    etag: Arc::clone(&answer.etag),
-                }
-            }
-        };
-        connection.out.clear();
-        connection.extents.clear();
-        self.hand_up_again(connection, &cause)
-    }
-
     /// Hands up a request that was to be answered without TypeScript.
     pub fn hand_up_again(&mut self, connection: &mut Connection, cause: &Cause) -> Next {
         let request = std::mem::take(&mut connection.request);
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut headers = header_room();
         let Parsed::Whole(head) = request::parse(&request, &mut headers) else {
             return Next::Reset;
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection::{
-    is_passing, receive, send, send_both, Connection, Flush, Phase, Received, TURN_BYTES,
+    is_passing, part_of, receive, send, send_parts, Connection, Flush, Phase, Received, TURN_BYTES,
 };
 use crate::events::Cause;
 use crate::locked;
@@ -300,7 +300,7 @@ impl Reactor {
                         &self.date.line,
                     );
                     self.sequence += 1;
-                    let sent = match send_both(client, &out, body) {
+                    let sent = match send_parts(client, &[part_of(&out), part_of(body)]) {
                         Ok(sent) => sent,
                         Err(Flush::Blocked) => 0,
                         Err(_) => return Pumped::ClientFailed,

@@ -1,10 +1,20 @@
 //! Reads request heads: whether they are HTTP at all, what the table needs to know of them, and what TypeScript gets of the others.
 
+use std::borrow::Cow;
+use std::mem::MaybeUninit;
+
 use crate::body::Body;
 use httparse::{Error, Header, Request, Status};
 
 pub const HEAD_MAX_BYTES: usize = 16 * 1024;
 pub const HEADERS_MAX: usize = 100;
+
+/// Where the headers of one request go.
+pub type HeaderRoom<'a> = [MaybeUninit<Header<'a>>; HEADERS_MAX];
+
+pub const fn header_room<'a>() -> HeaderRoom<'a> {
+    [const { MaybeUninit::uninit() }; HEADERS_MAX]
+}
 
 pub enum Parsed<'a> {
     /// Not all of it has come.
@@ -51,9 +61,9 @@ pub const BAD_REQUEST: &str = "400 Bad Request";
 pub const TOO_LARGE: &str = "431 Request Header Fields Too Large";
 const EXPECTATION_FAILED: &str = "417 Expectation Failed";
 
-pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
-    let mut request = Request::new(headers);
-    let head_bytes = match request.parse(input) {
+pub fn parse<'a>(input: &'a [u8], headers: &'a mut HeaderRoom<'a>) -> Parsed<'a> {
+    let mut request = Request::new(&mut []);
+    let head_bytes = match request.parse_with_uninit_headers(input, headers) {
         Ok(Status::Complete(head_bytes)) if head_bytes <= HEAD_MAX_BYTES => head_bytes,
         Ok(Status::Partial) if input.len() < HEAD_MAX_BYTES => return Parsed::Partial,
         Ok(_) | Err(Error::TooManyHeaders) => return Parsed::Invalid(TOO_LARGE),
@@ -131,14 +141,11 @@ pub fn parse<'a>(input: &'a [u8], headers: &'a mut [Header<'a>]) -> Parsed<'a> {
 
 /// httparse takes them for line ends; others take them for part of the line.
 fn has_bare_line_end(head: &[u8]) -> bool {
-    let mut before = b'\n';
-    for byte in head {
-        if *byte == b'\n' && before != b'\r' {
-            return true;
-        }
-        before = *byte;
-    }
-    false
+    // Without a branch in the loop, so that many bytes are looked at in one step.
+    let pairs = head.iter().zip(head.iter().skip(1));
+    pairs.fold(head.first() == Some(&b'\n'), |is_bare, (before, byte)| {
+        is_bare | ((*byte == b'\n') & (*before != b'\r'))
+    })
 }
 
 /// A path, all of the server, or what is asked of a proxy.
@@ -168,7 +175,9 @@ pub fn number_of(digits: &[u8]) -> Option<u64> {
 
 /// What the table may answer.
 pub struct FastRequest<'a> {
-    pub target: &'a [u8],
+    /// The target without what cuts a piece out.
+    pub key: Cow<'a, [u8]>,
+    pub cut: Cut,
     pub is_head: bool,
     pub range: Option<&'a [u8]>,
     pub if_none_match: Option<&'a [u8]>,
@@ -181,8 +190,10 @@ pub fn fast_request<'a>(head: &Head<'a>, neutral: &[String]) -> Option<FastReque
     if !(is_head || head.method == "GET") || !head.body.is_over() {
         return None;
     }
+    let (key, cut) = cut_of(head.target.as_bytes())?;
     let mut request = FastRequest {
-        target: head.target.as_bytes(),
+        key,
+        cut,
         is_head,
         range: None,
         if_none_match: None,
@@ -206,6 +217,43 @@ pub fn fast_request<'a>(head: &Head<'a>, neutral: &[String]) -> Option<FastReque
         }
     }
     Some(request)
+}
+
+/// The parameters of a query that cut a piece out of what the target names without them.
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
+pub struct Cut {
+    pub offset: Option<u64>,
+    pub length: Option<u64>,
+}
+
+/// Nobody else takes a longer number for one either.
+const CUT_DIGITS_MAX: usize = 15;
+
+/// The target without `offset=` and `length=`, and what they say; undefined when one of them comes twice or is no number.
+pub fn cut_of(target: &[u8]) -> Option<(Cow<'_, [u8]>, Cut)> {
+    let mut cut = Cut::default();
+    let Some(question_mark) = target.iter().position(|byte| *byte == b'?') else {
+        return Some((target.into(), cut));
+    };
+    let mut key = Vec::with_capacity(target.len());
+    key.extend_from_slice(&target[..question_mark]);
+    let mut separator = b'?';
+    for part in target[question_mark + 1..].split(|byte| *byte == b'&') {
+        let (field, digits) = if let Some(digits) = part.strip_prefix(b"offset=") {
+            (&mut cut.offset, digits)
+        } else if let Some(digits) = part.strip_prefix(b"length=") {
+            (&mut cut.length, digits)
+        } else {
+            key.push(std::mem::replace(&mut separator, b'&'));
+            key.extend_from_slice(part);
+            continue;
+        };
+        let number = number_of(digits).filter(|_| digits.len() <= CUT_DIGITS_MAX)?;
+        if field.replace(number).is_some() {
+            return None;
+        }
+    }
+    Some((key.into(), cut))
 }
 
 /// What of a request means something to the owner of a file: the same as in `peer-relay.ts`.
@@ -268,10 +316,9 @@ pub fn range_of(value: Option<&[u8]>, size: u64) -> Option<(u64, u64, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use httparse::EMPTY_HEADER;
 
     fn fast(text: &str) -> Option<(bool, Persistence)> {
-        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+        let mut headers = header_room();
         let Parsed::Whole(head) = parse(text.as_bytes(), &mut headers) else {
             panic!("{text}");
         };
@@ -307,6 +354,51 @@ mod tests {
     }
 
     #[test]
+    fn parameters_that_cut_are_taken_out_wherever_they_stand() {
+        let read = |target: &str| {
+            let (key, cut) = cut_of(target.as_bytes())?;
+            let key = String::from_utf8(key.into_owned()).unwrap();
+            Some((key, cut.offset, cut.length))
+        };
+        let cases = [
+            ("/a", "/a", None, None),
+            ("/a?offset=1&length=22", "/a", Some(1), Some(22)),
+            (
+                "/a?length=0&p=s3://b/k&offset=7",
+                "/a?p=s3://b/k",
+                Some(7),
+                Some(0),
+            ),
+            ("/a?p=1&q=2", "/a?p=1&q=2", None, None),
+            ("/a?p=1&&offset=3", "/a?p=1&", Some(3), None),
+            (
+                "/a?xoffset=3&Offset=4&offset",
+                "/a?xoffset=3&Offset=4&offset",
+                None,
+                None,
+            ),
+            ("/a?", "/a?", None, None),
+        ];
+        for (target, key, offset, length) in cases {
+            assert_eq!(
+                read(target),
+                Some((key.to_owned(), offset, length)),
+                "{target}"
+            );
+        }
+        for odd in [
+            "/a?offset=1&offset=1",
+            "/a?offset=",
+            "/a?offset=-1",
+            "/a?length=1e3",
+            "/a?length=%31",
+            "/a?offset=1000000000000000",
+        ] {
+            assert_eq!(read(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
     fn only_plain_reads_are_for_the_table() {
         assert_eq!(
             fast("GET /a HTTP/1.1\r\nhost: h\r\nRange: bytes=1-2\r\n\r\n"),
@@ -326,6 +418,7 @@ mod tests {
     fn what_httparse_takes_and_others_do_not_is_refused() {
         for text in [
             "GET /a HTTP/1.1\nhost: h\r\n\r\n",
+            "\nGET /a HTTP/1.1\r\nhost: h\r\n\r\n",
             "GET /a HTTP/1.1\r\nhost: h\n\r\n",
             "GET /a HTTP/1.1\r\nhost: h\r\n\n",
             "GET \"a HTTP/1.1\r\nhost: h\r\n\r\n",
@@ -333,7 +426,7 @@ mod tests {
             "GET http://h\"a HTTP/1.1\r\nhost: h\r\n\r\n",
             "GET http\"://h/ HTTP/1.1\r\nhost: h\r\n\r\n",
         ] {
-            let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+            let mut headers = header_room();
             let parsed = parse(text.as_bytes(), &mut headers);
             assert!(matches!(parsed, Parsed::Invalid(BAD_REQUEST)), "{text:?}");
         }

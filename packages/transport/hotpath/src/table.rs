@@ -2,12 +2,12 @@
 //! made ready and the places of the pages. A bounded cache: the least used go first (CLOCK), and whatever is not here goes up.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::page::{Extent, Page};
+use crate::request::Cut;
+use crate::segment::Segment;
 use crate::uses::PageUse;
 
 /// Names one version of one file, as TypeScript's page ids do.
@@ -22,16 +22,17 @@ const PRUNE_MIN: usize = 64;
 const ENTRY_COST_BYTES: usize = 400;
 const PAGE_COST_BYTES: usize = 320;
 
-/// An open segment file and the pages that entries have in it, by their offset.
-struct Segment {
-    file: Arc<OwnedFd>,
+/// An open segment and the pages that entries have in it, by their offset.
+struct KnownSegment {
+    segment: Arc<Segment>,
     pages: BTreeMap<u64, Weak<Page>>,
     /// With so many, those that no entry has any more are taken out.
     prune_at: usize,
 }
 
 struct EntryPage {
-    segment: Arc<str>,
+    /// Of the segment.
+    path: Arc<str>,
     page: Arc<Page>,
 }
 
@@ -47,7 +48,28 @@ pub struct Entry {
     pub body_headers: Box<[u8]>,
     pub request_id_header: Box<[u8]>,
     pub etag: Arc<[u8]>,
+    /// The target names these bytes of the file, and parameters of its query cut pieces out of them; else it names the file, and a header does.
+    pub window: Option<Window>,
     pages: BTreeMap<u64, EntryPage>,
+}
+
+/// Bytes [from, to) of a file.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Window {
+    pub from: u64,
+    pub to: u64,
+}
+
+impl Window {
+    /// What is cut out of it; undefined when that is nothing.
+    pub fn piece(self, cut: Cut) -> Option<(u64, u64)> {
+        let from = self.from.checked_add(cut.offset.unwrap_or(0))?;
+        let to = match cut.length {
+            Some(length) => from.checked_add(length)?.min(self.to),
+            None => self.to,
+        };
+        (from < to).then_some((from, to))
+    }
 }
 
 /// A page of an entry as TypeScript describes it.
@@ -71,6 +93,7 @@ impl Entry {
         body_headers: Vec<u8>,
         request_id_header: Vec<u8>,
         etag: Vec<u8>,
+        window: Option<Window>,
     ) -> Self {
         Self {
             file,
@@ -82,6 +105,7 @@ impl Entry {
             body_headers: body_headers.into(),
             request_id_header: request_id_header.into(),
             etag: etag.into(),
+            window,
             pages: BTreeMap::new(),
         }
     }
@@ -151,7 +175,7 @@ pub struct Table {
     /// One map a listener, so that a look-up needs no key of its own.
     by_target: Vec<HashMap<Box<[u8]>, usize>>,
     by_file: HashMap<FileKey, Vec<usize>>,
-    segments: HashMap<Arc<str>, Segment>,
+    segments: HashMap<Arc<str>, KnownSegment>,
 }
 
 impl Table {
@@ -226,7 +250,7 @@ impl Table {
             let Some(held) = &self.slots[slot] else {
                 continue;
             };
-            if held.entry.pages.values().any(|page| &*page.segment == path) {
+            if held.entry.pages.values().any(|page| &*page.path == path) {
                 self.remove(slot);
             }
         }
@@ -259,27 +283,26 @@ impl Table {
     /// The page at this place: the one that other entries have, where they do, with what is known of its blocks.
     fn page_of(&mut self, of: FileKey, place: PagePlace) -> Option<EntryPage> {
         if !self.segments.contains_key(place.path.as_str()) {
-            let file = open_segment(&place.path)?;
-            let segment = Segment {
-                file,
+            let segment = KnownSegment {
+                segment: Arc::new(Segment::open(&place.path)?),
                 pages: BTreeMap::new(),
                 prune_at: PRUNE_MIN,
             };
             self.segments.insert(place.path.as_str().into(), segment);
         }
-        let (segment, _) = self.segments.get_key_value(place.path.as_str())?;
-        let segment = Arc::clone(segment);
-        let Segment {
-            file,
+        let (path, _) = self.segments.get_key_value(place.path.as_str())?;
+        let path = Arc::clone(path);
+        let KnownSegment {
+            segment,
             pages,
             prune_at,
-        } = self.segments.get_mut(&segment)?;
+        } = self.segments.get_mut(&path)?;
         let known = pages.get(&place.offset).and_then(Weak::upgrade);
         let page = match known.filter(|page| page.length() == place.length) {
             Some(page) => page,
             None => {
                 let made = Page::new(
-                    Arc::clone(file),
+                    Arc::clone(segment),
                     place.offset,
                     &place.checksums,
                     PageUse::new(of, place.index, place.length),
@@ -293,7 +316,7 @@ impl Table {
                 page
             }
         };
-        Some(EntryPage { segment, page })
+        Some(EntryPage { path, page })
     }
 
     fn insert(&mut self, slot: Slot) {
@@ -346,14 +369,6 @@ impl Table {
     }
 }
 
-/// Without readahead: nothing comes from the disk that was not asked for.
-fn open_segment(path: &str) -> Option<Arc<OwnedFd>> {
-    let file = OwnedFd::from(File::open(path).ok()?);
-    // SAFETY: no memory is passed.
-    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
-    Some(Arc::new(file))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,6 +389,7 @@ mod tests {
             text(),
             text(),
             text(),
+            None,
         )
     }
 
@@ -441,6 +457,19 @@ mod tests {
             (table.bytes, table.entry_count(), table.segments.len()),
             (0, 0, 0)
         );
+    }
+
+    #[test]
+    fn a_piece_lies_within_its_window() {
+        let window = Window { from: 100, to: 110 };
+        let piece = |offset, length| window.piece(Cut { offset, length });
+        assert_eq!(piece(None, None), Some((100, 110)));
+        assert_eq!(piece(Some(4), None), Some((104, 110)));
+        assert_eq!(piece(Some(4), Some(3)), Some((104, 107)));
+        assert_eq!(piece(None, Some(1000)), Some((100, 110)));
+        assert_eq!(piece(Some(10), None), None);
+        assert_eq!(piece(Some(0), Some(0)), None);
+        assert_eq!(piece(Some(u64::MAX), Some(1)), None);
     }
 
     #[test]

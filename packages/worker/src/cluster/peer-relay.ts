@@ -52,14 +52,14 @@ export type Route =
   | { readonly kind: 'bypass' };
 
 export interface FileRouter {
-  /** True for a worker that is alone: whatever it answers, it answers as the owner. */
-  readonly ownsEverything: boolean;
+  /** Whether this worker answers such requests itself, until the ring changes: not where it stands in for an owner that is left alone. */
+  answersHere(request: TransportRequest, file: FileName): boolean;
   route(request: TransportRequest, api: PeerApi, file: FileName): Promise<Route>;
 }
 
 /** Alone, a worker owns everything. */
 export const ownEverything: FileRouter = {
-  ownsEverything: true,
+  answersHere: () => true,
   route: async () => ({ kind: 'own' }),
 };
 
@@ -116,7 +116,6 @@ const hopHeaders = new Set([
 ]);
 
 export class PeerRelay implements FileRouter {
-  readonly ownsEverything = false;
   readonly #options: PeerRelayOptions;
   readonly #agent: Agent;
   /** On the monotonic clock, by `host:port`: until when a peer is left alone. Bounded by the number of peers. */
@@ -135,6 +134,12 @@ export class PeerRelay implements FileRouter {
       headersTimeout: headTimeoutMs,
       bodyTimeout: bodyTimeoutMs,
     });
+  }
+
+  answersHere(request: TransportRequest, file: FileName): boolean {
+    if (request.isRelayed) return false;
+    const [first] = this.#options.placement.ownersOf(file.ufsPath);
+    return !first || hostAndPortOf(first) === hostAndPortOf(this.#options.self());
   }
 
   /** Fails with what a reachable owner fails with in mid-answer; an owner's error answers are passed on as they are. */

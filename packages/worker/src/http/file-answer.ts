@@ -16,6 +16,7 @@ import type { FoundFile } from '../cache/file-table.ts';
 import type { FileName } from '../cache/mount-table.ts';
 import { firstByteOf, parseByteRange } from './byte-range.ts';
 import { evaluateConditions, hasConditions, isRangeWanted } from './conditions.ts';
+import type { AnswerHere } from './routed.ts';
 
 /** The header that carries the outcome of the page with the first byte. */
 export const outcomeHeader = 'x-alluxio-cache';
@@ -28,18 +29,14 @@ export async function answerFile(
   request: TransportRequest,
   file: FileName,
   cache: FileCache,
-  options: AnswerOptions = {},
+  options: AnswerOptions,
 ): Promise<TransportResponse> {
   const answer = async (found: FoundFile): Promise<TransportResponse> => {
     const response = await answerFound(request, file, found, { cache, ...options });
-    const { requestIdHeader } = options;
     // A range that the target implies, instead of the header, is not what a transport that reads headers would send.
     const isWhole = request.method === 'GET' && options.range === undefined && options.bypass === undefined;
-    if (!isWhole || requestIdHeader === undefined) return response;
-    return {
-      ...response,
-      reusable: () => reusableAnswer(response, file, found, { ...options, cache, requestIdHeader }),
-    };
+    if (!isWhole) return response;
+    return { ...response, reusable: () => reusableAnswer(response, file, found, { ...options, cache }) };
   };
   const isRead = request.method === 'GET' && !hasConditions(request.headers);
   const readFrom = isRead ? firstByteOf(options.range ?? request.headers.get('range')) : undefined;
@@ -47,13 +44,13 @@ export async function answerFile(
   return withFoundFile(cache, file, answer, { ...options, readFrom, renewAheadMs });
 }
 
-export interface AnswerOptions extends Pick<LookupOptions, 'bypass'> {
+export interface AnswerOptions extends AnswerHere {
   /** Headers that the request asks to be other than the file's own; their names in lower case. */
   readonly overrides?: ReadonlyMap<string, string>;
   /** Stands in for the Range header. */
   readonly range?: string;
-  /** The surface's header for the request's id; without it no answer may be reused. */
-  readonly requestIdHeader?: string;
+  /** The surface's header for the request's id. */
+  readonly requestIdHeader: string;
 }
 
 /**
@@ -125,9 +122,9 @@ function reusableAnswer(
   response: TransportResponse,
   file: FileName,
   found: FoundFile,
-  options: AnswerOptions & { readonly cache: FileCache; readonly requestIdHeader: string },
+  options: AnswerOptions & { readonly cache: FileCache },
 ): ReusableAnswer | undefined {
-  const reuse = options.cache.reuseOf(file, found);
+  const reuse = options.isReusable() ? options.cache.reuseOf(file, found) : undefined;
   if (!reuse) return undefined;
   const { status } = found.record;
   const range = response.headers.find(([name]) => name === 'content-range')?.[1];

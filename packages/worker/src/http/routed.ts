@@ -12,6 +12,12 @@ export interface RoutedRequest {
   readonly file: FileName;
 }
 
+/** How a file is answered that is read here. */
+export interface AnswerHere extends Pick<LookupOptions, 'bypass'> {
+  /** Asked when a transport could remember the answer: whether it may, until it is told that the ring has changed. */
+  readonly isReusable: () => boolean;
+}
+
 export interface RoutedOptions {
   readonly router: FileRouter;
   readonly cache: FileCache;
@@ -24,14 +30,15 @@ export interface RoutedOptions {
 export async function answerRouted(
   routed: RoutedRequest,
   { cache, router }: RoutedOptions,
-  answerHere: (how: Pick<LookupOptions, 'bypass'>) => Promise<TransportResponse>,
+  answerHere: (how: AnswerHere) => Promise<TransportResponse>,
 ): Promise<TransportResponse> {
   const { api, file, request } = routed;
   const route = await router.route(request, api, file);
-  const answerPast = (): Promise<TransportResponse> => answerHere({ bypass: 'bypass-owner-down' });
+  const answerPast = (): Promise<TransportResponse> =>
+    answerHere({ bypass: 'bypass-owner-down', isReusable: () => false });
   switch (route.kind) {
     case 'own':
-      return answerHere({});
+      return answerHere({ isReusable: () => router.answersHere(request, file) });
     case 'relayed': {
       const { response } = route;
       if (headerOf(response, ufsFailedHeader) === undefined) return withRestFrom(response, answerPast);

@@ -5,13 +5,18 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { emptyBody, textBody } from '@alluxio-ts/common/body';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
+import type { Outcome } from '@alluxio-ts/common/outcome';
 import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import { nextStartAfterHeader } from '@alluxio-ts/common/protocol/worker-api';
 import type {
+  FilePart,
+  HeaderList,
   RequestHandler,
+  ReusableAnswer,
   TransportRequest,
   TransportResponse,
 } from '@alluxio-ts/transport/page-transport';
+import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { findPath } from '../cache/cache-control.ts';
 import type { FileCache } from '../cache/file-cache.ts';
@@ -21,7 +26,7 @@ import type { Placement } from '../cache/placement.ts';
 import type { CachedBytes } from '../cluster/cached-bytes.ts';
 import type { FileRouter } from '../cluster/peer-relay.ts';
 import { outcomeHeader, withFoundFile } from '../http/file-answer.ts';
-import { answerRouted } from '../http/routed.ts';
+import { type AnswerHere, answerRouted } from '../http/routed.ts';
 import { createSurface, type ErrorDescription } from '../http/surface.ts';
 import { filesLimitMax, listFiles, statPath } from './file-listing.ts';
 import { answerLoad } from './load-call.ts';
@@ -44,12 +49,14 @@ export interface RestSurfaceOptions {
   readonly ufsInfoOf: (mount: ServedMount) => Readonly<Record<string, string>>;
 }
 
+const requestIdHeader = 'x-request-id';
+
 /** What `head` and `tail` give unless told otherwise, as alluxiofs asks. */
 const headTailDefaultBytes = 1024;
 
 export function createRestSurface(options: RestSurfaceOptions): RequestHandler {
   return createSurface({
-    idHeader: 'x-request-id',
+    idHeader: requestIdHeader,
     logger: options.logger,
     answer: (request) => answer(request, options),
     describe: describeError,
@@ -84,22 +91,19 @@ async function answer(request: TransportRequest, options: RestSurfaceOptions): P
     case 'info':
       return answerInfo(request, requiredParameter(target, 'path'), options);
     case 'chunk':
-      return answerBytes(request, await fileOf(target, id, options), options, (size) => ({
-        from: 0,
-        to: size,
-      }));
+      return answerBytes(request, await fileOf(target, id, options), options, wholeOf);
     case 'range': {
       const offset = countParameter(target, 'offset') ?? 0;
       const length = countParameter(target, 'length');
       return answerBytes(request, await fileOf(target, id, options), options, (size) =>
-        cut(offset, length, size),
+        cut(wholeOf(size), offset, length),
       );
     }
     case 'head':
     case 'tail': {
       const count = countParameter(target, 'numOfBytes') ?? headTailDefaultBytes;
       return answerBytes(request, await fileOf(target, id, options), options, (size) =>
-        call === 'head' ? cut(0, count, size) : { from: Math.max(0, size - count), to: size },
+        call === 'head' ? cut(wholeOf(size), 0, count) : { from: Math.max(0, size - count), to: size },
       );
     }
     case 'file':
@@ -170,51 +174,88 @@ async function answerPage(
   const length = countParameter(target, 'length');
   const { pageSizeBytes } = options;
   const readFrom = index * pageSizeBytes + Math.min(offset, pageSizeBytes - 1);
-  return answerBytes(request, await fileOf(target, id, options), { ...options, readFrom }, (size) => {
+  const pageOf = (size: number): FilePart => {
     if (index >= Math.max(1, pageCountOf(size, pageSizeBytes))) {
       throw new AlluxioError('FileNotFound', `the file has no page ${index}: it is ${size} bytes long`);
     }
-    const inPage = cut(offset, length, pageLengthOf(size, pageSizeBytes, index));
-    const pageStart = index * pageSizeBytes;
-    return { from: pageStart + inPage.from, to: pageStart + inPage.to };
-  });
+    const from = index * pageSizeBytes;
+    return { from, to: from + pageLengthOf(size, pageSizeBytes, index) };
+  };
+  return answerBytes(
+    request,
+    await fileOf(target, id, options),
+    { ...options, readFrom, windowOf: pageOf },
+    (size) => cut(pageOf(size), offset, length),
+  );
 }
 
-function cut(
-  offset: number,
-  length: number | undefined,
-  size: number,
-): { readonly from: number; readonly to: number } {
-  const from = Math.min(offset, size);
-  return { from, to: length === undefined ? size : Math.min(size, from + length) };
+function wholeOf(size: number): FilePart {
+  return { from: 0, to: size };
+}
+
+function cut(whole: FilePart, offset: number, length: number | undefined): FilePart {
+  const from = Math.min(whole.from + offset, whole.to);
+  return { from, to: length === undefined ? whole.to : Math.min(whole.to, from + length) };
 }
 
 function answerBytes(
   request: TransportRequest,
   file: FileName,
-  options: RestSurfaceOptions & { readonly readFrom?: number },
-  rangeOf: (sizeBytes: number) => { readonly from: number; readonly to: number },
+  options: RestSurfaceOptions & {
+    readonly readFrom?: number;
+    /** What the target names without what cuts a piece out of it: such answers may be reused. */
+    readonly windowOf?: (sizeBytes: number) => FilePart;
+  },
+  rangeOf: (sizeBytes: number) => FilePart,
 ): Promise<TransportResponse> {
+  const { renewAheadMs } = request;
+  const { windowOf } = options;
   return answerRouted({ request, api: 'rest', file }, options, (how) =>
-    withFoundFile(options.cache, file, (found) => answerFound(found), {
+    withFoundFile(options.cache, file, (found) => answerFound(found, how), {
       ...how,
       readFrom: request.method === 'GET' ? options.readFrom : undefined,
+      renewAheadMs,
     }),
   );
 
-  async function answerFound(found: FoundFile): Promise<TransportResponse> {
+  async function answerFound(found: FoundFile, how: AnswerHere): Promise<TransportResponse> {
     const { status } = found.record;
-    const { from, to } = rangeOf(status.sizeBytes);
-    const headers: [string, string][] = [
-      ['content-type', 'application/octet-stream'],
-      ['content-length', String(to - from)],
-      ['last-modified', new Date(status.modifiedMs).toUTCString()],
-    ];
-    if (status.etag !== undefined) headers.push(['etag', status.etag]);
+    const { from, to } = request.rest ?? rangeOf(status.sizeBytes);
+    const ofFile = fileHeaders(status);
+    const headers: HeaderList = [...ofFile, ['content-length', String(to - from)]];
     if (request.method === 'HEAD') return { status: 200, headers, body: emptyBody };
     const opened = await options.cache.open(file, found, { from, to, signal: request.signal });
-    return { status: 200, headers: [...headers, [outcomeHeader, opened.outcome]], body: opened.body };
+    const response = {
+      status: 200,
+      headers: [...headers, [outcomeHeader, opened.outcome] as const],
+      body: opened.body,
+    };
+    if (!windowOf || how.bypass !== undefined) return response;
+    const reusable = (): ReusableAnswer | undefined => {
+      const reuse = how.isReusable() ? options.cache.reuseOf(file, found) : undefined;
+      return (
+        reuse && {
+          ...reuse,
+          requestIdHeader,
+          sizeBytes: status.sizeBytes,
+          bodyFrom: from,
+          window: windowOf(status.sizeBytes),
+          etag: status.etag,
+          headers: ofFile,
+          bodyHeaders: [[outcomeHeader, 'hit' satisfies Outcome]],
+        }
+      );
+    };
+    return { ...response, reusable };
   }
+}
+
+function fileHeaders({ etag, modifiedMs }: FileStatus): HeaderList {
+  return [
+    ['content-type', 'application/octet-stream'],
+    ['last-modified', new Date(modifiedMs).toUTCString()],
+    ...(etag === undefined ? [] : [['etag', etag] as const]),
+  ];
 }
 
 /** The file that `ufsFullPath` names, or else the one that this worker knows by the id. */

@@ -122,8 +122,7 @@ function answerObject(
 ): Promise<TransportResponse> {
   const file = fileNameOf(mountOf(target, options.mounts), target.key);
   const how = {
-    // In a cluster the ring decides anew with each request whose file it is, so no answer is remembered.
-    ...(options.router.ownsEverything ? { requestIdHeader } : {}),
+    requestIdHeader,
     overrides: headerOverrides(target),
     ...partRange(target, request),
   };
