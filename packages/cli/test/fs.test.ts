@@ -10,6 +10,7 @@ import { loadOptions } from '@alluxio-ts/common/options';
 import { workerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { MIB } from '@alluxio-ts/common/units';
 import t from 'tap';
+import { until } from '../../../test/support/cluster.ts';
 import { copyToLocal } from '../src/local-copy.ts';
 import { OnlineWorkers } from '../src/online-workers.ts';
 import { startStandalone } from '../src/standalone.ts';
@@ -433,10 +434,13 @@ await t.test('the access log has every answer, without the secrets of its query'
   const { s3Port } = standalone.worker;
   const signed = 'X-Amz-Credential=hush&X-Amz-Signature=hush&x%2Damz-security-token=hush&versions-of=x';
   await (await fetch(`http://127.0.0.1:${s3Port}/data/dir-2?${signed}`)).text();
-  const events = logLines.map((line) => JSON.parse(line) as Record<string, unknown>);
-  const own = events.findLast(
-    ({ event, path }) => event === 'access' && String(path).startsWith('/data/dir-2?'),
-  );
+  const findOwn = (): Record<string, unknown> | undefined =>
+    logLines
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .findLast(({ event, path }) => event === 'access' && String(path).startsWith('/data/dir-2?'));
+  // It is logged when all of it was sent, which whoever has it may see before.
+  await until(() => findOwn() !== undefined);
+  const own = findOwn();
   t.match(own, {
     level: 'info',
     operation: 'GetObject',

@@ -204,9 +204,9 @@ export const optionsTable = [
   {
     name: 'alluxio.worker.transport',
     type: 'enum',
-    values: ['plain', 'hotpath'],
-    default: 'plain',
-    help: 'What answers reads. `plain` is TypeScript and checks every byte that comes from a disk. `hotpath` is native and faster, and **experimental**: Linux only, from a package of its own or built with Rust at `npm ci`; where it is missing `plain` answers, and the log says why.',
+    values: ['auto', 'hotpath', 'plain'],
+    default: 'auto',
+    help: 'What answers reads. `hotpath` is native and answers repeated hits by itself: Linux only, from a package of its own or built with Rust at `npm ci`. `plain` is TypeScript. `auto` takes hotpath where it is there. Where `hotpath` is set and missing, `plain` answers, and log and `info doctor` say why.',
     readBy: ['worker'],
   },
   {

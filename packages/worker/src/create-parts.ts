@@ -16,16 +16,17 @@ import { ThreadFillRunner, type ThreadFillRunnerOptions } from './cache/thread-f
 import { PeerRelay, type PeerRelayOptions } from './cluster/peer-relay.ts';
 import { threadFileOf } from './thread-file.ts';
 import { recordAnswer } from './worker-observation.ts';
-import type { ClusterParts, TransportKind, WorkerParts } from './worker-options.ts';
+import type { ClusterParts, TransportChoice, TransportKind, WorkerParts } from './worker-options.ts';
 
 /** Each of them is an open file. */
 export const workerConnectionsMax = plainTransportDefaults.connectionsMax;
 
 /** What runs of what is configured: plain where this installation has nothing else. */
-export function chooseTransport(configured: TransportKind): WorkerTransport {
-  const addon = configured === 'hotpath' ? findHotpathAddon() : undefined;
-  if (addon?.kind === 'missing') return { kind: 'plain', configured, reason: addon.reason };
-  return { kind: configured, configured };
+export function chooseTransport(configured: TransportChoice): WorkerTransport {
+  if (configured === 'plain') return { kind: 'plain', configured };
+  const addon = findHotpathAddon();
+  if (addon.kind === 'there') return { kind: 'hotpath', configured };
+  return { kind: 'plain', configured, ...(configured === 'auto' ? {} : { reason: addon.reason }) };
 }
 
 /** Connections to each peer. */

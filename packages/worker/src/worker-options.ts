@@ -18,10 +18,12 @@ import type { PageStore } from './page-store/page-store.ts';
 import type { WorkerFacts } from './worker-diagnosis.ts';
 
 export type TransportKind = 'plain' | 'hotpath';
+/** `auto`: hotpath where this installation has it, else plain. */
+export type TransportChoice = TransportKind | 'auto';
 
 export interface WorkerOptions {
   /** `plain` unless given. */
-  readonly transport?: TransportKind;
+  readonly transport?: TransportChoice;
   readonly clusterName: string;
   readonly bindHost: string;
   /** Where others reach this worker. */

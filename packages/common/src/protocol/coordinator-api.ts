@@ -120,7 +120,9 @@ export type WhatIf = Unchanging<z.infer<typeof whatIfSchema>>;
 /** What answers the reads of a worker. */
 export const workerTransportSchema = z.object({
   kind: z.enum(['plain', 'hotpath']),
-  configured: z.enum(['plain', 'hotpath']).describe('Not the one that runs where that is not there'),
+  configured: z
+    .enum(['auto', 'plain', 'hotpath'])
+    .describe('`auto` is the fastest that is there; what else is not there does not run either'),
   reason: z.string().optional().describe('Why the configured one does not run'),
 });
 

@@ -78,6 +78,6 @@ function transportCounts(views: readonly WorkerView[]): NonNullable<ClusterInfo[
   return {
     plain: countOf(({ kind }) => kind === 'plain'),
     hotpath: countOf(({ kind }) => kind === 'hotpath'),
-    missing: countOf(({ configured, kind }) => kind !== configured),
+    missing: countOf(({ reason }) => reason !== undefined),
   };
 }
