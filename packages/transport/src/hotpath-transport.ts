@@ -63,10 +63,6 @@ const reportIntervalMs = 1000;
 /** What an answer holds at most while it waits for its client, beside the socket's own buffer. */
 export const hotpathAnswerMaxBytes = aheadMaxBytes;
 
-/** The same bounds as the plain transport's. */
-const headersTimeoutMs = 60_000;
-const keepAliveTimeoutMs = 75_000;
-
 /** An entry is made anew after this time however long its file may be trusted. */
 const entryAgeMaxMs = 600_000;
 
@@ -186,6 +182,8 @@ export class HotpathTransport implements PageTransport {
     const {
       answersMax,
       connectionsMax,
+      headersTimeoutMs,
+      keepAliveTimeoutMs,
       reportsAnswers,
       routesBytes,
       stallTimeoutMs,
