@@ -162,7 +162,7 @@ export class PlainTransport implements PageTransport {
       });
     });
     try {
-      const response = await listener.handler(request);
+      const response = this.#admit(request, await listener.handler(request), sent);
       await this.#send(request, response, outgoing, sent);
     } catch (thrown) {
       const error = toAlluxioError(thrown);
@@ -198,6 +198,18 @@ export class PlainTransport implements PageTransport {
     };
   }
 
+  /** The answer, or its refusal. */
+  #admit({ signal }: TransportRequest, response: TransportResponse, sent: Sent): TransportResponse {
+    const { body } = response;
+    if (body.kind !== 'parts') return response;
+    if (signal.aborted) body.close();
+    // Past this point `close` of the answer is still to come, and gives the place back.
+    signal.throwIfAborted();
+    const admitted = this.#places.admit(response);
+    sent.hasPlace = admitted === response;
+    return admitted;
+  }
+
   async #send(
     request: TransportRequest,
     response: TransportResponse,
@@ -225,10 +237,6 @@ export class PlainTransport implements PageTransport {
       return;
     }
     try {
-      // Past this point `close` of the answer is still to come, and gives the place back.
-      signal.throwIfAborted();
-      this.#places.take();
-      sent.hasPlace = true;
       outgoing.writeHead(response.status, headers);
       await sendBody(body, socketSink(outgoing, sent, this.#options), { slots: this.#options.slots, signal });
       outgoing.end();
