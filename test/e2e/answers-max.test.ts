@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { truncate, writeFile } from 'node:fs/promises';
 import { type ClientRequest, get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileIdOf } from '@alluxio-ts/common/page';
 import { MIB } from '@alluxio-ts/common/units';
 import t from 'tap';
 import { isHotpathBuilt } from '../../packages/transport/src/hotpath-native.ts';
@@ -70,7 +72,21 @@ for (const transport of isHotpathBuilt() ? (['plain', 'hotpath'] as const) : (['
     const places = placesOf[transport];
     const wanted = Array.from({ length: clientCount }, (_, client) => (client < places ? 200 : 503));
     t.strictSame(statuses, wanted);
-    t.equal(asked.at(-1)?.response.headers['retry-after'], '1');
+    const last = asked.at(-1)?.response;
+    if (!last) throw new Error('somebody was refused');
+    t.equal(last.headers['retry-after'], '1');
+    t.equal(last.headers['content-type'], 'application/xml');
+    const id = last.headers['x-amz-request-id'];
+    const message = `${answersMax} answers are under way already (alluxio.worker.answers.max)`;
+    t.equal(
+      await text(last),
+      `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>SlowDown</Code><Message>${message}</Message><Resource>/data/a.bin</Resource><RequestId>${id}</RequestId></Error>`,
+    );
+    const target = `/v1/file/${fileIdOf(file)}/page/0?ufsFullPath=${encodeURIComponent(file)}`;
+    const rest = await fetch(running.rest + target);
+    t.equal(rest.status, 503);
+    t.equal(rest.headers.get('retry-after'), '1');
+    t.same(await rest.json(), { code: 'Overloaded', message, requestId: rest.headers.get('x-request-id') });
     t.equal((await fetch(url, { method: 'HEAD' })).status, 200, 'what has no body needs no place');
 
     asked[0]?.request.destroy();

@@ -179,7 +179,7 @@ export function limitsOf(
     findings.warning(
       subject,
       `it may open ${openFilesMax} files and takes ${connectionsMax} connections`,
-      `raise its limit of open files to ${neededCount} or more (ulimit -n, LimitNOFILE=)`,
+      `raise its hard limit of open files to ${neededCount} or more (LimitNOFILE=, ulimit -Hn): it takes all that it may by itself`,
     );
   } else findings.ok(subject, `Node ${nodeVersion}, ${openFilesMax ?? 'unknown'} open files`);
   return findings.found;

@@ -26,7 +26,7 @@ export async function processFacts({ version, notices, clock }: ProcessFactsOpti
   };
 }
 
-/** The soft limit in Linux' table; undefined where there is none. */
+/** The soft limit in Linux' table, which Node raises to the hard one as it starts; undefined where there is none. */
 export function openFilesMaxOf(limits: string): number | undefined {
   const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
   return soft === undefined ? undefined : Number(soft);

@@ -1,6 +1,7 @@
 /** How many answers with a body may be under way at once: each holds buffers, here and in its socket, for as long as its client takes. */
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
+import type { TransportResponse } from './page-transport.ts';
 
 const retryAfterMs = 1000;
 
@@ -12,16 +13,20 @@ export class AnswerPlaces {
     this.#max = max;
   }
 
-  /** Fails with Overloaded when all are taken; whoever has one gives it back. */
-  take(): void {
-    if (this.#takenCount >= this.#max) {
-      throw new AlluxioError(
-        'Overloaded',
-        `${this.#max} answers are under way already (alluxio.worker.answers.max)`,
-        { retryAfterMs },
-      );
+  /**
+   * What is to be sent: the answer, which has a place then, to be given back by its sender, or its refusal when all are taken. The body of what is not sent is closed. Fails with
+   * Overloaded when the answer has no refusal.
+   */
+  admit(response: TransportResponse): TransportResponse {
+    if (this.#takenCount < this.#max) {
+      this.#takenCount++;
+      return response;
     }
-    this.#takenCount++;
+    if (response.body.kind === 'parts') response.body.close();
+    const message = `${this.#max} answers are under way already (alluxio.worker.answers.max)`;
+    const error = new AlluxioError('Overloaded', message, { retryAfterMs });
+    if (!response.refusal) throw error;
+    return response.refusal(error);
   }
 
   give(): void {

@@ -63,10 +63,6 @@ const reportIntervalMs = 1000;
 /** What an answer holds at most while it waits for its client, beside the socket's own buffer. */
 export const hotpathAnswerMaxBytes = aheadMaxBytes;
 
-/** The same bounds as the plain transport's. */
-const headersTimeoutMs = 60_000;
-const keepAliveTimeoutMs = 75_000;
-
 /** An entry is made anew after this time however long its file may be trusted. */
 const entryAgeMaxMs = 600_000;
 
@@ -186,6 +182,8 @@ export class HotpathTransport implements PageTransport {
     const {
       answersMax,
       connectionsMax,
+      headersTimeoutMs,
+      keepAliveTimeoutMs,
       reportsAnswers,
       routesBytes,
       stallTimeoutMs,
@@ -262,7 +260,7 @@ export class HotpathTransport implements PageTransport {
       });
     });
     try {
-      const response = await listener.handler(request);
+      const response = this.#admit(exchange, request, await listener.handler(request));
       answered = response;
       void this.#learnRoute(native, response, routesDropCount);
       await this.#send(exchange, request, response);
@@ -315,7 +313,6 @@ export class HotpathTransport implements PageTransport {
         isBodyless ? undefined : bodyLengthOf(body),
       );
       const hasBody = !isBodyless && request.method !== 'HEAD';
-      if (hasBody && body.kind === 'parts') this.#takePlace(exchange);
       if (exchange.request.resume) expectRest(response, exchange.request.resume);
       else exchange.sendHead(head, hasBody && body.kind === 'bytes' ? body.bytes : undefined);
       if (hasBody && body.kind === 'parts') {
@@ -331,13 +328,20 @@ export class HotpathTransport implements PageTransport {
     }
   }
 
-  /** The table's places are counted apart, and what it cannot end keeps its right to be answered. */
-  #takePlace(exchange: HotpathExchange): void {
-    if (exchange.request.resume) return;
+  /** The answer, or its refusal. The table's places are counted apart, and what it cannot end keeps its right to be answered. */
+  #admit(
+    exchange: HotpathExchange,
+    { method, signal }: TransportRequest,
+    response: TransportResponse,
+  ): TransportResponse {
+    const { body } = response;
+    if (body.kind !== 'parts' || method === 'HEAD' || exchange.request.resume) return response;
+    if (signal.aborted) body.close();
     // Past this point `onOver` is still to come, and gives the place back.
-    exchange.signal.throwIfAborted();
-    this.#places.take();
-    exchange.hasPlace = true;
+    signal.throwIfAborted();
+    const admitted = this.#places.admit(response);
+    exchange.hasPlace = admitted === response;
+    return admitted;
   }
 
   #isKept(exchange: HotpathExchange): boolean {

@@ -5,6 +5,7 @@
  */
 
 import type { Body, SegmentRead } from '@alluxio-ts/common/body';
+import type { AlluxioError } from '@alluxio-ts/common/errors';
 import type { FileKey } from '@alluxio-ts/common/page';
 
 /** One request. Nothing of it is decoded: what the client sent is what the surface sees. */
@@ -35,6 +36,8 @@ export interface TransportResponse {
   /** Sent in this order. `content-length` is set by the transport from the body, unless the surface set it (an answer to HEAD). */
   readonly headers: HeaderList;
   readonly body: Body;
+  /** What is sent instead, of a few bytes, when there is no place for a body of parts: the failure as this surface's clients read it. */
+  readonly refusal?: (error: AlluxioError) => TransportResponse;
   /**
    * Asked once the body was sent: what further requests for the same target may be answered with, by a transport that remembers answers.
    * Undefined when that no longer holds; what holds is true until `PageTransport.drop` says otherwise.

@@ -39,20 +39,24 @@ export interface PlainTransportOptions {
   readonly answersMax: number;
   /** A client that takes no byte for so long is reset, so that it does not hold what its answer holds. */
   readonly stallTimeoutMs: number;
+  /** A connection on which nothing was asked for so long after an answer is closed. */
+  readonly keepAliveTimeoutMs: number;
+  /** A head that is not whole after so long is answered 408, and its connection closed. */
+  readonly headersTimeoutMs: number;
 }
 
 export const plainTransportDefaults = {
   connectionsMax: 16_384,
   answersMax: 1024,
   stallTimeoutMs: 60_000,
+  // As nginx has them.
+  keepAliveTimeoutMs: 75_000,
+  headersTimeoutMs: 60_000,
 } as const;
 
 /** What an answer holds at most while it waits for its client, beside the socket's own buffer: a chunk of the body sender. */
 export const plainAnswerMaxBytes = readBufferSizeBytes;
 
-/** A request that is not sent in this time is answered 408 and closed; the same bounds as nginx's defaults. */
-const headersTimeoutMs = 60_000;
-const keepAliveTimeoutMs = 75_000;
 const headerSizeMaxBytes = 16 * 1024;
 
 /** The reason of a request's signal once its answer is over or its client gone: made once, as every request ends with it. */
@@ -77,9 +81,9 @@ export class PlainTransport implements PageTransport {
     const server = createServer(
       {
         maxHeaderSize: headerSizeMaxBytes,
-        headersTimeout: headersTimeoutMs,
+        headersTimeout: this.#options.headersTimeoutMs,
         requestTimeout: 0,
-        keepAliveTimeout: keepAliveTimeoutMs,
+        keepAliveTimeout: this.#options.keepAliveTimeoutMs,
         joinDuplicateHeaders: true,
         noDelay: true,
         // Seen to here, with those that came twice.
@@ -158,7 +162,7 @@ export class PlainTransport implements PageTransport {
       });
     });
     try {
-      const response = await listener.handler(request);
+      const response = this.#admit(request, await listener.handler(request), sent);
       await this.#send(request, response, outgoing, sent);
     } catch (thrown) {
       const error = toAlluxioError(thrown);
@@ -194,6 +198,18 @@ export class PlainTransport implements PageTransport {
     };
   }
 
+  /** The answer, or its refusal. */
+  #admit({ signal }: TransportRequest, response: TransportResponse, sent: Sent): TransportResponse {
+    const { body } = response;
+    if (body.kind !== 'parts') return response;
+    if (signal.aborted) body.close();
+    // Past this point `close` of the answer is still to come, and gives the place back.
+    signal.throwIfAborted();
+    const admitted = this.#places.admit(response);
+    sent.hasPlace = admitted === response;
+    return admitted;
+  }
+
   async #send(
     request: TransportRequest,
     response: TransportResponse,
@@ -221,10 +237,6 @@ export class PlainTransport implements PageTransport {
       return;
     }
     try {
-      // Past this point `close` of the answer is still to come, and gives the place back.
-      signal.throwIfAborted();
-      this.#places.take();
-      sent.hasPlace = true;
       outgoing.writeHead(response.status, headers);
       await sendBody(body, socketSink(outgoing, sent, this.#options), { slots: this.#options.slots, signal });
       outgoing.end();

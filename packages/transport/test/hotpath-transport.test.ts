@@ -27,10 +27,12 @@ const fileKey = { a: 1, b: 2, c: 3 };
 function makeTransport(
   slots: SlotPool,
   onTableReport: (report: TableReport) => void = () => undefined,
+  answersMax: number = plainTransportDefaults.answersMax,
 ): HotpathTransport {
   return new HotpathTransport({
     ...plainTransportDefaults,
     ...hotpathTransportDefaults,
+    answersMax,
     clock: systemClock,
     random: systemRandom,
     logger: silentLogger,
@@ -241,7 +243,7 @@ function fetchFile(
 }
 
 if (isHotpathBuilt()) {
-  describeTransport(t, (slots) => makeTransport(slots));
+  describeTransport(t, (slots, answersMax) => makeTransport(slots, undefined, answersMax));
   describeRawRequests(t, (slots) => makeTransport(slots));
   describeTable(t);
 } else {

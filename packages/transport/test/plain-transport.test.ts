@@ -6,9 +6,13 @@ import t from 'tap';
 import { describeRawRequests } from './support/raw-suite.ts';
 import { describeTransport } from './support/transport-conformance.ts';
 
-function makeTransport(slots: SlotPool): PlainTransport {
+function makeTransport(
+  slots: SlotPool,
+  answersMax: number = plainTransportDefaults.answersMax,
+): PlainTransport {
   return new PlainTransport({
     ...plainTransportDefaults,
+    answersMax,
     clock: systemClock,
     random: systemRandom,
     logger: silentLogger,

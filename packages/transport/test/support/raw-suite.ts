@@ -1,7 +1,5 @@
 /** What every page transport makes of bytes that no HTTP library would send, or not in this way. */
 
-import { readFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import type { Body } from '@alluxio-ts/common/body';
 import { textBody } from '@alluxio-ts/common/body';
 import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/page-transport';
@@ -10,12 +8,6 @@ import { RawClient } from './raw-client.ts';
 import { type TransportFactory, withTransport } from './transport-conformance.ts';
 
 const mebibyte = 1024 * 1024;
-
-/** Ten thousand, or as many as this process may have descriptors for: each takes two. */
-function idleConnectionCount(): number {
-  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
-  return Math.min(10_000, Math.floor((Number(limit) - 500) / 200) * 100);
-}
 
 /** Answers `<method> <target>:<body>`; a body of 4 MiB to `/large`; nothing before `/slow` is let go. */
 async function echo(request: TransportRequest): Promise<TransportResponse> {
@@ -269,42 +261,4 @@ export function describeRawRequests(t: Test, factory: TransportFactory): void {
       });
     },
   );
-
-  t.test('many idle connections stay open, and are answered like any other', async (t) => {
-    await withEcho(async (port) => {
-      const idle: Socket[] = [];
-      const open = async (): Promise<boolean> => {
-        const sockets = Array.from({ length: 100 }, () => connect({ port, host: '127.0.0.1' }));
-        idle.push(...sockets);
-        const opened = await Promise.all(
-          sockets.map(
-            (socket) =>
-              new Promise<boolean>((resolve) => {
-                socket.once('error', () => resolve(false));
-                socket.once('connect', () => resolve(true));
-              }),
-          ),
-        );
-        return opened.every(Boolean);
-      };
-      try {
-        const count = idleConnectionCount();
-        t.comment(`${count} connections`);
-        while (idle.length < count) t.ok(await open());
-        const client = new RawClient(port);
-        client.send('GET /a HTTP/1.1\r\nhost: h\r\n\r\n');
-        await client.until((text) => text.endsWith('<GET /a:>'));
-        client.close();
-        const last = idle[idle.length - 1];
-        const answered = new Promise<string>((resolve) => {
-          last?.once('data', (data: Buffer) => resolve(data.toString()));
-        });
-        last?.write('GET /b HTTP/1.1\r\nhost: h\r\n\r\n');
-        t.match(await answered, /<GET \/b:>$/);
-        t.equal(idle.filter((socket) => socket.destroyed).length, 0);
-      } finally {
-        for (const socket of idle) socket.destroy();
-      }
-    });
-  });
 }

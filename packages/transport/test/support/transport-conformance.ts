@@ -5,7 +5,7 @@ import type { Body, PageHandle, Part } from '@alluxio-ts/common/body';
 import { textBody } from '@alluxio-ts/common/body';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
-import type { PageTransport, RequestHandler } from '@alluxio-ts/transport/page-transport';
+import type { PageTransport, RequestHandler, TransportResponse } from '@alluxio-ts/transport/page-transport';
 import type { Test } from 'tap';
 import { RawClient } from './raw-client.ts';
 
@@ -15,7 +15,7 @@ interface Rig {
   readonly transport: PageTransport;
 }
 
-export type TransportFactory = (slots: SlotPool) => PageTransport;
+export type TransportFactory = (slots: SlotPool, answersMax?: number) => PageTransport;
 
 const pageBytes = 1024 * 1024;
 
@@ -23,9 +23,10 @@ export async function withTransport(
   factory: TransportFactory,
   handler: (slots: SlotPool) => RequestHandler,
   use: (rig: Rig) => Promise<void>,
+  answersMax?: number,
 ): Promise<void> {
   const slots = new SlotPool({ slotCount: 2, slotSizeBytes: pageBytes });
-  const transport = factory(slots);
+  const transport = factory(slots, answersMax);
   const { port } = await transport.listen({
     host: '127.0.0.1',
     port: 0,
@@ -449,6 +450,62 @@ export function describeTransport(t: Test, factory: TransportFactory): void {
       },
     );
   });
+
+  t.test(
+    'what there is no place for is refused in the words of its surface, and the next is not',
+    async (t) => {
+      const gate = Promise.withResolvers<void>();
+      const begun = Promise.withResolvers<void>();
+      let closedCount = 0;
+      const refusedWith: string[] = [];
+      const large: TransportResponse = {
+        status: 200,
+        headers: [['x-alluxio-cache', 'hit']],
+        body: partsBody(
+          pageBytes,
+          async () => {
+            begun.resolve();
+            await gate.promise;
+            return { kind: 'extent', handle: new FakePage(pattern(pageBytes)), from: 0, to: pageBytes };
+          },
+          () => closedCount++,
+        ),
+        refusal: (error) => {
+          refusedWith.push(error.code);
+          return { status: 503, headers: [['retry-after', '7']], body: textBody('<come back>') };
+        },
+      };
+      const short: TransportResponse = { status: 200, headers: [], body: textBody('<short>') };
+      await withTransport(
+        factory,
+        () => async (request) => (request.target === '/short' ? short : large),
+        async ({ port }) => {
+          const first = new RawClient(port);
+          first.send('GET / HTTP/1.1\r\nhost: h\r\n\r\n');
+          await begun.promise;
+          const second = new RawClient(port);
+          second.send('GET / HTTP/1.1\r\nhost: h\r\n\r\n');
+          const refused = await second.until((text) => text.endsWith('>'));
+          const [head = '', body] = refused.split('\r\n\r\n');
+          t.match(head, /^HTTP\/1\.1 503 Service Unavailable\r\n/);
+          t.match(head, /\r\nretry-after: 7\r\n/i);
+          t.match(head, /\r\ncontent-length: 11\r\n/i);
+          t.notMatch(head, /x-alluxio-cache/);
+          t.equal(body, '<come back>');
+          t.strictSame(refusedWith, ['Overloaded']);
+          t.equal(closedCount, 1, 'the body of the refused one');
+          second.send('GET /short HTTP/1.1\r\nhost: h\r\n\r\n');
+          await second.until((text) => text.endsWith('<short>'));
+          second.close();
+          gate.resolve();
+          await first.until((text) => text.length > pageBytes);
+          first.close();
+          while ((await fetchFrom(port)).status !== 200);
+        },
+        1,
+      );
+    },
+  );
 
   t.test('a taken port is an error that names it', async (t) => {
     await withTransport(

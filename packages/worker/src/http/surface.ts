@@ -31,13 +31,20 @@ export interface ErrorDescription {
 
 export function createSurface(options: SurfaceOptions): RequestHandler {
   return async (request) => {
-    let response: TransportResponse;
+    const headersOf = ({ headers }: TransportResponse): TransportResponse['headers'] => [
+      ...headers,
+      [options.idHeader, request.requestId],
+    ];
+    const refusal = (error: AlluxioError): TransportResponse => {
+      const response = errorResponse(request, error, options);
+      return { ...response, headers: headersOf(response) };
+    };
     try {
-      response = await options.answer(request);
+      const response = await options.answer(request);
+      return { ...response, headers: headersOf(response), refusal };
     } catch (thrown) {
-      response = errorResponse(request, toAlluxioError(thrown), options);
+      return refusal(toAlluxioError(thrown));
     }
-    return { ...response, headers: [...response.headers, [options.idHeader, request.requestId]] };
   };
 }
 

@@ -32,8 +32,8 @@ export interface StoreView {
   readonly tick: number;
   readonly tickMean: number;
   readonly pageCount: number;
-  /** At most so many pages of a segment, in no order. */
-  sample(segment: SegmentView, pagesMax: number): readonly PageView[];
+  /** At most so many pages of a segment, in no order; to be gone through at once. */
+  sample(segment: SegmentView, pagesMax: number): Iterable<PageView>;
 }
 
 export interface EvictionPolicy {
@@ -43,10 +43,10 @@ export interface EvictionPolicy {
   chooseSegment(segments: readonly SegmentView[], store: StoreView): SegmentView;
   /**
    * Which pages of the segment that was just chosen to copy forward, the most wanted first. The store stops at `budgetBytes`, which is at most half
-   * of the segment: so each round frees something whatever the policy wants.
+   * of the segment: so each round frees something whatever the policy wants. To be gone through at once.
    */
   choosePages(
-    pages: readonly PageView[],
+    pages: Iterable<PageView>,
     options: { readonly budgetBytes: number; readonly store: StoreView },
   ): readonly PageView[];
 }

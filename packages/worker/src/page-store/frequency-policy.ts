@@ -91,12 +91,14 @@ export class FrequencyPolicy implements EvictionPolicy {
     return 2 * winningBytes > newest.pageBytes ? least.segment : newest;
   }
 
-  choosePages(pages: readonly PageView[], options: { readonly budgetBytes: number }): readonly PageView[] {
+  choosePages(pages: Iterable<PageView>, options: { readonly budgetBytes: number }): readonly PageView[] {
     // A segment of small pages has 65,000 of them: each is counted once.
     const byCount: PageView[][] = Array.from({ length: countMax + 1 }, () => []);
-    for (const view of pages) byCount[this.#countOf(view)]?.push(view);
-    const winning = byCount.filter((_, count) => count > this.#threshold).toReversed();
-    return withinBudget(winning.flat(), options.budgetBytes);
+    for (const view of pages) {
+      const count = this.#countOf(view);
+      if (count > this.#threshold) byCount[count]?.push(view);
+    }
+    return withinBudget(byCount.toReversed().flat(), options.budgetBytes);
   }
 
   /** Of the segments that no job seems to use any more, the one that was used last before all others. */
@@ -149,7 +151,7 @@ export class FrequencyPolicy implements EvictionPolicy {
     return least;
   }
 
-  #middleCountOf(pages: readonly PageView[]): number {
+  #middleCountOf(pages: Iterable<PageView>): number {
     const counts = Uint8Array.from(pages, (view) => this.#countOf(view)).sort();
     return counts[counts.length >> 1] ?? 0;
   }

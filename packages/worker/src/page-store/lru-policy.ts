@@ -4,7 +4,7 @@
  * a large data set costs no extra writes.
  */
 
-import { type EvictionPolicy, type SegmentView, withinBudget } from './eviction-policy.ts';
+import { type EvictionPolicy, type PageView, type SegmentView, withinBudget } from './eviction-policy.ts';
 
 export const lruPolicy: EvictionPolicy = {
   used() {
@@ -21,7 +21,8 @@ export const lruPolicy: EvictionPolicy = {
   },
 
   choosePages(pages, { budgetBytes, store }) {
-    const recent = pages.filter((page) => page.tick > store.tickMean);
+    const recent: PageView[] = [];
+    for (const page of pages) if (page.tick > store.tickMean) recent.push(page);
     return withinBudget(
       recent.sort((one, other) => other.tick - one.tick),
       budgetBytes,

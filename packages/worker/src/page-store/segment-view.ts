@@ -21,16 +21,14 @@ export function segmentViewOf({ id, pages, usedBytes }: ViewedSegment): SegmentV
   };
 }
 
-/** At most so many of a segment's pages. */
-export function pageViewsOf(table: PageTable, list: PageList, pagesMax: number): PageView[] {
-  const pages: PageView[] = [];
-  let entry = list.first;
-  for (; entry !== noEntry && pages.length < pagesMax; entry = table.nextOf(entry)) {
-    pages.push({
-      page: table.pageOf(entry),
-      lengthBytes: table.lengthOf(entry),
-      tick: table.tickOf(entry),
-    });
+/**
+ * At most so many of a segment's pages, each made when it is asked for: a segment of small ones has 65,000, which the garbage collector would carry about if they were there at once.
+ * The list must not change meanwhile.
+ */
+export function* pageViewsOf(table: PageTable, list: PageList, pagesMax: number): Generator<PageView> {
+  let count = 0;
+  for (let entry = list.first; entry !== noEntry && count < pagesMax; entry = table.nextOf(entry)) {
+    count++;
+    yield { page: table.pageOf(entry), lengthBytes: table.lengthOf(entry), tick: table.tickOf(entry) };
   }
-  return pages;
 }
