@@ -87,5 +87,6 @@ export function createTransport(
     onTableReport: parts.onTableReport,
     timeBoundsMs: latencyBucketsMs,
     reportsAnswers: parts.logsAccess,
+    peerSecret: parts.cluster?.secret,
   });
 }

@@ -12,6 +12,7 @@ use crate::connection::{Connection, Exchange, Flush, Phase, Received};
 use crate::events::{Cause, Event, Up};
 use crate::listener::Listener;
 use crate::locked;
+use crate::mark::PeerMarks;
 use crate::relay::HEADS_INTERVAL;
 use crate::request::{self, header_room, Head, Parsed};
 use crate::route::Routes;
@@ -46,6 +47,7 @@ pub struct Settings {
     pub id_prefix: String,
     /// Connections to each other worker.
     pub upstreams_max: usize,
+    pub peer_marks: PeerMarks,
 }
 
 pub enum Command {
@@ -386,6 +388,7 @@ impl Reactor {
             return;
         }
         self.report_fast(&connection, false);
+        self.report_relay(&connection, false);
         if let Phase::Relay(relay) = &connection.phase {
             self.upstreams.close(relay.upstream);
         }
