@@ -40,6 +40,8 @@ class Trio {
   #elsewhere: WorkerNetAddress | undefined;
 
   redirectsS3 = false;
+  /** Pages are kept in memory unless it is set: on a disk they are there a moment after they were answered. */
+  isOnDisk = false;
 
   constructor(transport: TransportKind) {
     this.transport = transport;
@@ -118,10 +120,8 @@ class Trio {
     }
   }
 
-  /** On a disk for the transport that sends from there. */
   async #pages(dir: string): Promise<Pick<WorkerParts, 'pageStore' | 'pageEvents'>> {
-    if (this.transport === 'plain')
-      return { pageStore: new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes }) };
+    if (!this.isOnDisk) return { pageStore: new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes }) };
     const pageEvents = new PageEvents();
     const pageStore = await openTestStore(dir, {
       sizeBytes: 64 * MIB,
@@ -180,16 +180,20 @@ class Trio {
 type WithTrio = (
   t: Test,
   use: (trio: Trio) => Promise<void>,
-  secrets?: readonly string[],
-  redirectsS3?: boolean,
+  options?: {
+    readonly secrets?: readonly string[];
+    readonly redirectsS3?: boolean;
+    readonly isOnDisk?: boolean;
+  },
 ) => Promise<void>;
 
 const withTrioOf =
   (transport: TransportKind): WithTrio =>
-  async (t, use, secrets, redirectsS3 = false) => {
+  async (t, use, { isOnDisk = false, redirectsS3 = false, secrets } = {}) => {
     t.testdir({ 0: {}, 1: {}, 2: {} });
     const trio = new Trio(transport);
     trio.redirectsS3 = redirectsS3;
+    trio.isOnDisk = isOnDisk;
     await trio.start(t, secrets);
     try {
       await use(trio);
@@ -415,52 +419,56 @@ export function describeRelay(t: Test, transport: TransportKind): void {
   );
 
   t.test('an owner answers again what it has, for members alone, until the ring changes', async (t) => {
-    await withTrio(t, async (trio) => {
-      const isNative = transport === 'hotpath';
-      const content = contentOf(9, 2 * pageSizeBytes + 5);
-      await trio.memory.write('a', content, {});
-      trio.owners = () => [1];
-      const target = '/internal/peer/s3/m/a';
-      const asked = { method: 'GET', target };
-      const ask = (mark?: string) =>
-        get(trio.rest(1, target), { headers: mark === undefined ? {} : { [peerMarkHeader]: mark } });
-      const refused = async (): Promise<void> => {
-        const now = systemClock.now();
-        for (const mark of [
-          undefined,
-          '1 2 3',
-          makePeerMark(asked, 'another secret', now),
-          makePeerMark({ ...asked, method: 'HEAD' }, secret, now),
-          makePeerMark({ ...asked, target: '/internal/peer/s3/m/b' }, secret, now),
-          makePeerMark(asked, secret, now - peerMarkAgeMaxMs - 1000),
-          makePeerMark(asked, secret, now + peerMarkAgeMaxMs + 1000),
-        ]) {
-          t.equal((await ask(mark)).status, 403, mark ?? 'no mark');
+    await withTrio(
+      t,
+      async (trio) => {
+        const isNative = transport === 'hotpath';
+        const content = contentOf(9, 2 * pageSizeBytes + 5);
+        await trio.memory.write('a', content, {});
+        trio.owners = () => [1];
+        const target = '/internal/peer/s3/m/a';
+        const asked = { method: 'GET', target };
+        const ask = (mark?: string) =>
+          get(trio.rest(1, target), { headers: mark === undefined ? {} : { [peerMarkHeader]: mark } });
+        const refused = async (): Promise<void> => {
+          const now = systemClock.now();
+          for (const mark of [
+            undefined,
+            '1 2 3',
+            makePeerMark(asked, 'another secret', now),
+            makePeerMark({ ...asked, method: 'HEAD' }, secret, now),
+            makePeerMark({ ...asked, target: '/internal/peer/s3/m/b' }, secret, now),
+            makePeerMark(asked, secret, now - peerMarkAgeMaxMs - 1000),
+            makePeerMark(asked, secret, now + peerMarkAgeMaxMs + 1000),
+          ]) {
+            t.equal((await ask(mark)).status, 403, mark ?? 'no mark');
+          }
+        };
+        await refused();
+        for (let round = 0; round < 3; round++) {
+          for (const index of [0, 1]) t.ok((await get(trio.s3(index, '/m/a'))).bytes.equals(content));
+          await trio.worker(1).cache.idle();
         }
-      };
-      await refused();
-      for (let round = 0; round < 3; round++) {
-        for (const index of [0, 1]) t.ok((await get(trio.s3(index, '/m/a'))).bytes.equals(content));
-        await trio.worker(1).cache.idle();
-      }
-      const [ownBefore, peersBefore] = [
-        await trio.nativeCount(1, 's3', 'get'),
-        await trio.nativeCount(1, 'rest', 'get'),
-      ];
-      for (let round = 0; round < 5; round++) {
-        t.equal((await get(trio.s3(1, '/m/a'))).cache, 'hit');
-        t.equal((await get(trio.s3(0, '/m/a'))).cache, 'hit-peer');
-        const marked = await ask(makePeerMark(asked, secret, systemClock.now()));
-        t.ok(marked.status === 200 && marked.bytes.equals(content));
-      }
-      t.equal((await trio.nativeCount(1, 's3', 'get')) - ownBefore, isNative ? 5 : 0);
-      t.equal((await trio.nativeCount(1, 'rest', 'get')) - peersBefore, isNative ? 10 : 0);
-      await refused();
-      trio.owners = () => [2];
-      t.equal((await get(trio.s3(1, '/m/a'))).cache, 'miss', 'the new owner is asked at once');
-      await trio.worker(2).cache.idle();
-      t.equal((await get(trio.s3(1, '/m/a'))).cache, 'hit-peer');
-    });
+        const [ownBefore, peersBefore] = [
+          await trio.nativeCount(1, 's3', 'get'),
+          await trio.nativeCount(1, 'rest', 'get'),
+        ];
+        for (let round = 0; round < 5; round++) {
+          t.equal((await get(trio.s3(1, '/m/a'))).cache, 'hit');
+          t.equal((await get(trio.s3(0, '/m/a'))).cache, 'hit-peer');
+          const marked = await ask(makePeerMark(asked, secret, systemClock.now()));
+          t.ok(marked.status === 200 && marked.bytes.equals(content));
+        }
+        t.equal((await trio.nativeCount(1, 's3', 'get')) - ownBefore, isNative ? 5 : 0);
+        t.equal((await trio.nativeCount(1, 'rest', 'get')) - peersBefore, isNative ? 10 : 0);
+        await refused();
+        trio.owners = () => [2];
+        t.equal((await get(trio.s3(1, '/m/a'))).cache, 'miss', 'the new owner is asked at once');
+        await trio.worker(2).cache.idle();
+        t.equal((await get(trio.s3(1, '/m/a'))).cache, 'hit-peer');
+      },
+      { isOnDisk: true },
+    );
   });
 
   t.test('an owner that dies while a known route is read leaves no hole, and no other version', async (t) => {
@@ -595,7 +603,7 @@ export function describeRelay(t: Test, transport: TransportKind): void {
         t.equal((await get(trio.rest(1, '/internal/peer/s3/m/a'))).status, 403);
         t.equal((await get(trio.s3(2, '/m/a'))).status, 200, 'who has it gets in');
       },
-      ['another secret', secret, secret],
+      { secrets: ['another secret', secret, secret] },
     );
   });
 
@@ -646,8 +654,7 @@ export function describeRelay(t: Test, transport: TransportKind): void {
           'REST is relayed as ever',
         );
       },
-      undefined,
-      true,
+      { redirectsS3: true },
     );
   });
 }
