@@ -445,7 +445,7 @@ function describeRelay(t: Test): void {
       client.send(requestOf());
       await client.until((received) => received.length > 1000);
       t.equal(rig.owner.sockets.size, 1);
-      client.close();
+      client.reset();
       await until(() => rig.owner.sockets.size === 0);
       t.strictSame(rig.asked, []);
       await until(() => {
@@ -453,6 +453,29 @@ function describeRelay(t: Test): void {
         return rig.logged.length > 0;
       });
       t.match(rig.logged, [{ target: '/b/f', isComplete: false, sentBytes: 1000 }]);
+    });
+  });
+
+  t.test('a client that ends its side gets the rest of what it has asked', async (t) => {
+    await withRig(t, async (rig) => {
+      await rig.learn();
+      const gate = Promise.withResolvers<void>();
+      rig.owner.answer = (request, response) => {
+        const { body, headers, status } = fileAnswer(request.headers.range);
+        response.writeHead(status, headers);
+        response.write(body.subarray(0, 1000));
+        void gate.promise.then(() => response.end(body.subarray(1000)));
+      };
+      const client = rig.connect();
+      t.teardown(() => client.close());
+      client.send(requestOf());
+      await client.until((received) => received.length > 1000);
+      client.socket.end();
+      await once(client.socket, 'finish');
+      gate.resolve();
+      const { body } = answerOf(await client.toEnd());
+      t.ok(body.equals(content), 'and then the connection ends');
+      t.strictSame(rig.asked, []);
     });
   });
 
