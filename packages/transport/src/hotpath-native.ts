@@ -50,9 +50,11 @@ export interface NativeOptions {
   readonly timeBoundsMs: readonly number[];
   /** Whether `takeLines` will be called. */
   readonly isLogged: boolean;
+  /** Of the cluster; empty where there is none. */
+  readonly peerSecret: string;
 }
 
-/** An answer of the table that is over. */
+/** An answer that the native thread gave, and that is over. */
 export interface NativeLine {
   readonly listener: number;
   readonly isHead: boolean;
@@ -63,6 +65,8 @@ export interface NativeLine {
   readonly durationMs: number;
   readonly remoteAddress: string;
   readonly isComplete: boolean;
+  /** As the answer's head says it; empty where that says nothing. */
+  readonly outcome: string;
 }
 
 export interface NativeEntry {

@@ -44,6 +44,8 @@ export interface HotpathTransportOptions extends PlainTransportOptions {
   readonly routesBytes: number;
   /** Connections to each other worker. */
   readonly upstreamsMax: number;
+  /** Under which the workers of a cluster mark what they ask of each other; without it such requests come to the surface. */
+  readonly peerSecret?: string | undefined;
   /** Told every second, and once more at the end, what the table has answered by itself: `onAnswered` is not. Must not throw. */
   readonly onTableReport: (report: TableReport) => void;
   /** Upper bounds of the buckets of times, at most 15. */
@@ -86,6 +88,8 @@ const neutralHeaders = [
   'x-amz-user-agent',
   'amz-sdk-invocation-id',
   'amz-sdk-request',
+  // Of other workers.
+  'x-alluxio-request-id',
   // Of fetch.
   'sec-fetch-mode',
 ] as const;
@@ -184,6 +188,7 @@ export class HotpathTransport implements PageTransport {
       connectionsMax,
       headersTimeoutMs,
       keepAliveTimeoutMs,
+      peerSecret = '',
       reportsAnswers,
       routesBytes,
       stallTimeoutMs,
@@ -205,6 +210,7 @@ export class HotpathTransport implements PageTransport {
         upstreamsMax,
         timeBoundsMs,
         isLogged: reportsAnswers,
+        peerSecret,
       },
       (events) => {
         for (const event of events) this.#onEvent(native, event);

@@ -93,6 +93,8 @@ export class PlainTransport implements PageTransport {
         void this.#answer(options, incoming, outgoing);
       },
     );
+    // A client that ends its side is answered what it has asked before. Node's types do not know of it.
+    Object.assign(server, { httpAllowHalfOpen: true });
     server.maxConnections = this.#options.connectionsMax;
     server.on('clientError', (error, socket) => {
       const connection = this.#connections.get(socket);

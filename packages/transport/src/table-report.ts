@@ -56,11 +56,11 @@ export function takeTableReport(native: NativeHotpath, listeners: readonly strin
       return { listener, bodyBytes, relayedCount, relayedBytes };
     }),
     pages: pagesOf(native.takePageUses(pagesMax)),
-    answers: native.takeLines().map(({ isHead, listener, ...line }) => ({
+    answers: native.takeLines().map(({ isHead, listener, outcome, ...line }) => ({
       ...line,
       listener: listeners[listener] ?? '',
       method: isHead ? 'HEAD' : 'GET',
-      outcome: isHead || line.status === 304 ? undefined : 'hit',
+      outcome: outcome === '' ? undefined : outcome,
     })),
     droppedCount: native.droppedCount(),
   };

@@ -8,7 +8,11 @@ import { silentLogger } from '@alluxio-ts/common/logger';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
 import { HotpathTransport, hotpathTransportDefaults } from '@alluxio-ts/transport/hotpath-transport';
-import type { TransportRequest, TransportResponse } from '@alluxio-ts/transport/page-transport';
+import type {
+  AnsweredRequest,
+  TransportRequest,
+  TransportResponse,
+} from '@alluxio-ts/transport/page-transport';
 import { plainTransportDefaults } from '@alluxio-ts/transport/plain-transport';
 import t, { type Test } from 'tap';
 import { RawClient } from './support/raw-client.ts';
@@ -98,15 +102,17 @@ class Rig {
     logger: silentLogger,
     slots: new SlotPool({ slotCount: 1, slotSizeBytes: 4096 }),
     onAnswered: () => undefined,
-    onTableReport: ({ listeners }) => {
+    onTableReport: ({ answers, listeners }) => {
+      this.logged.push(...answers);
       for (const { relayedBytes, relayedCount } of listeners) {
         this.relayed.count += relayedCount;
         this.relayed.bytes += relayedBytes;
       }
     },
     timeBoundsMs: [],
-    reportsAnswers: false,
+    reportsAnswers: true,
   });
+  readonly logged: AnsweredRequest[] = [];
   readonly relayed = { count: 0, bytes: 0 };
   #port = 0;
 
@@ -242,6 +248,14 @@ function describeRelay(t: Test): void {
       t.equal(rig.owner.sockets.size, 1, 'one connection carries one after the other');
       rig.transport.report();
       t.strictSame(rig.relayed, { count: 2, bytes: sizeBytes + 300_000 });
+      const line = { listener: 's3', method: 'GET', target: '/b/f', outcome: 'hit-peer', isComplete: true };
+      t.match(rig.logged, [
+        { ...line, status: 200, sentBytes: sizeBytes },
+        { ...line, status: 206, sentBytes: 300_000, remoteAddress: '127.0.0.1' },
+      ]);
+      const { requestId = '' } = rig.logged[1] ?? {};
+      t.match(part.head, `x-amz-request-id: ${requestId}`, 'one id for the client, the log');
+      t.equal(asked?.headers['x-alluxio-request-id'], requestId, 'and the owner');
     });
   });
 
@@ -431,8 +445,36 @@ function describeRelay(t: Test): void {
       client.send(requestOf());
       await client.until((received) => received.length > 1000);
       t.equal(rig.owner.sockets.size, 1);
-      client.close();
+      client.reset();
       await until(() => rig.owner.sockets.size === 0);
+      t.strictSame(rig.asked, []);
+      await until(() => {
+        rig.transport.report();
+        return rig.logged.length > 0;
+      });
+      t.match(rig.logged, [{ target: '/b/f', isComplete: false, sentBytes: 1000 }]);
+    });
+  });
+
+  t.test('a client that ends its side gets the rest of what it has asked', async (t) => {
+    await withRig(t, async (rig) => {
+      await rig.learn();
+      const gate = Promise.withResolvers<void>();
+      rig.owner.answer = (request, response) => {
+        const { body, headers, status } = fileAnswer(request.headers.range);
+        response.writeHead(status, headers);
+        response.write(body.subarray(0, 1000));
+        void gate.promise.then(() => response.end(body.subarray(1000)));
+      };
+      const client = rig.connect();
+      t.teardown(() => client.close());
+      client.send(requestOf());
+      await client.until((received) => received.length > 1000);
+      client.socket.end();
+      await once(client.socket, 'finish');
+      gate.resolve();
+      const { body } = answerOf(await client.toEnd());
+      t.ok(body.equals(content), 'and then the connection ends');
       t.strictSame(rig.asked, []);
     });
   });

@@ -91,5 +91,6 @@ export function createTransport(
     onTableReport: parts.onTableReport,
     timeBoundsMs: latencyBucketsMs,
     reportsAnswers: parts.logsAccess,
+    peerSecret: parts.cluster?.secret,
   });
 }

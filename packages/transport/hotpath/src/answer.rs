@@ -30,6 +30,19 @@ impl AnswerKind {
         )
     }
 
+    /// Whether bytes of the file went with it.
+    fn has_body(self) -> bool {
+        matches!(self, Self::Whole | Self::Range | Self::Piece)
+    }
+
+    pub fn outcome(self) -> &'static [u8] {
+        if self.has_body() {
+            b"hit"
+        } else {
+            b""
+        }
+    }
+
     pub fn status(self) -> u32 {
         match self {
             Self::Whole | Self::HeadWhole | Self::Piece | Self::HeadPiece => 200,
@@ -176,6 +189,8 @@ const DATE_INTERVAL: Duration = Duration::from_millis(100);
 pub struct DateLine {
     look_at: Instant,
     second: u64,
+    /// The wall clock, in milliseconds since 1970.
+    pub now_ms: u64,
     pub line: Vec<u8>,
 }
 
@@ -184,6 +199,7 @@ impl DateLine {
         Self {
             look_at: Instant::now(),
             second: 0,
+            now_ms: 0,
             line: Vec::new(),
         }
     }
@@ -194,7 +210,8 @@ impl DateLine {
         }
         self.look_at = now + DATE_INTERVAL;
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let second = since.map_or(0, |since| since.as_secs());
+        self.now_ms = since.map_or(0, |since| since.as_millis() as u64);
+        let second = self.now_ms / 1000;
         if second != self.second || self.line.is_empty() {
             self.second = second;
             self.line = format!("date: {}\r\n", http_date(second)).into_bytes();

@@ -97,6 +97,8 @@ pub struct Connection {
     pub interest: u32,
     pub is_watched: bool,
     pub deadline: Instant,
+    /// The client sends no more, and may still read.
+    pub has_ended: bool,
     /// Since the first byte of a head that is not whole: its time does not begin anew with each byte.
     pub is_head_begun: bool,
 }
@@ -127,6 +129,7 @@ impl Connection {
             interest: 0,
             is_watched: false,
             deadline,
+            has_ended: false,
             is_head_begun: false,
         }
     }
@@ -314,27 +317,35 @@ impl Connection {
         let _ = send(&self.socket, text.as_bytes(), 0);
     }
 
+    /// What is waited for while an answer is on its way: room in the socket, and, once, the end of what the client sends.
+    fn out_and_end(&self) -> libc::c_int {
+        if_set(self.is_blocked, libc::EPOLLOUT) | if_set(!self.has_ended, libc::EPOLLRDHUP)
+    }
+
     pub fn interest_wanted(&self) -> u32 {
         let events = match &self.phase {
             Phase::Head | Phase::Closing => libc::EPOLLIN,
             Phase::Fast(answer) if answer.check.is_some() => 0,
             Phase::Fast(_) if self.is_blocked => libc::EPOLLOUT,
             Phase::Fast(_) => return self.interest,
-            Phase::Relay(_) if self.is_blocked => libc::EPOLLOUT | libc::EPOLLRDHUP,
             // Its next request waits; once some of it was read, the rest stays where it is.
-            Phase::Relay(_) if self.input.is_empty() => libc::EPOLLIN,
-            Phase::Relay(_) => libc::EPOLLRDHUP,
+            Phase::Relay(_) => {
+                let is_read = self.input.is_empty() && !self.is_blocked && !self.has_ended;
+                if_set(is_read, libc::EPOLLIN) | self.out_and_end()
+            }
             Phase::Up(exchange) => {
-                let body = if exchange.is_body_wanted {
-                    libc::EPOLLIN
-                } else {
-                    0
-                };
-                let out = if self.is_blocked { libc::EPOLLOUT } else { 0 };
-                libc::EPOLLRDHUP | body | out
+                if_set(exchange.is_body_wanted, libc::EPOLLIN) | self.out_and_end()
             }
         };
         events as u32
+    }
+}
+
+fn if_set(is_set: bool, flag: libc::c_int) -> libc::c_int {
+    if is_set {
+        flag
+    } else {
+        0
     }
 }
 

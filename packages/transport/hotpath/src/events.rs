@@ -132,7 +132,8 @@ impl Event {
     }
 }
 
-fn latin1(bytes: &[u8]) -> String {
+/// One character a byte.
+pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 

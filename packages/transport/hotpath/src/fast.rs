@@ -26,6 +26,11 @@ impl Reactor {
         }
         let request =
             fast_request(head, &self.settings.neutral_headers).ok_or(Cause::NotInTable)?;
+        let target = head.target.as_bytes();
+        let marks = &self.settings.peer_marks;
+        if !marks.allow(head.method, target, request.mark, self.date.now_ms) {
+            return Err(Cause::NotInTable);
+        }
         let Connection {
             out,
             extents,
@@ -117,18 +122,26 @@ impl Reactor {
         for extent in &connection.extents {
             uses.count_page(&extent.page.uses);
         }
+        self.log(connection, |target| Line {
+            listener: connection.listener,
+            is_head: answer.kind.is_head(),
+            status: answer.kind.status(),
+            outcome: answer.kind.outcome().into(),
+            target,
+            sequence: answer.sequence,
+            sent_bytes,
+            time,
+            remote: connection.remote_address,
+            is_complete,
+        });
+    }
+
+    /// Where there is an access log.
+    pub fn log(&self, connection: &Connection, line: impl FnOnce(Vec<u8>) -> Line) {
+        let uses = &self.shared.uses;
         if uses.is_logged {
             let target = connection.request.split(|byte| *byte == b' ').nth(1);
-            uses.log(Line {
-                listener: connection.listener,
-                kind: answer.kind,
-                target: target.unwrap_or_default().to_vec(),
-                sequence: answer.sequence,
-                sent_bytes,
-                time,
-                remote: connection.remote_address,
-                is_complete,
-            });
+            uses.log(line(target.unwrap_or_default().to_vec()));
         }
     }
 

@@ -8,6 +8,7 @@ mod connection;
 mod events;
 mod fast;
 mod listener;
+mod mark;
 mod page;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -29,8 +30,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use answer::push_id;
-use events::{Event, Up};
+use events::{latin1, Event, Up};
 use listener::Listener;
+use mark::PeerMarks;
 use napi::bindgen_prelude::{Error, Result, Status, Uint32Array};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
@@ -57,9 +59,11 @@ pub struct HotpathOptions {
     pub time_bounds_ms: Vec<f64>,
     /// Whether `take_lines` will be called.
     pub is_logged: bool,
+    /// Of the cluster; empty where there is none.
+    pub peer_secret: String,
 }
 
-/// An answer of the table that is over.
+/// An answer that was given here and is over.
 #[napi(object)]
 pub struct AnsweredLine {
     pub listener: u32,
@@ -71,6 +75,8 @@ pub struct AnsweredLine {
     pub duration_ms: f64,
     pub remote_address: String,
     pub is_complete: bool,
+    /// As the answer's head says it; empty where that says nothing.
+    pub outcome: String,
 }
 
 #[napi(object)]
@@ -164,6 +170,7 @@ impl Hotpath {
             neutral_headers: options.neutral_headers,
             id_prefix: options.request_id_prefix,
             upstreams_max: options.upstreams_max as usize,
+            peer_marks: PeerMarks::new(options.peer_secret.as_bytes()),
         };
         let reactor = Reactor::new(Arc::clone(&shared), settings, Up::new(on_events))?;
         let thread = std::thread::Builder::new()
@@ -356,16 +363,17 @@ impl Hotpath {
         words.collect::<Vec<_>>().into()
     }
 
-    /// The answers of the table that are over since the last call.
+    /// The answers of the table, and those of other workers that were passed on, that are over since the last call.
     #[napi]
     pub fn take_lines(&self) -> Vec<AnsweredLine> {
         let lines = self.shared.uses.take_lines().into_iter();
         lines
             .map(|line| AnsweredLine {
                 listener: line.listener,
-                is_head: line.kind.is_head(),
-                status: line.kind.status(),
-                target: line.target.iter().map(|byte| char::from(*byte)).collect(),
+                is_head: line.is_head,
+                status: line.status,
+                target: latin1(&line.target),
+                outcome: latin1(&line.outcome),
                 request_id: request_id(&self.id_prefix, line.sequence),
                 sent_bytes: line.sent_bytes as f64,
                 duration_ms: line.time.as_secs_f64() * 1000.0,

@@ -12,6 +12,7 @@ use crate::connection::{Connection, Exchange, Flush, Phase, Received};
 use crate::events::{Cause, Event, Up};
 use crate::listener::Listener;
 use crate::locked;
+use crate::mark::PeerMarks;
 use crate::relay::HEADS_INTERVAL;
 use crate::request::{self, header_room, Head, Parsed};
 use crate::route::Routes;
@@ -46,6 +47,7 @@ pub struct Settings {
     pub id_prefix: String,
     /// Connections to each other worker.
     pub upstreams_max: usize,
+    pub peer_marks: PeerMarks,
 }
 
 pub enum Command {
@@ -386,6 +388,7 @@ impl Reactor {
             return;
         }
         self.report_fast(&connection, false);
+        self.report_relay(&connection, false);
         if let Phase::Relay(relay) = &connection.phase {
             self.upstreams.close(relay.upstream);
         }
@@ -459,9 +462,11 @@ impl Reactor {
     fn on_socket(&mut self, connection: &mut Connection, events: u32) -> Next {
         let is = |flag: libc::c_int| events & flag as u32 != 0;
         let is_broken = is(libc::EPOLLERR) || is(libc::EPOLLHUP);
+        connection.has_ended |= is(libc::EPOLLRDHUP);
         match &connection.phase {
-            Phase::Up(_) if is_broken || is(libc::EPOLLRDHUP) => Next::Close,
+            Phase::Up(_) if is_broken => Next::Close,
             Phase::Up(_) if is(libc::EPOLLOUT) => self.flush(connection),
+            Phase::Up(exchange) if !exchange.is_body_wanted => Next::Keep,
             Phase::Up(_) => match connection.fill() {
                 Received::Some(_) => self.give_body(connection),
                 Received::Nothing => Next::Keep,
@@ -470,12 +475,14 @@ impl Reactor {
             Phase::Fast(_) if is_broken => Next::Close,
             Phase::Fast(_) if is(libc::EPOLLOUT) => self.flush(connection),
             Phase::Fast(_) => Next::Keep,
-            Phase::Relay(_) if is_broken || is(libc::EPOLLRDHUP) => Next::Close,
+            Phase::Relay(_) if is_broken => Next::Close,
             Phase::Relay(_) if is(libc::EPOLLOUT) => self.flush(connection),
-            Phase::Relay(_) => match connection.fill() {
-                Received::Some(_) | Received::Nothing => Next::Keep,
-                Received::End => Next::Close,
-            },
+            Phase::Relay(_) => {
+                if is(libc::EPOLLIN) && connection.input.is_empty() {
+                    connection.fill();
+                }
+                Next::Keep
+            }
             Phase::Closing => match connection.fill() {
                 Received::End => Next::Close,
                 Received::Some(_) | Received::Nothing => {

@@ -1,12 +1,12 @@
 //! Passes requests whose routes are known on to the owners of their files, and the answers back: the head rewritten, the body as it comes, read from the owner
 //! only when the client takes it. Whatever is not a plain answer goes up to TypeScript, which knows what else there is to try.
 
-use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::answer::push_id;
 use crate::connection::{
     is_passing, part_of, receive, send, send_parts, Connection, Flush, Phase, Received, TURN_BYTES,
 };
@@ -15,7 +15,8 @@ use crate::locked;
 use crate::reactor::{Next, Reactor, UPSTREAM_BIT};
 use crate::request::{relayed_lines, Head};
 use crate::route::Route;
-use crate::upstream::{finish_head, read_answer, PeerAnswer};
+use crate::upstream::{finish_head, read_answer, PeerAnswer, PeerHead};
+use crate::uses::Line;
 
 /// To connect and to begin to answer; TypeScript has the patience that is right after that, and asks whether the owner lives.
 const HEAD_TIMEOUT: Duration = Duration::from_millis(500);
@@ -37,6 +38,9 @@ pub struct Relay {
     is_kept: bool,
     /// Tells it from others of its client.
     pub number: u64,
+    begun_at: Instant,
+    /// What its id is made of, here and at the owner.
+    sequence: u64,
     route: Arc<Route>,
     request: Vec<u8>,
     request_at: usize,
@@ -52,9 +56,7 @@ enum Answer {
     Begun {
         /// Of the body, not received.
         left: u64,
-        body_bytes: u64,
-        is_kept_alive: bool,
-        rest: Option<(u64, Box<[u8]>)>,
+        head: PeerHead,
     },
 }
 
@@ -76,7 +78,7 @@ impl Relay {
 
     /// Whether TypeScript can go on where the owner stops.
     fn has_rest(&self) -> bool {
-        matches!(self.answer, Answer::Begun { rest: Some(_), .. })
+        matches!(&self.answer, Answer::Begun { head, .. } if head.rest.is_some())
     }
 }
 
@@ -105,11 +107,9 @@ impl Reactor {
             self.upstreams.close(taken.index);
             return false;
         }
-        let _ = write!(
-            request,
-            "x-alluxio-request-id: {}h{:08x}\r\n\r\n",
-            self.settings.id_prefix, self.sequence
-        );
+        request.extend_from_slice(b"x-alluxio-request-id: ");
+        push_id(&mut request, &self.settings.id_prefix, self.sequence);
+        request.extend_from_slice(b"\r\n\r\n");
         self.relay_count += 1;
         let due = self.now + HEAD_TIMEOUT;
         self.heads_due
@@ -119,6 +119,8 @@ impl Reactor {
             upstream: taken.index,
             is_kept: taken.is_kept,
             number: self.relay_count,
+            begun_at: self.now,
+            sequence: self.sequence,
             route,
             request,
             request_at: 0,
@@ -292,14 +294,13 @@ impl Reactor {
                     let Some(left) = head.body_bytes.checked_sub(body.len() as u64) else {
                         return Pumped::Failed(true);
                     };
-                    let id = format_args!("{}h{:08x}", self.settings.id_prefix, self.sequence);
+                    let id = (&*self.settings.id_prefix, relay.sequence);
                     finish_head(
                         &mut out,
                         &relay.route.request_id_header,
-                        &id,
+                        id,
                         &self.date.line,
                     );
-                    self.sequence += 1;
                     let sent = match send_parts(client, &[part_of(&out), part_of(body)]) {
                         Ok(sent) => sent,
                         Err(Flush::Blocked) => 0,
@@ -310,12 +311,7 @@ impl Reactor {
                         out.extend_from_slice(body);
                         relay.held.extend_from_slice(&out[sent..]);
                     }
-                    relay.answer = Answer::Begun {
-                        left,
-                        body_bytes: head.body_bytes,
-                        is_kept_alive: head.is_kept_alive,
-                        rest: head.rest,
-                    };
+                    relay.answer = Answer::Begun { left, head };
                 }
             }
         }
@@ -323,44 +319,73 @@ impl Reactor {
 
     /// The answer has gone whole.
     fn end_relay(&mut self, connection: &mut Connection) {
+        self.report_relay(connection, true);
         let Phase::Relay(relay) = std::mem::replace(&mut connection.phase, Phase::Head) else {
             return;
         };
-        if let Answer::Begun {
-            body_bytes,
-            is_kept_alive,
-            ..
-        } = relay.answer
-        {
-            let counts = &self.shared.counts[connection.listener as usize];
-            counts.relayed.fetch_add(1, Ordering::Relaxed);
-            counts
-                .relayed_bytes
-                .fetch_add(body_bytes, Ordering::Relaxed);
-            if is_kept_alive {
-                return self.upstreams.give_back(relay.upstream, self.now);
+        match relay.answer {
+            Answer::Begun { head, .. } if head.is_kept_alive => {
+                self.upstreams.give_back(relay.upstream, self.now);
             }
+            _ => self.upstreams.close(relay.upstream),
         }
-        self.upstreams.close(relay.upstream);
+    }
+
+    /// An answer of which the client has got something is over.
+    pub fn report_relay(&self, connection: &Connection, is_complete: bool) {
+        let Phase::Relay(relay) = &connection.phase else {
+            return;
+        };
+        let Answer::Begun { left, head } = &relay.answer else {
+            return;
+        };
+        let held_bytes = (relay.held.len() - relay.held_at) as u64;
+        let sent_bytes = head.body_bytes.saturating_sub(left + held_bytes);
+        let counts = &self.shared.counts[connection.listener as usize];
+        counts
+            .relayed
+            .fetch_add(u64::from(is_complete), Ordering::Relaxed);
+        counts
+            .relayed_bytes
+            .fetch_add(sent_bytes, Ordering::Relaxed);
+        self.log(connection, |target| Line {
+            listener: connection.listener,
+            is_head: relay.route.is_head,
+            status: u32::from(head.status),
+            outcome: head.outcome.clone(),
+            target,
+            sequence: relay.sequence,
+            sent_bytes,
+            time: relay.begun_at.elapsed(),
+            remote: connection.remote_address,
+            is_complete,
+        });
     }
 
     /// The owner does not go on: TypeScript answers instead, from the beginning, or for what is left of a body that was begun.
     pub fn break_off(&mut self, connection: &mut Connection, is_route_bad: bool) -> Next {
+        let Phase::Relay(relay) = &connection.phase else {
+            return Next::Keep;
+        };
+        if is_route_bad {
+            locked(&self.shared.routes).drop_one(&relay.route);
+        }
+        // What was begun cannot be told from another version of it.
+        if relay.is_begun() && !relay.has_rest() {
+            return Next::Reset;
+        }
         let Phase::Relay(relay) = std::mem::replace(&mut connection.phase, Phase::Head) else {
             return Next::Keep;
         };
         self.upstreams.close(relay.upstream);
-        if is_route_bad {
-            locked(&self.shared.routes).drop_one(&relay.route);
-        }
         let cause = match relay.answer {
-            Answer::Awaited => Cause::NotInTable,
-            // What was begun cannot be told from another version of it.
-            Answer::Begun { rest: None, .. } => return Next::Reset,
             Answer::Begun {
                 left,
-                rest: Some((to, etag)),
-                ..
+                head:
+                    PeerHead {
+                        rest: Some((to, etag)),
+                        ..
+                    },
             } => {
                 connection
                     .chunks
@@ -371,6 +396,7 @@ impl Reactor {
                     etag: etag.into(),
                 }
             }
+            Answer::Awaited | Answer::Begun { .. } => Cause::NotInTable,
         };
         self.hand_up_again(connection, &cause)
     }

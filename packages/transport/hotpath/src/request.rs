@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use crate::body::Body;
+use crate::mark;
 use httparse::{Error, Header, Request, Status};
 
 pub const HEAD_MAX_BYTES: usize = 16 * 1024;
@@ -181,6 +182,8 @@ pub struct FastRequest<'a> {
     pub is_head: bool,
     pub range: Option<&'a [u8]>,
     pub if_none_match: Option<&'a [u8]>,
+    /// Another worker's.
+    pub mark: Option<&'a [u8]>,
     pub persistence: Persistence,
 }
 
@@ -197,6 +200,7 @@ pub fn fast_request<'a>(head: &Head<'a>, neutral: &[String]) -> Option<FastReque
         is_head,
         range: None,
         if_none_match: None,
+        mark: None,
         persistence: head.persistence,
     };
     for header in head.headers {
@@ -204,6 +208,8 @@ pub fn fast_request<'a>(head: &Head<'a>, neutral: &[String]) -> Option<FastReque
             &mut request.range
         } else if header.name.eq_ignore_ascii_case("if-none-match") {
             &mut request.if_none_match
+        } else if header.name.eq_ignore_ascii_case(mark::HEADER) {
+            &mut request.mark
         } else if neutral
             .iter()
             .any(|name| header.name.eq_ignore_ascii_case(name))

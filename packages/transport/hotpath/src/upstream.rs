@@ -1,13 +1,14 @@
 //! Connections to other workers: a bounded pool for each, and what the head of their answer says.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use httparse::{Response, Status};
 
+use crate::answer::push_id;
 use crate::listener::set_option;
 use crate::reactor::owned;
 use crate::request::{contains_token, number_of, HEADERS_MAX, HEAD_MAX_BYTES};
@@ -176,6 +177,9 @@ fn address_of(peer: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
 
 /// The head of an answer that may be passed on.
 pub struct PeerHead {
+    pub status: u16,
+    /// As the client gets it.
+    pub outcome: Box<[u8]>,
     /// Of what was parsed.
     pub head_bytes: usize,
     pub body_bytes: u64,
@@ -227,6 +231,7 @@ fn pass_on(
     out.extend_from_slice(status);
     let mut is_kept_alive = response.version? == 1;
     let (mut length, mut range, mut etag) = (None, None, None);
+    let mut outcome: &[u8] = b"";
     for header in response.headers.iter() {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         let mut value = header.value;
@@ -243,8 +248,11 @@ fn pass_on(
             range = Some(part_of(value)?);
         } else if is("etag") {
             etag = Some(value);
-        } else if is("x-alluxio-cache") && value == b"hit" {
-            value = b"hit-peer";
+        } else if is("x-alluxio-cache") {
+            if value == b"hit" {
+                value = b"hit-peer";
+            }
+            outcome = value;
         }
         if !HOP_HEADERS.iter().any(|name| is(name)) {
             out.extend_from_slice(header.name.as_bytes());
@@ -264,6 +272,8 @@ fn pass_on(
         _ => None,
     };
     Some(PeerHead {
+        status: response.code?,
+        outcome: outcome.into(),
         head_bytes,
         body_bytes: if is_head { 0 } else { length },
         is_kept_alive,
@@ -284,11 +294,12 @@ fn part_of(value: &[u8]) -> Option<(u64, u64)> {
 pub fn finish_head(
     out: &mut Vec<u8>,
     id_header: &[u8],
-    id: &dyn std::fmt::Display,
+    (id_prefix, sequence): (&str, u64),
     date_line: &[u8],
 ) {
     out.extend_from_slice(id_header);
-    let _ = write!(out, "{id}\r\n");
+    push_id(out, id_prefix, sequence);
+    out.extend_from_slice(b"\r\n");
     out.extend_from_slice(date_line);
     out.extend_from_slice(b"\r\n");
 }

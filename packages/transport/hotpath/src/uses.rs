@@ -58,7 +58,9 @@ pub struct CallCounts {
 /// An answer that is over.
 pub struct Line {
     pub listener: u32,
-    pub kind: AnswerKind,
+    pub is_head: bool,
+    pub status: u32,
+    pub outcome: Box<[u8]>,
     pub target: Vec<u8>,
     pub sequence: u64,
     pub sent_bytes: u64,
@@ -190,7 +192,9 @@ mod tests {
         for sequence in 0..5000 {
             uses.log(Line {
                 listener: 0,
-                kind: AnswerKind::Whole,
+                is_head: false,
+                status: 200,
+                outcome: Box::default(),
                 target: vec![b'/'; 16_000],
                 sequence,
                 sent_bytes: 1,

@@ -53,6 +53,11 @@ export class RawClient {
     return this.received;
   }
 
+  /** Goes so that the server hears of it at once, also before it says anything. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
   close(): void {
     this.socket.destroy();
   }

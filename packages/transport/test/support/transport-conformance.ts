@@ -414,7 +414,7 @@ export function describeTransport(t: Test, factory: TransportFactory): void {
         const client = new RawClient(port);
         client.send('GET / HTTP/1.1\r\nhost: h\r\n\r\n');
         await arrived.promise;
-        client.close();
+        client.reset();
         await gone.promise;
       },
     );

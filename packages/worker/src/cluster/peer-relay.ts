@@ -137,7 +137,7 @@ export class PeerRelay implements FileRouter {
   }
 
   answersHere(request: TransportRequest, file: FileName): boolean {
-    if (request.isRelayed) return false;
+    if (request.isRelayed) return true;
     const [first] = this.#options.placement.ownersOf(file.ufsPath);
     return !first || hostAndPortOf(first) === hostAndPortOf(this.#options.self());
   }

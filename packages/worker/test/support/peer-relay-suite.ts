@@ -9,6 +9,7 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import { silentLogger } from '@alluxio-ts/common/logger';
 import { Metrics } from '@alluxio-ts/common/metrics';
 import { decodeMount, encodeMount, mountsPrefixOf } from '@alluxio-ts/common/protocol/mounts';
+import { makePeerMark, peerMarkAgeMaxMs, peerMarkHeader } from '@alluxio-ts/common/protocol/peer-mark';
 import type { WorkerNetAddress } from '@alluxio-ts/common/protocol/worker-address';
 import { MemoryKvStore } from '@alluxio-ts/common/state/memory-kv-store';
 import { KIB, MIB } from '@alluxio-ts/common/units';
@@ -18,8 +19,10 @@ import { noUfsMetrics } from '../../../../test/support/no-ufs-metrics.ts';
 import { FaultyUfs } from '../../../../test/support/faulty-ufs.ts';
 import type { Placement } from '../../src/cache/placement.ts';
 import { MemoryPageStore } from '../../src/page-store/memory-page-store.ts';
-import type { TransportKind } from '../../src/worker-options.ts';
+import { PageEvents } from '../../src/page-store/page-events.ts';
+import type { TransportKind, WorkerParts } from '../../src/worker-options.ts';
 import { startWorker, type Worker } from '../../src/worker.ts';
+import { openTestStore } from '../page-store-fixture.ts';
 import { contentOf } from './cache-rig.ts';
 
 const pageSizeBytes = 512 * KIB;
@@ -37,6 +40,8 @@ class Trio {
   #elsewhere: WorkerNetAddress | undefined;
 
   redirectsS3 = false;
+  /** Pages are kept in memory unless it is set: on a disk they are there a moment after they were answered. */
+  isOnDisk = false;
 
   constructor(transport: TransportKind) {
     this.transport = transport;
@@ -91,7 +96,7 @@ class Trio {
             logger: silentLogger,
             metrics,
             store: this.#store,
-            pageStore: new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes }),
+            ...(await this.#pages(join(t.testdirName, String(index), 'pages'))),
             cacheDirs: [],
             decodeMount: (entry) => decodeMount(entry.key, entry.value),
             openUfs: () => this.ufs,
@@ -115,6 +120,21 @@ class Trio {
     }
   }
 
+  async #pages(dir: string): Promise<Pick<WorkerParts, 'pageStore' | 'pageEvents'>> {
+    if (!this.isOnDisk) return { pageStore: new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes }) };
+    const pageEvents = new PageEvents();
+    const pageStore = await openTestStore(dir, {
+      sizeBytes: 64 * MIB,
+      segmentSizeBytes: 4 * MIB,
+      pageSizeBytes,
+      onPageRemoved: (page) => pageEvents.pageRemoved(page),
+      onSegmentRetired: (_, path) => pageEvents.segmentRetired(path),
+      onOut: () => pageEvents.dirOut(),
+      onSegmentRead: (read) => pageEvents.segmentRead(read),
+    });
+    return { pageStore, pageEvents };
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.workers.map((worker) => worker.close({ deadlineMs: 0 })));
   }
@@ -134,11 +154,16 @@ class Trio {
   }
 
   /** Answers of other workers that this one passed on without TypeScript. */
-  async nativelyRelayedCount(index: number): Promise<number> {
+  nativelyRelayedCount(index: number): Promise<number> {
+    return this.nativeCount(index, 's3', 'relayed');
+  }
+
+  /** Answers of this kind that a worker's interface gave without TypeScript. */
+  async nativeCount(index: number, destination: 's3' | 'rest', kind: 'get' | 'relayed'): Promise<number> {
     const { text } = (await this.metrics[index]?.scrape()) ?? { text: '' };
-    return Number(
-      /^alluxio_hotpath_answers_total\{destination="s3",kind="relayed"\} (\d+)$/m.exec(text)?.[1] ?? 0,
-    );
+    const series = `alluxio_hotpath_answers_total{destination="${destination}",kind="${kind}"} `;
+    const line = text.split('\n').find((each) => each.startsWith(series));
+    return Number(line?.slice(series.length) ?? 0);
   }
 
   async setMount(isThere: boolean): Promise<void> {
@@ -155,16 +180,20 @@ class Trio {
 type WithTrio = (
   t: Test,
   use: (trio: Trio) => Promise<void>,
-  secrets?: readonly string[],
-  redirectsS3?: boolean,
+  options?: {
+    readonly secrets?: readonly string[];
+    readonly redirectsS3?: boolean;
+    readonly isOnDisk?: boolean;
+  },
 ) => Promise<void>;
 
 const withTrioOf =
   (transport: TransportKind): WithTrio =>
-  async (t, use, secrets, redirectsS3 = false) => {
+  async (t, use, { isOnDisk = false, redirectsS3 = false, secrets } = {}) => {
     t.testdir({ 0: {}, 1: {}, 2: {} });
     const trio = new Trio(transport);
     trio.redirectsS3 = redirectsS3;
+    trio.isOnDisk = isOnDisk;
     await trio.start(t, secrets);
     try {
       await use(trio);
@@ -389,6 +418,59 @@ export function describeRelay(t: Test, transport: TransportKind): void {
     },
   );
 
+  t.test('an owner answers again what it has, for members alone, until the ring changes', async (t) => {
+    await withTrio(
+      t,
+      async (trio) => {
+        const isNative = transport === 'hotpath';
+        const content = contentOf(9, 2 * pageSizeBytes + 5);
+        await trio.memory.write('a', content, {});
+        trio.owners = () => [1];
+        const target = '/internal/peer/s3/m/a';
+        const asked = { method: 'GET', target };
+        const ask = (mark?: string) =>
+          get(trio.rest(1, target), { headers: mark === undefined ? {} : { [peerMarkHeader]: mark } });
+        const refused = async (): Promise<void> => {
+          const now = systemClock.now();
+          for (const mark of [
+            undefined,
+            '1 2 3',
+            makePeerMark(asked, 'another secret', now),
+            makePeerMark({ ...asked, method: 'HEAD' }, secret, now),
+            makePeerMark({ ...asked, target: '/internal/peer/s3/m/b' }, secret, now),
+            makePeerMark(asked, secret, now - peerMarkAgeMaxMs - 60_000),
+            makePeerMark(asked, secret, now + peerMarkAgeMaxMs + 60_000),
+          ]) {
+            t.equal((await ask(mark)).status, 403, mark ?? 'no mark');
+          }
+        };
+        await refused();
+        for (let round = 0; round < 3; round++) {
+          for (const index of [0, 1]) t.ok((await get(trio.s3(index, '/m/a'))).bytes.equals(content));
+          await trio.worker(1).cache.idle();
+        }
+        const [ownBefore, peersBefore] = [
+          await trio.nativeCount(1, 's3', 'get'),
+          await trio.nativeCount(1, 'rest', 'get'),
+        ];
+        for (let round = 0; round < 5; round++) {
+          t.equal((await get(trio.s3(1, '/m/a'))).cache, 'hit');
+          t.equal((await get(trio.s3(0, '/m/a'))).cache, 'hit-peer');
+          const marked = await ask(makePeerMark(asked, secret, systemClock.now()));
+          t.ok(marked.status === 200 && marked.bytes.equals(content));
+        }
+        t.equal((await trio.nativeCount(1, 's3', 'get')) - ownBefore, isNative ? 5 : 0);
+        t.equal((await trio.nativeCount(1, 'rest', 'get')) - peersBefore, isNative ? 10 : 0);
+        await refused();
+        trio.owners = () => [2];
+        t.equal((await get(trio.s3(1, '/m/a'))).cache, 'miss', 'the new owner is asked at once');
+        await trio.worker(2).cache.idle();
+        t.equal((await get(trio.s3(1, '/m/a'))).cache, 'hit-peer');
+      },
+      { isOnDisk: true },
+    );
+  });
+
   t.test('an owner that dies while a known route is read leaves no hole, and no other version', async (t) => {
     for (const isChanged of [false, true]) {
       await withTrio(t, async (trio) => {
@@ -539,7 +621,7 @@ export function describeRelay(t: Test, transport: TransportKind): void {
         t.equal((await get(trio.rest(1, '/internal/peer/s3/m/a'))).status, 403);
         t.equal((await get(trio.s3(2, '/m/a'))).status, 200, 'who has it gets in');
       },
-      ['another secret', secret, secret],
+      { secrets: ['another secret', secret, secret] },
     );
   });
 
@@ -590,8 +672,7 @@ export function describeRelay(t: Test, transport: TransportKind): void {
           'REST is relayed as ever',
         );
       },
-      undefined,
-      true,
+      { redirectsS3: true },
     );
   });
 }
