@@ -86,6 +86,8 @@ const pieceBytes = 64 * KIB;
 /** One in so many slow readers reads what has to be filled. */
 const coldLaneEvery = 50;
 const sampleIntervalMs = 1000;
+/** Readers as fast as the machine are given something at least so often, however many slow ones there are. */
+const standstillMaxMs = 60_000;
 
 export async function holdMemory(options: MemoryLoadOptions): Promise<MemoryLoad> {
   await requireProgram('ss', 'iproute2');
@@ -113,9 +115,9 @@ async function loadWorker(worker: WatchedWorker, options: MemoryLoadOptions): Pr
       await pause(sampleIntervalMs);
       used.push(await worker.sample());
       if (count % 15 === 0) options.report(said(used.at(-1), slow, storm));
+      slow.check();
+      storm.check();
     }
-    slow.check();
-    storm.check();
     const third = Math.floor(used.length / 3);
     const settled = used.slice(third);
     return {
@@ -283,8 +285,10 @@ class SlowReaders {
     if (this.#isStopped) return;
     const name =
       lane % coldLaneEvery === 0 ? `cold-${(lane / coldLaneEvery) % coldCount}` : `hot-${lane % hotCount}`;
-    const fail = (thrown: unknown): void => {
-      if (!this.#isStopped) this.#failure ??= thrown;
+    const begunMs = systemClock.monotonic();
+    const fail = (cause: unknown): void => {
+      const afterMs = Math.round(systemClock.monotonic() - begunMs);
+      if (!this.#isStopped) this.#failure ??= new Error(`${name} failed after ${afterMs} ms`, { cause });
     };
     get(`${this.#s3}/data/${name}`, { agent: this.#agent }, (response) => {
       if (response.statusCode !== 200) fail(new Error(`answered ${response.statusCode}`));
@@ -311,6 +315,7 @@ class FillStorm {
   readonly #child: ChildProcess;
   #output = '';
   #errors = '';
+  #seen = { bytes: 0, atMs: systemClock.monotonic() };
 
   constructor(s3: string) {
     const args = [fillStorm, `${s3}/data/cold-`, String(coldCount), String(stormLanes)];
@@ -328,6 +333,11 @@ class FillStorm {
 
   check(): void {
     if (this.#child.exitCode !== null) throw new Error(`the fills ended: ${this.#errors}`);
+    const nowMs = systemClock.monotonic();
+    const bytes = this.receivedBytes;
+    if (bytes !== this.#seen.bytes) this.#seen = { bytes, atMs: nowMs };
+    if (nowMs - this.#seen.atMs > standstillMaxMs)
+      throw new Error(`the fills stand still since ${formatSize(bytes)}`);
   }
 
   async stop(): Promise<void> {

@@ -63,6 +63,8 @@ export type Part =
       readonly lengthBytes: number;
       /** Its chunks are the receiver's for good, so that they need no copy. */
       readonly isOwned?: true;
+      /** Left as it is when the client does not keep up, so that it does not keep an under storage waiting: the rest is asked for anew. */
+      readonly isLeftWhenSlow?: true;
     };
 
 export type Body =

@@ -11,6 +11,9 @@ import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 /** What is read, and handed to the socket, at once. */
 const chunkSizeBytes = 256 * 1024;
 
+/** A client that takes longer for what it was given does not keep up. */
+const slowMs = 500;
+
 /** So many parts in a row may fail without a byte of progress before the answer is given up. */
 const barrenPartsMax = 8;
 
@@ -128,19 +131,40 @@ async function sendStream(
   sink: BodySink,
   options: SendOptions,
 ): Promise<number> {
+  const { signal } = options;
   let sent = 0;
+  let draining: Promise<void> | undefined;
   try {
     for await (const chunk of part.stream) {
-      options.signal.throwIfAborted();
+      signal.throwIfAborted();
       if (sent + chunk.length > lengthMax) {
         throw new AlluxioError('Internal', 'the under storage gave more bytes than asked for');
       }
       sent += chunk.length;
-      if (!sink.write(part.isOwned ? chunk : Buffer.from(chunk))) await sink.drained(options.signal);
+      if (sink.write(part.isOwned ? chunk : Buffer.from(chunk))) continue;
+      draining = sink.drained(signal);
+      if (part.isLeftWhenSlow && !(await isSoon(draining))) break;
+      await draining;
     }
   } catch (thrown) {
     // A connection that broke in mid-body: the rest is asked for by a new one, of the same version.
     if (!hasErrorCode(thrown, 'UfsUnavailable', 'UfsTimeout', 'UfsBadResponse')) throw thrown;
   }
+  await draining;
   return sent;
+}
+
+/** Whether it ends, in whatever way, before a client counts as slow. */
+async function isSoon(ends: Promise<void>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, slowMs, false);
+  });
+  const ended = ends.then(
+    () => true,
+    () => true,
+  );
+  const isInTime = await Promise.race([ended, late]);
+  clearTimeout(timer);
+  return isInTime;
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { AlluxioError } from '@alluxio-ts/common/errors';
+import { systemClock } from '@alluxio-ts/common/clock';
 import { sendBody } from '@alluxio-ts/transport/body-sender';
 import t from 'tap';
 import { parseCacheRules } from '../src/cache/cache-rules.ts';
@@ -217,6 +218,48 @@ t.test('readers past the cache share a fetch, and who is slow does not hold its 
     t.equal(rig.ufs.callCount('read', 'a'), 3 + 2, 'a page that it shared, then a stream of its own');
   });
 });
+
+t.test(
+  'a client that does not keep up with a stream past the cache holds no request of the storage',
+  async (t) => {
+    const store = new MemoryPageStore({ capacityBytes: 0, pageSizeBytes });
+    await withRig(t, { store }, async (rig) => {
+      const content = contentOf(24, 3 * pageSizeBytes);
+      await rig.memory.write('a', content);
+      await rig.cache.lookup(rig.file('a'));
+      const { body, outcome } = await rig.open('a');
+      t.equal(outcome, 'bypass-disk');
+      if (body.kind !== 'parts') throw new Error('it is no body of parts');
+      const sent: Uint8Array[] = [];
+      const openedBodies: number[] = [];
+      let isSlow = true;
+      const sink = {
+        write: (bytes: Uint8Array) => {
+          sent.push(Uint8Array.from(bytes));
+          return !isSlow;
+        },
+        // The first of these is longer than a client may take.
+        drained: async () => {
+          if (openedBodies.length === 0) await systemClock.sleep(600);
+          rig.clock.advance(10_000);
+          openedBodies.push(rig.ufs.openBodyCount);
+          isSlow = sent.length < 4;
+        },
+      };
+      await sendBody(body, sink, { slots: rig.slots, signal: new AbortController().signal });
+      body.close();
+      t.ok(Buffer.from(content).equals(Buffer.concat(sent)));
+      t.strictSame(openedBodies.slice(1), [0, 0, 0], 'nothing of the storage waits for it');
+      const lengths = rig.ufs.calls
+        .filter(({ operation }) => operation === 'read')
+        .map(({ lengthBytes }) => lengthBytes);
+      t.ok(
+        lengths.slice(1).every((each) => each !== undefined && each <= 256 * 1024),
+        String(lengths),
+      );
+    });
+  },
+);
 
 t.test(
   'without a free slot, room in the store, a version or a rule for it, bytes go past the cache',

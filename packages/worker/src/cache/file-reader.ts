@@ -6,13 +6,20 @@ import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Outcome } from '@alluxio-ts/common/outcome';
 import type { PageId } from '@alluxio-ts/common/page';
 import { pageLengthOf } from '@alluxio-ts/common/page';
+import { takeBuffer } from '@alluxio-ts/common/read-buffers';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
+import { KIB } from '@alluxio-ts/common/units';
 import type { PageStore } from '../page-store/page-store.ts';
 import type { CacheRules } from './cache-rules.ts';
 import type { BypassOutcome, FileTable, FoundFile } from './file-table.ts';
 import type { FileName } from './mount-table.ts';
 import type { Fill, PageFiller } from './page-filler.ts';
 import { type AskedRange, type ReadAhead, type ReadStream, reach } from './read-ahead.ts';
+
+/** Who gets less than a MiB a second of a stream that could give more does not keep up with it. */
+const slowBytesPerMs = 1049;
+/** What such a client is given at once. */
+const pieceBytes = 256 * KIB;
 
 /** A reader that finds no memory for a fill waits so long for it: fills end as fast as the under storage gives. Then it reads to the end of the page for itself. */
 const slotWaitMaxMs = 2000;
@@ -79,6 +86,10 @@ export class FileReader {
   #countedPage = -1;
   /** The reader that this answer is for, once anything of it was not in the store. What was fetched ahead of it is a miss of its own, also when it is here by the time that it is sent. */
   #stream: ReadStream | undefined;
+  /** What is being read past the cache, as a stream of this answer's own. */
+  #passing: { readonly from: number; readonly to: number; readonly begunMs: number } | undefined;
+  /** Streams past the cache give more than the client takes. */
+  #isSlow = false;
   /** The page past the cache that this reader shares with others. */
   #sharedPage = -1;
 
@@ -127,6 +138,7 @@ export class FileReader {
   }
 
   async #resolve(offset: number, signal: AbortSignal): Promise<Resolved> {
+    this.#isSlow ||= this.#hasLeft(offset);
     const { record, bypass } = this.#options.found;
     if (bypass) return this.#resolvePast(offset, bypass, signal);
     if (!this.#cache.rules.ruleOf(this.#options.file.ufsPath).isKept) {
@@ -236,7 +248,8 @@ export class FileReader {
     const { filler, pageSizeBytes, slots } = this.#cache;
     const { record } = this.#options.found;
     const index = Math.floor(offset / pageSizeBytes);
-    if (!record.fileKey || index === this.#sharedPage) return this.#bypass(offset, outcome, signal);
+    if (!record.fileKey || index === this.#sharedPage || this.#isSlow)
+      return this.#bypass(offset, outcome, signal);
     this.#sharedPage = index;
     const page = { file: record.fileKey, index };
     const asked = { page, offset, outcome, signal };
@@ -259,11 +272,23 @@ export class FileReader {
     readAhead.advance(this.#stream, { file, record: found.record, fileKey: this.#asked.file, offset, to });
   }
 
-  /** Straight from the under storage to the reader, nothing kept: the version stays pinned where there is one. */
+  /** Whether the stream that this byte is of was left because the client did not keep up. */
+  #hasLeft(offset: number): boolean {
+    const { clock } = this.#cache;
+    if (!this.#passing || offset >= this.#passing.to) return false;
+    const { begunMs, from } = this.#passing;
+    return (offset - from) / (clock.monotonic() - begunMs) < slowBytesPerMs;
+  }
+
+  /**
+   * Straight from the under storage to the reader, nothing kept: the version stays pinned where there is one. A client that does not keep up gets pieces that are
+   * fetched as fast as the storage gives them, so that it holds none of the requests that a storage is allowed.
+   */
   async #bypass(offset: number, outcome: Outcome, signal: AbortSignal): Promise<Resolved> {
     const { file, found, to } = this.#options;
     const { version } = found.record.status;
     const index = Math.floor(offset / this.#cache.pageSizeBytes);
+    if (this.#isSlow) return this.#piece(offset, { index, outcome, signal });
     // Whoever found no memory looks again at the next page.
     const end = outcome === 'bypass-quota' ? Math.min(to, (index + 1) * this.#cache.pageSizeBytes) : to;
     const lengthBytes = end - offset;
@@ -273,7 +298,37 @@ export class FileReader {
       signal,
       ...(version === undefined ? {} : { version }),
     });
-    return this.#resolved(index, { kind: 'stream', stream: read.body, lengthBytes }, outcome);
+    this.#passing = { from: offset, to: end, begunMs: this.#cache.clock.monotonic() };
+    const part = { kind: 'stream', stream: read.body, lengthBytes, isLeftWhenSlow: true } as const;
+    return this.#resolved(index, part, outcome);
+  }
+
+  async #piece(
+    offset: number,
+    { index, outcome, signal }: { index: number; outcome: Outcome; signal: AbortSignal },
+  ): Promise<Resolved> {
+    const { file, found, to } = this.#options;
+    const { version } = found.record.status;
+    const bytes = takeBuffer(Math.min(pieceBytes, to - offset));
+    const read = await file.mount.ufs.read(file.key, {
+      offset,
+      lengthBytes: bytes.length,
+      into: bytes,
+      signal,
+      ...(version === undefined ? {} : { version }),
+    });
+    let at = 0;
+    for await (const chunk of read.body) {
+      if (at + chunk.length > bytes.length)
+        throw new AlluxioError(
+          'UfsBadResponse',
+          `${file.ufsPath}: the under storage gave more than was asked for`,
+        );
+      if (chunk.buffer !== bytes.buffer) bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    const stream = oneChunk(bytes.subarray(0, at));
+    return this.#resolved(index, { kind: 'stream', stream, lengthBytes: at, isOwned: true }, outcome);
   }
 
   #rangeInPage(offset: number, index: number): { readonly from: number; readonly to: number } {
@@ -313,6 +368,10 @@ function releasePart(part: Part): void {
     default:
       part satisfies never;
   }
+}
+
+async function* oneChunk(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
 }
 
 function once(action: () => void): () => void {
