@@ -76,7 +76,7 @@ for (const transport of isHotpathBuilt() ? (['plain', 'hotpath'] as const) : (['
     if (!last) throw new Error('somebody was refused');
     t.equal(last.headers['retry-after'], '1');
     t.equal(last.headers['content-type'], 'application/xml');
-    const id = last.headers['x-amz-request-id'];
+    const id = String(last.headers['x-amz-request-id']);
     const message = `${answersMax} answers are under way already (alluxio.worker.answers.max)`;
     t.equal(
       await text(last),

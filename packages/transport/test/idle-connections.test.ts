@@ -5,12 +5,13 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { openFilesMaxOf } from '@alluxio-ts/common/process-facts';
 import { isHotpathBuilt } from '@alluxio-ts/transport/hotpath-native';
 import t, { type Test } from 'tap';
-import { readFile } from 'node:fs/promises';
 
 /** Of any process here: Node has raised its soft limit to the hard one. */
 const openFilesMax = openFilesMaxOf(await readFile('/proc/self/limits', 'utf8')) ?? 1024;
@@ -29,9 +30,9 @@ class Program<Message extends object> {
   readonly #waiting: ((message: Message) => void)[] = [];
   readonly #early: Message[] = [];
 
-  constructor(t: Test, name: string, ...args: readonly string[]) {
+  constructor(t: Test, name: string, args: readonly string[], limit = '-S -n 1024') {
     const file = fileURLToPath(new URL(`support/${name}.ts`, import.meta.url));
-    const command = ['-c', 'ulimit -S -n 1024 && exec "$0" "$@"', process.execPath, file, ...args];
+    const command = ['-c', `ulimit ${limit} && exec "$0" "$@"`, process.execPath, file, ...args];
     this.#child = spawn('sh', command, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#child.on('message', (message: Message) => {
       const wake = this.#waiting.shift();
@@ -74,11 +75,11 @@ interface Clients {
   readonly endedCount: number;
 }
 
-async function startServer(t: Test, kind: Kind, keepAliveMs: number) {
-  const server = new Program<Served>(t, 'idle-server', kind, String(keepAliveMs));
+async function startServer(t: Test, kind: Kind, keepAliveMs: number, limit?: string) {
+  const server = new Program<Served>(t, 'idle-server', [kind, String(keepAliveMs)], limit);
   const { port = 0 } = await server.next();
   const clients = (): Program<Clients> =>
-    new Program<Clients>(t, 'idle-clients', String(port), String(idleCount));
+    new Program<Clients>(t, 'idle-clients', [String(port), String(idleCount)]);
   return { server, port, clients };
 }
 
@@ -140,8 +141,47 @@ function describeIdle(kind: Kind): void {
   });
 }
 
+/** More clients than a server of so few descriptors can have. */
+const scarceLimit = 200;
+const crowdCount = 300;
+
+function describeScarcity(kind: Kind): void {
+  t.test(
+    `${kind}: without a descriptor left who comes is closed at once, the others are answered`,
+    async (t) => {
+      const { port } = await startServer(t, kind, 600_000, `-n ${scarceLimit}`);
+      const crowd: Socket[] = [];
+      t.teardown(() => crowd.forEach((socket) => socket.destroy()));
+      const outcomes = Array.from({ length: crowdCount }, () => {
+        const socket = connect({ port, host: '127.0.0.1' });
+        crowd.push(socket);
+        socket.on('error', () => undefined);
+        socket.write('GET / HTTP/1.1\r\nhost: h\r\n\r\n');
+        return new Promise<string>((resolve) => {
+          socket.once('data', () => resolve('answered'));
+          socket.once('close', () => resolve('closed'));
+        });
+      });
+      const all = await Promise.all(outcomes);
+      const answeredCount = all.filter((outcome) => outcome === 'answered').length;
+      t.comment(`${answeredCount} of ${crowdCount} answered`);
+      t.ok(answeredCount > 100 && answeredCount < scarceLimit);
+      for (const socket of crowd) socket.destroy();
+      const isAnswered = (): Promise<boolean> =>
+        fetch(`http://127.0.0.1:${port}/`).then(
+          ({ status }) => status === 200,
+          () => false,
+        );
+      while (!(await isAnswered()));
+    },
+  );
+}
+
 t.comment(`${openFilesMax} descriptors`);
 t.ok(idleCount >= 1000, 'a process has descriptors for a thousand connections');
-describeIdle('plain');
-if (isHotpathBuilt()) describeIdle('hotpath');
-else t.pass('the addon was not built: there is no cargo here');
+const kinds: readonly Kind[] = isHotpathBuilt() ? ['plain', 'hotpath'] : ['plain'];
+for (const kind of kinds) {
+  describeIdle(kind);
+  describeScarcity(kind);
+}
+if (!isHotpathBuilt()) t.pass('the addon was not built: there is no cargo here');

@@ -1,5 +1,7 @@
 //! Listening sockets: binds them, accepts from them, and keeps the kernel from pacing what never leaves this machine.
 
+use std::cell::Cell;
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -20,6 +22,8 @@ pub struct Listener {
     socket: OwnedFd,
     /// What connections from other machines get back, where those from this one do without the system's choice.
     remote_control: Option<Vec<u8>>,
+    /// To be given up for a moment when the process may open no more: else who comes then would wait, and wake this thread, for ever.
+    spare: Cell<Option<OwnedFd>>,
 }
 
 impl Listener {
@@ -41,6 +45,7 @@ impl Listener {
             number,
             port,
             remote_control: spare_pacing(socket.as_raw_fd()),
+            spare: Cell::new(spare()),
             socket,
         })
     }
@@ -58,6 +63,7 @@ impl Listener {
             unsafe { libc::accept4(self.fd(), storage, length, flags) }
         });
         if fd < 0 {
+            self.turn_away_if_full();
             return None;
         }
         // SAFETY: accept has just made it, and it has no other owner.
@@ -69,6 +75,29 @@ impl Listener {
         }
         Some((socket, address))
     }
+
+    /// To be asked after an accept that failed: where that was for want of a descriptor, closes the connection that is next.
+    fn turn_away_if_full(&self) {
+        let error = io::Error::last_os_error().raw_os_error();
+        if !matches!(error, Some(libc::EMFILE | libc::ENFILE)) {
+            return;
+        }
+        drop(self.spare.take());
+        let none = std::ptr::null_mut();
+        // SAFETY: no address is asked for.
+        let fd =
+            unsafe { libc::accept4(self.fd(), none, std::ptr::null_mut(), libc::SOCK_CLOEXEC) };
+        if fd >= 0 {
+            // SAFETY: accept has just made it, and it has no other owner.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+        self.spare.set(spare());
+    }
+}
+
+/// Keeps a descriptor; undefined when none is to be had.
+fn spare() -> Option<OwnedFd> {
+    File::open("/dev/null").ok().map(OwnedFd::from)
 }
 
 /// Lets connections that are accepted here start without pacing. The name of what paced them, undefined when nothing did or it could not be had back:

@@ -78,7 +78,8 @@ export class SegmentModel {
     this.#table.sampleLess();
     for (const segment of this.#segments.values()) {
       segment.usedBytes /= 2;
-      for (const { page } of [...pageViewsOf(this.#table, segment.pages, segment.pages.count)]) {
+      const pages = Array.from(pageViewsOf(this.#table, segment.pages, segment.pages.count));
+      for (const { page } of pages) {
         if (!isKept(page)) this.#table.remove(this.#table.find(page), segment.pages);
       }
     }
