@@ -37,7 +37,7 @@ function percent(ratio: number): string {
 
 /** A TiB of cache, read at random from four times as much. */
 function benchCost(name: string, lengthBytes: number): void {
-  const shadows = new ShadowCaches({ capacityBytes: 1024 * GIB, pageSizeBytes: 4 * MIB, policy: 'LFU' });
+  const shadows = new ShadowCaches({ capacityBytes: 1024 * GIB, pageSizeBytes: 4 * MIB, policy: 'ADAPTIVE' });
   const random = randomOf(seed);
   const pages = Array.from({ length: 1_000_000 }, () =>
     pageIdOf(Math.floor(random() * 4 * ((1024 * GIB) / lengthBytes))),

@@ -1,7 +1,7 @@
 /** How far the sampled shadow caches are from whole ones, on one trace. */
 
 import { MIB } from '@alluxio-ts/common/units';
-import { createEvictionPolicy } from '@alluxio-ts/worker/page-store/eviction-policies';
+import { createEvictionPolicy, type EvictorType } from '@alluxio-ts/worker/page-store/eviction-policies';
 import { SegmentModel } from '@alluxio-ts/worker/page-store/segment-model';
 import { ShadowCaches, type ShadowPoint } from '@alluxio-ts/worker/page-store/shadow-caches';
 import { pageIdOf } from './segment-log.ts';
@@ -15,12 +15,16 @@ export interface ShadowError extends ShadowPoint {
 
 const pageBytes = 4 * MIB;
 
-export function shadowErrorsOf({ pages }: Trace, pagesMax: number): readonly ShadowError[] {
+export function shadowErrorsOf(
+  { pages }: Trace,
+  pagesMax: number,
+  policy: EvictorType = 'ADAPTIVE',
+): readonly ShadowError[] {
   const capacityBytes = pagesMax * pageBytes;
   const shadows = new ShadowCaches({
     capacityBytes,
     pageSizeBytes: pageBytes,
-    policy: 'LFU',
+    policy,
     windowReads: Number.POSITIVE_INFINITY,
   });
   for (const page of pages) shadows.onAccess(pageIdOf(page), pageBytes, false);

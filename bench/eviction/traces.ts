@@ -35,6 +35,11 @@ export function allTraces(seed: number, samples = samplesDefault): readonly Trac
       ...epochs({ count: 6, first: 1_000_000, isShuffled: true }),
     ]),
     traceOf('recency', walk(random, samples)),
+    traceOf(
+      'three jobs',
+      [0, 1, 2].flatMap((job) => epochs({ count: 5, first: job * 1_000_000, isShuffled: true })),
+    ),
+    traceOf('sliding epochs', slide(random, samples)),
   ];
 }
 
@@ -54,7 +59,7 @@ function epochsOf(random: () => number, samples: number, options: EpochOptions):
   const order = Array.from({ length: samples }, (_, number) => options.first + number);
   for (let epoch = 0; epoch < options.count; epoch++) {
     if (options.isShuffled) shuffle(order, random);
-    pages.push(...order);
+    for (const page of order) pages.push(page);
   }
   return pages;
 }
@@ -90,6 +95,13 @@ function walk(random: () => number, samples: number): number[] {
     const distance = Math.floor(-Math.log(1 - random()) * 0.08 * samples);
     return Math.max(0, Math.floor(at / 10) - distance) + 4_000_000;
   });
+}
+
+/** Each epoch reads a data set of ten shards in a new order; from one to the next the oldest shard goes and a new one comes. */
+function slide(random: () => number, samples: number): number[] {
+  return Array.from({ length: 20 }, (_, epoch) =>
+    epochsOf(random, samples, { count: 1, first: 5_000_000 + (epoch * samples) / 10, isShuffled: true }),
+  ).flat();
 }
 
 function zipfPicker(random: () => number, count: number, exponent = 0.9): () => number {

@@ -61,9 +61,10 @@ export function whatIfLines(workers: readonly WorkerView[]): readonly string[] {
   const estimate = estimateOf(workers);
   if (!estimate) return [];
   const { hitRatio, points, readCount } = estimate;
+  const policyLength = Math.max(4, ...points.map(({ policy }) => policy.length));
   const rows = points.map((point) => {
     const size = `${point.sizeFactor}x (${formatSize(point.capacityBytes)})`;
-    const policy = point.policy.padEnd(4);
+    const policy = point.policy.padEnd(policyLength);
     return `    ${policy}  ${size.padEnd(18)}  ${percent(point.hitRatio).padStart(6)}${difference(point, points)}`;
   });
   return [

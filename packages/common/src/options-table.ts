@@ -267,9 +267,9 @@ export const optionsTable = [
   {
     name: 'alluxio.worker.page.store.evictor.type',
     type: 'enum',
-    values: ['LFU', 'LRU', 'FIFO'],
-    default: 'LFU',
-    help: 'What stays when room is needed: LFU what is used often (made for training, which reads everything once an epoch; what a job that is over had goes first), LRU what was used last, FIFO what came in last.',
+    values: ['ADAPTIVE', 'LFU', 'LRU', 'FIFO'],
+    default: 'ADAPTIVE',
+    help: 'What stays when room is needed: LFU what is used often (made for training, which reads everything once an epoch; what a job that is over had goes first), LRU what was used last, FIFO what came in last. ADAPTIVE is LFU, and LRU for as long as a sample of the reads shows that it hits more.',
     readBy: ['worker'],
   },
   {

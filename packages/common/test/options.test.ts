@@ -38,11 +38,11 @@ function refused(t: Test, given: Given, pattern: RegExp): void {
 await t.test('without any source the defaults count, typed and with references put in', async (t) => {
   const options = load();
   const pageSizeBytes: number = options.get('alluxio.worker.page.store.page.size');
-  const evictor: 'LFU' | 'LRU' | 'FIFO' = options.get('alluxio.worker.page.store.evictor.type');
+  const evictor: 'ADAPTIVE' | 'LFU' | 'LRU' | 'FIFO' = options.get('alluxio.worker.page.store.evictor.type');
   const roots: readonly string[] = options.get('alluxio.ufs.local.allowed.roots');
   const open: boolean = options.get('alluxio.security.admin.open');
   t.equal(pageSizeBytes, 4 * 1024 * 1024);
-  t.equal(evictor, 'LFU');
+  t.equal(evictor, 'ADAPTIVE');
   t.same(roots, []);
   t.equal(open, false);
   t.equal(options.get('alluxio.cluster.name'), 'DefaultAlluxioCluster');

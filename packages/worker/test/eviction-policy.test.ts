@@ -1,12 +1,15 @@
+import { MIB } from '@alluxio-ts/common/units';
 import t from 'tap';
 import { optimumHits, referenceCaches } from '../../../bench/eviction/reference-caches.ts';
 import { SegmentLogCache } from '../../../bench/eviction/segment-log.ts';
 import { allTraces } from '../../../bench/eviction/traces.ts';
 import type { EvictionPolicy, PageView, SegmentView, StoreView } from '../src/page-store/eviction-policy.ts';
 import { fifoPolicy } from '../src/page-store/fifo-policy.ts';
+import { AdaptivePolicy } from '../src/page-store/adaptive-policy.ts';
 import { FrequencyPolicy } from '../src/page-store/frequency-policy.ts';
 import { FrequencySketch } from '../src/page-store/frequency-sketch.ts';
 import { lruPolicy } from '../src/page-store/lru-policy.ts';
+import { PolicyDuel } from '../src/page-store/policy-duel.ts';
 
 const segment: Omit<SegmentView, 'id'> = {
   sizeBytes: 1000,
@@ -81,34 +84,95 @@ function hitsOf(policy: EvictionPolicy, pages: Uint32Array, pagesMax: number): n
   return (100 * hits) / pages.length;
 }
 
-const frequency = (): EvictionPolicy => new FrequencyPolicy({ capacityBytes: 2 ** 31 });
+const capacityOf = (pagesMax: number) => ({ capacityBytes: pagesMax * 4 * MIB });
+const adaptive = (pagesMax: number): EvictionPolicy => new AdaptivePolicy(capacityOf(pagesMax));
+const traces = allTraces(Number(process.env['TEST_SEED'] ?? 7));
 
-for (const trace of allTraces(Number(process.env['TEST_SEED'] ?? 7))) {
+for (const trace of traces) {
   const pagesMax = 5000;
   const { length } = trace.pages;
   const optimum = (100 * optimumHits(trace.pages, pagesMax)) / length;
 
-  if (trace.name.startsWith('epochs, ') || trace.name === 'job switch') {
-    t.test(`LFU on "${trace.name}" has at least 95 % of the hits that can be had`, async (t) => {
-      const hits = hitsOf(frequency(), trace.pages, pagesMax);
+  if (trace.name.startsWith('epochs, ') || /job/.test(trace.name)) {
+    t.test(`ADAPTIVE on "${trace.name}" has at least 95 % of the hits that can be had`, async (t) => {
+      const hits = hitsOf(adaptive(pagesMax), trace.pages, pagesMax);
       t.ok(hits >= 0.95 * optimum, `${hits} of ${optimum}`);
       t.ok(hits > 2 * hitsOf(lruPolicy, trace.pages, pagesMax), 'more than twice those of LRU');
     });
   } else {
-    t.test(`LFU on "${trace.name}" is within 2.5 points of the best that evicts page by page`, async (t) => {
-      let best = 0;
-      for (const make of Object.values(referenceCaches)) {
-        const cache = make(pagesMax);
-        let hits = 0;
-        for (const page of trace.pages) if (cache.use(page)) hits++;
-        best = Math.max(best, (100 * hits) / length);
-      }
-      const hits = hitsOf(frequency(), trace.pages, pagesMax);
-      t.ok(hits >= best - 2.5, `${hits}, the best ${best}, the optimum ${optimum}`);
-      t.ok(optimum >= best, 'and the optimum is one');
-    });
+    t.test(
+      `ADAPTIVE on "${trace.name}" is within 2.5 points of the best that evicts page by page`,
+      async (t) => {
+        let best = 0;
+        for (const make of Object.values(referenceCaches)) {
+          const cache = make(pagesMax);
+          let hits = 0;
+          for (const page of trace.pages) if (cache.use(page)) hits++;
+          best = Math.max(best, (100 * hits) / length);
+        }
+        const hits = hitsOf(adaptive(pagesMax), trace.pages, pagesMax);
+        t.ok(hits >= best - 2.5, `${hits}, the best ${best}, the optimum ${optimum}`);
+        t.ok(optimum >= best, 'and the optimum is one');
+      },
+    );
   }
 }
+
+for (const pagesMax of [500, 2000]) {
+  t.test(
+    `a working set that moves on and is larger than ${pagesMax} pages is kept as LRU would`,
+    async (t) => {
+      const { pages = new Uint32Array() } = traces.find(({ name }) => name === 'recency') ?? {};
+      const hits = hitsOf(adaptive(pagesMax), pages, pagesMax);
+      const byLru = hitsOf(lruPolicy, pages, pagesMax);
+      const byLfu = hitsOf(new FrequencyPolicy(capacityOf(pagesMax)), pages, pagesMax);
+      t.ok(hits >= byLru - 1, `${hits}, LRU ${byLru}`);
+      t.ok(hits > byLfu + 10, `LFU ${byLfu}`);
+    },
+  );
+}
+
+t.test(
+  'epochs after a moving set, and a moving set after epochs, have the policy that fits them',
+  async (t) => {
+    const pagesMax = 2000;
+    const pagesOf = (wanted: string) =>
+      traces.find(({ name }) => name === wanted)?.pages ?? new Uint32Array();
+    const [epochs, moving] = [pagesOf('epochs, shuffled'), pagesOf('recency')];
+    const cache = new SegmentLogCache(adaptive(pagesMax), pagesMax);
+    const shareOf = (pages: Uint32Array): number => {
+      let hits = 0;
+      for (const page of pages) if (cache.use(page)) hits++;
+      return (100 * hits) / pages.length;
+    };
+    const shares = [moving, epochs, moving].map(shareOf);
+    const best = [hitsOf(lruPolicy, moving, pagesMax), (100 * optimumHits(epochs, pagesMax)) / epochs.length];
+    t.comment(`${shares.join(', ')} of ${best.join(', ')}`);
+    t.ok((shares[0] ?? 0) > (best[0] ?? 0) - 1);
+    t.ok((shares[1] ?? 0) > 0.8 * (best[1] ?? 0), 'an epoch goes by until it is known for one');
+    t.ok((shares[2] ?? 0) > (best[0] ?? 0) - 3);
+  },
+);
+
+t.test(
+  'of two policies one leads while it hits clearly more, and stays ahead until the other does',
+  async (t) => {
+    const duelOf = (pageCount: number): PolicyDuel =>
+      new PolicyDuel({ pageCount, first: () => fifoPolicy, second: () => lruPolicy });
+    /** One page in three is of those that are used again and again. */
+    const use = (duel: PolicyDuel, count: number): void => {
+      for (let read = 0; read < count; read++) {
+        duel.used(pageOf(read % 3 === 0 ? read % 300 : 1_000_000 + read));
+      }
+    };
+    const whole = duelOf(512);
+    t.notOk(whole.isSecondAhead);
+    use(whole, 20_000);
+    t.ok(whole.isSecondAhead, 'LRU keeps what is used again');
+    for (let read = 0; read < 20_000; read++) whole.used(pageOf(9_000_000 + read));
+    t.ok(whole.isSecondAhead, 'neither has a hit');
+  },
+);
 
 t.test('the parts of a page are one use, though others are read between them', async (t) => {
   let useCount = 0;

@@ -25,9 +25,13 @@ import { SegmentUses } from './segment-uses.ts';
 
 /** So many uses more a page must have to take another's place. */
 const margin = 1;
-/** The least used segment is looked for among so many, by so many pages of each. */
-const segmentsSampled = 64;
+/** At each choice so many segments are looked at, by so many pages of each; what was seen of the others before is remembered. */
+const segmentsLooked = 4;
+/** And at so many that were never looked at: all there are only after a start. */
+const firstLooksMax = 64;
 const pagesSampled = 32;
+/** What is remembered of the least used segment may be out of date: so often at most the next one is tried. */
+const looksAgainMax = 8;
 /** All counts are halved after so many uses for each page that is kept, or epochs if they are longer. */
 const agePeriods = 4;
 const agePeriodMin = 1000;
@@ -53,7 +57,9 @@ export class FrequencyPolicy implements EvictionPolicy {
   #pageCount = agePeriodMin;
   /** What a page of the segment chosen last must be used more often than. */
   #threshold = Number.POSITIVE_INFINITY;
-  /** Where the next look for the least used segment begins. */
+  /** How often the middle page of each segment was used, when it was looked at last. */
+  readonly #middleCounts = new Map<number, number>();
+  /** Where the next looks begin. */
   #next = 0;
 
   constructor(options: { readonly capacityBytes: number }) {
@@ -72,10 +78,16 @@ export class FrequencyPolicy implements EvictionPolicy {
     if (--this.#usesUntilAging > 0) return;
     this.#usesUntilAging = agePeriods * Math.max(this.#pageCount, this.#distance.mean);
     this.#sketch.halve();
+    for (const [id, count] of this.#middleCounts) this.#middleCounts.set(id, count >>> 1);
+  }
+
+  /** Takes note of how many pages there are, where it is not asked to choose. */
+  notice(store: StoreView): void {
+    this.#pageCount = Math.max(agePeriodMin, store.pageCount);
   }
 
   chooseSegment(segments: readonly SegmentView[], store: StoreView): SegmentView {
-    this.#pageCount = Math.max(agePeriodMin, store.pageCount);
+    this.notice(store);
     this.#threshold = Number.POSITIVE_INFINITY;
     const empty = segments.find((segment) => segment.pageCount === 0);
     const useless = empty ?? this.#idlest(segments, store) ?? this.#lukewarm(segments);
@@ -138,22 +150,55 @@ export class FrequencyPolicy implements EvictionPolicy {
     return least && least.count < (lukewarmShare * sum) / segments.length ? least.segment : undefined;
   }
 
+  /** The segment that still is the least used one when it is looked at again. */
   #leastUsed(
     segments: readonly SegmentView[],
     store: StoreView,
   ): { readonly segment: SegmentView; readonly count: number } | undefined {
-    let least: { readonly segment: SegmentView; readonly count: number } | undefined;
-    for (let looked = 0; looked < Math.min(segmentsSampled, segments.length); looked++) {
-      const segment = segments[this.#next++ % segments.length] as SegmentView;
-      const count = this.#middleCountOf(store.sample(segment, pagesSampled));
-      if (count < (least?.count ?? Number.POSITIVE_INFINITY)) least = { segment, count };
+    this.#lookAround(segments, store);
+    for (let tries = 0; ; tries++) {
+      let least: { readonly segment: SegmentView; readonly count: number } | undefined;
+      for (const segment of segments) {
+        const count = this.#middleCounts.get(segment.id) ?? countMax;
+        if (!least || count < least.count) least = { segment, count };
+      }
+      if (!least) return undefined;
+      const count = this.#look(least.segment, store);
+      if (count <= least.count || tries === looksAgainMax) return { ...least, count };
     }
-    return least;
   }
 
-  #middleCountOf(pages: Iterable<PageView>): number {
-    const counts = Uint8Array.from(pages, (view) => this.#countOf(view)).sort();
-    return counts[counts.length >> 1] ?? 0;
+  /** At a few in turn, and at some that were never looked at. */
+  #lookAround(segments: readonly SegmentView[], store: StoreView): void {
+    if (this.#middleCounts.size > 2 * segments.length) {
+      const ids = new Set(segments.map(({ id }) => id));
+      for (const id of this.#middleCounts.keys()) if (!ids.has(id)) this.#middleCounts.delete(id);
+    }
+    for (let looked = 0; looked < Math.min(segmentsLooked, segments.length); looked++) {
+      this.#look(segments[this.#next++ % segments.length] as SegmentView, store);
+    }
+    let looksLeft = firstLooksMax;
+    for (const segment of segments) {
+      if (looksLeft === 0) return;
+      if (this.#middleCounts.has(segment.id)) continue;
+      this.#look(segment, store);
+      looksLeft--;
+    }
+  }
+
+  #look(segment: SegmentView, store: StoreView): number {
+    const counts = new Uint8Array(countMax + 1);
+    let pageCount = 0;
+    for (const view of store.sample(segment, pagesSampled)) {
+      const count = this.#countOf(view);
+      counts[count] = (counts[count] ?? 0) + 1;
+      pageCount++;
+    }
+    let below = 0;
+    let middle = 0;
+    while (middle < countMax && (below += counts[middle] ?? 0) <= pageCount >> 1) middle++;
+    this.#middleCounts.set(segment.id, middle);
+    return middle;
   }
 
   #isWinning(view: PageView): boolean {

@@ -58,13 +58,19 @@ const readsMin = 100;
 /** The sketch of a policy has a counter for each 64 KiB of what it is told, so a page of this size has as many as it needs. */
 const sketchPageMaxBytes = 4 * MIB;
 
+/**
+ * Chooses the sample by bits of its own: the tables of the models place a page by the low ones of the same hash, and would have a sample that has those in common in a few long runs. `policy-duel.ts`
+ * has another one, which takes a share of this sample too.
+ */
+const sampleFactor = 0x85eb_ca77;
+
 /** What all models and their policies take at most; `shadow-caches.bench.ts` measures it. */
 export const shadowCachesMaxBytes = 32 * MIB;
 
 export class ShadowCaches {
   readonly #shadows: readonly Shadow[];
   readonly #windowReads: number;
-  #mask: number;
+  #pagesPerSample: number;
   /** All reads, and what the cache itself hit of them. */
   #readCount = 0;
   #hitCount = 0;
@@ -78,7 +84,7 @@ export class ShadowCaches {
     const { capacityBytes, pageSizeBytes, policy } = options;
     const pages = capacityBytes / pageSizeBytes;
     const pagesPerSample = 2 ** Math.max(0, Math.floor(Math.log2(pages / sampledPagesMin)));
-    this.#mask = pagesPerSample - 1;
+    this.#pagesPerSample = pagesPerSample;
     this.#windowReads = options.windowReads ?? Math.max(10_000, (windowCapacities * pages) / pagesPerSample);
     const others = evictorTypes.filter((type) => type !== policy);
     this.#shadows = [
@@ -96,7 +102,7 @@ export class ShadowCaches {
     this.#readCount += count;
     this.#readsSince += count;
     this.#hitCount += isHit ? count : count - 1;
-    if ((hashOfWords(page.file.a, page.index) & this.#mask) !== 0) return;
+    if (!this.#isSampled(page)) return;
     this.#sampledCount += count;
     this.#sampledTotal += count;
     for (const shadow of this.#shadows) {
@@ -109,7 +115,7 @@ export class ShadowCaches {
 
   /** A page came in that nobody read: a load job's. */
   onLoaded(page: PageId, lengthBytes: number): void {
-    if ((hashOfWords(page.file.a, page.index) & this.#mask) !== 0) return;
+    if (!this.#isSampled(page)) return;
     for (const { model } of this.#shadows) model.add(page, lengthBytes);
   }
 
@@ -126,11 +132,11 @@ export class ShadowCaches {
   /** Undefined while too little was read. */
   curve(): ShadowCurve | undefined {
     if (this.#sampledCount < readsMin) return undefined;
-    const expectedCount = this.#expectedBefore + this.#readsSince / (this.#mask + 1);
+    const expectedCount = this.#expectedBefore + this.#readsSince / this.#pagesPerSample;
     const ratioOf = (hitCount: number): number =>
       Math.max(0, Math.min(1, (hitCount + expectedCount - this.#sampledCount) / expectedCount));
     return {
-      pagesPerSample: this.#mask + 1,
+      pagesPerSample: this.#pagesPerSample,
       readCount: Math.round(this.#readCount),
       hitRatio: this.#hitCount / this.#readCount,
       points: this.#shadows.map(({ hitCount, policy, sizeFactor }) => ({
@@ -139,6 +145,11 @@ export class ShadowCaches {
         hitRatio: ratioOf(hitCount),
       })),
     };
+  }
+
+  #isSampled({ file, index }: PageId): boolean {
+    const spread = Math.imul(hashOfWords(file.a, index), sampleFactor) >>> 0;
+    return spread < 2 ** 32 / this.#pagesPerSample;
   }
 
   #halveCounts(): void {
@@ -151,11 +162,10 @@ export class ShadowCaches {
   }
 
   #sampleLess(): void {
-    this.#expectedBefore += this.#readsSince / (this.#mask + 1);
+    this.#expectedBefore += this.#readsSince / this.#pagesPerSample;
     this.#readsSince = 0;
-    this.#mask = 2 * this.#mask + 1;
-    const isKept = ({ file, index }: PageId): boolean => (hashOfWords(file.a, index) & this.#mask) === 0;
-    for (const { model } of this.#shadows) model.halve(isKept);
+    this.#pagesPerSample *= 2;
+    for (const { model } of this.#shadows) model.halve((page) => this.#isSampled(page));
   }
 }
 
