@@ -10,6 +10,7 @@ mod fast;
 mod listener;
 mod mark;
 mod page;
+mod pipe;
 mod reactor;
 mod relay;
 mod request;
