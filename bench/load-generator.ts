@@ -21,6 +21,8 @@ export interface LoadTarget {
   readonly port: number;
   /** Path below which the objects are: `/bench`. */
   readonly folder: string;
+  /** Where the REST API gives them, and their UFS path. */
+  readonly rest?: { readonly port: number; readonly ufsRoot: string };
 }
 
 const clientCore = 1;
@@ -60,9 +62,11 @@ export class LoadGenerator {
   }
 
   async #run(target: LoadTarget, objects: ObjectSet, load: Load): Promise<LoadResult> {
+    const rest = load.isOfPages === true ? target.rest : undefined;
     const flags = {
-      address: `127.0.0.1:${target.port}`,
+      address: `127.0.0.1:${rest?.port ?? target.port}`,
       folder: target.folder,
+      pages: rest?.ufsRoot ?? '',
       request: load.requestBytes,
       connections: load.connectionCount,
       fresh: load.isFresh === true ? 1 : 0,
@@ -92,6 +96,8 @@ interface Load {
   readonly seed: number;
   /** A connection for each request. */
   readonly isFresh?: boolean;
+  /** Asked of the REST API, where the server has one. */
+  readonly isOfPages?: boolean;
   /** Requests begin at this rate, whether earlier ones have been answered or not; as fast as they are answered unless given. */
   readonly ratePerSecond?: number;
 }

@@ -13,6 +13,8 @@ export interface BenchServer {
   readonly port: number;
   /** Path below which the objects are. */
   readonly folder: string;
+  /** Where the REST API gives the objects, and their UFS path. */
+  readonly rest?: { readonly port: number; readonly ufsRoot: string };
   stop(): Promise<void>;
 }
 
@@ -161,7 +163,9 @@ export async function startWorker(options: {
     ...definitions,
   ]);
   try {
-    return serverOf(options.name, child, await s3PortOf(child));
+    const ports = await portsOf(child);
+    const rest = { port: ports.rest, ufsRoot: `file://${options.contentDir}` };
+    return { ...serverOf(options.name, child, ports.s3), rest };
   } catch (thrown) {
     await stopOf(child)();
     throw thrown;
@@ -188,10 +192,11 @@ export function stopOf(child: ChildProcess): () => Promise<void> {
   };
 }
 
-/** The port in the banner's line of the S3 API. */
-async function s3PortOf(child: ChildProcess): Promise<number> {
-  const line = await untilStdout(child, /^S3 API\s+http:\/\/\S+:\d+$/m);
-  return Number(/\d+$/.exec(line)?.[0]);
+/** The ports in the banner's lines of the two APIs. */
+async function portsOf(child: ChildProcess): Promise<{ readonly s3: number; readonly rest: number }> {
+  const lines = await untilStdout(child, /^S3 API .*\nREST API .*$/m);
+  const [s3 = 0, rest = 0] = [...lines.matchAll(/http:\/\/[^\s/]+:(\d+)/g)].map(([, port]) => Number(port));
+  return { s3, rest };
 }
 
 /** What of the output of a process matches first. */

@@ -9,7 +9,7 @@ export interface ObjectSet {
 }
 
 export interface Workload {
-  readonly name: 'w1' | 'w1c' | 'w2' | 'w2c' | 'w3' | 'w4' | 'w5';
+  readonly name: 'w1' | 'w1c' | 'w2' | 'w2c' | 'w3' | 'w4' | 'w5' | 'p1' | 'p2';
   readonly title: string;
   /** Whether the servers pass on what others have, instead of having it. */
   readonly isRelayed: boolean;
@@ -19,6 +19,8 @@ export interface Workload {
   readonly connectionCount: number;
   /** A connection for each request. */
   readonly isFresh?: boolean;
+  /** Pieces of pages, asked of the REST API where the server has one; ranges of objects elsewhere. */
+  readonly isOfPages?: boolean;
   /** One answer in so many has its bytes checked; of every one the head is. */
   readonly verifyEvery: number;
 }
@@ -88,6 +90,26 @@ export const workloads: readonly Workload[] = [
     requestBytes: 0,
     connectionCount: 4,
     verifyEvery: 20,
+  },
+  {
+    name: 'p1',
+    title: 'P1: as W1, as pieces of pages over the REST API; of nginx as ranges',
+    isRelayed: false,
+    objects: ranged,
+    requestBytes: 4 * KIB,
+    connectionCount: 16,
+    isOfPages: true,
+    verifyEvery: 100,
+  },
+  {
+    name: 'p2',
+    title: 'P2: pieces of 1 MiB of the pages of 64 objects of 4 MiB, over the REST API; of nginx as ranges',
+    isRelayed: false,
+    objects: ranged,
+    requestBytes: MIB,
+    connectionCount: 16,
+    isOfPages: true,
+    verifyEvery: 100,
   },
   {
     name: 'w5',

@@ -16,12 +16,44 @@ pub struct Wanted {
     pub size: u64,
     pub from: u64,
     pub to: u64,
+    /// The target says what is wanted, not a header.
+    pub is_piece: bool,
     pub is_verified: bool,
 }
 
+/// Of the REST API, as a worker has them unless it is told otherwise.
+const PAGE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Where the objects are.
+pub enum Place {
+    /// Below a path; a header says which range is wanted.
+    Folder(String),
+    /// Pages of files below this UFS path, asked of a worker's REST API; the target says which piece is wanted. No piece crosses a page.
+    Pages(String),
+}
+
+impl Place {
+    fn is_pages(&self) -> bool {
+        matches!(self, Self::Pages(_))
+    }
+
+    fn target_of(&self, wanted: &Wanted) -> String {
+        let Wanted { name, from, to, .. } = wanted;
+        match self {
+            Self::Folder(path) => format!("{path}/{name}"),
+            Self::Pages(root) => {
+                let (page, offset) = (from / PAGE_BYTES, from % PAGE_BYTES);
+                let length = to - from;
+                format!("/v1/file/bench/page/{page}?offset={offset}&length={length}&ufsFullPath={root}/{name}")
+            }
+        }
+    }
+}
+
 impl Wanted {
+    /// The answer is to be 200 and without a range.
     fn is_whole(&self) -> bool {
-        self.from == 0 && self.to == self.size
+        self.is_piece || (self.from == 0 && self.to == self.size)
     }
 }
 
@@ -52,6 +84,7 @@ impl Connection {
             size: 0,
             from: 0,
             to: 0,
+            is_piece: false,
             is_verified: false,
         };
         Ok(Self {
@@ -81,15 +114,16 @@ impl Connection {
     }
 
     /// `due` is when the request was to begin: its latency counts from there.
-    pub fn send(&mut self, folder: &str, wanted: Wanted, due: Instant) -> io::Result<()> {
+    pub fn send(&mut self, place: &Place, mut wanted: Wanted, due: Instant) -> io::Result<()> {
+        wanted.is_piece = place.is_pages();
         let range = if wanted.is_whole() {
             String::new()
         } else {
             format!("Range: bytes={}-{}\r\n", wanted.from, wanted.to - 1)
         };
         let request = format!(
-            "GET {folder}/{} HTTP/1.1\r\nHost: bench\r\n{range}{}\r\n",
-            wanted.name,
+            "GET {} HTTP/1.1\r\nHost: bench\r\n{range}{}\r\n",
+            place.target_of(&wanted),
             if self.is_fresh {
                 "Connection: close\r\n"
             } else {

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use connection::{Connection, Wanted};
+use connection::{Connection, Place, Wanted};
 use content::Random;
 use latency::Latencies;
 
@@ -112,6 +112,7 @@ impl Workload<'_> {
             size: self.size,
             from,
             to,
+            is_piece: false,
             is_verified: self.asked.is_multiple_of(self.verify_every),
         })
     }
@@ -128,7 +129,10 @@ fn run(options: &Options) -> Result<(), String> {
     let address: SocketAddr = text_of(options, "address")?
         .parse()
         .map_err(|error| format!("--address: {error}"))?;
-    let folder = text_of(options, "folder")?;
+    let place = match text_of(options, "pages")? {
+        "" => Place::Folder(text_of(options, "folder")?.to_owned()),
+        root => Place::Pages(root.to_owned()),
+    };
     let duration = Duration::from_millis(number_of(options, "ms")?);
     let mut workload = Workload {
         prefix: text_of(options, "prefix")?,
@@ -169,7 +173,7 @@ fn run(options: &Options) -> Result<(), String> {
             let index = idle.pop().unwrap_or_default();
             schedule.sent += 1;
             connections[index]
-                .send(folder, wanted, due)
+                .send(&place, wanted, due)
                 .map_err(|error| format!("cannot send: {error}"))?;
         }
         if is_over && idle.len() == connections.len() {

@@ -48,7 +48,7 @@ export interface PlainTransportOptions {
 export const plainTransportDefaults = {
   connectionsMax: 16_384,
   answersMax: 1024,
-  stallTimeoutMs: 60_000,
+  stallTimeoutMs: 180_000,
   // As nginx has them.
   keepAliveTimeoutMs: 75_000,
   headersTimeoutMs: 60_000,

@@ -10,6 +10,7 @@ mod fast;
 mod listener;
 mod mark;
 mod page;
+mod pipe;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod reactor;

@@ -13,6 +13,7 @@ use crate::events::{Cause, Event, Up};
 use crate::listener::Listener;
 use crate::locked;
 use crate::mark::PeerMarks;
+use crate::pipe::Pipe;
 use crate::relay::HEADS_INTERVAL;
 use crate::request::{self, header_room, Head, Parsed};
 use crate::route::Routes;
@@ -147,8 +148,10 @@ pub struct Reactor {
     pub relay_count: u64,
     /// Until when which connection's relay of which number is to have the head of its answer; in the order of time, also those that have it.
     pub heads_due: VecDeque<(Instant, u64, u64)>,
-    /// Between an owner and a client, for the time of a call.
+    /// For the heads of owners' answers, for the time of a call.
     pub relay_buffer: Vec<u8>,
+    /// For the bodies.
+    pub pipe: Pipe,
     pub now: Instant,
     pub date: DateLine,
     pub is_draining: bool,
@@ -180,6 +183,7 @@ impl Reactor {
             relay_count: 0,
             heads_due: VecDeque::new(),
             relay_buffer: Vec::new(),
+            pipe: Pipe::new()?,
             now: Instant::now(),
             date: DateLine::new(),
             is_draining: false,

@@ -26,9 +26,9 @@ pub const HEADS_INTERVAL: Duration = Duration::from_millis(100);
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The same, where nobody else can go on.
 const LAST_BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// What is read at once. It may have to wait for a client that is slow, so it bounds what each of them takes.
+/// What of a body is moved at once. It may have to wait for a client that is slow, so it bounds what each of them takes.
 const PIECE_BYTES: usize = 128 * 1024;
-/// Most heads are shorter.
+/// Most heads are shorter; what of the body comes with them is copied.
 const HEAD_ROOM_BYTES: usize = 1024;
 
 /// One request that is being passed on.
@@ -254,36 +254,37 @@ impl Reactor {
                 }
                 continue;
             }
-            let wanted = match relay.answer {
-                Answer::Awaited => PIECE_BYTES,
-                Answer::Begun { left: 0, .. } => return Pumped::Done,
-                Answer::Begun { left, .. } => left.min(PIECE_BYTES as u64) as usize,
-            };
-            if budget == 0 {
-                return Pumped::Yields;
+            if let Answer::Begun { left, .. } = &mut relay.answer {
+                if *left == 0 {
+                    return Pumped::Done;
+                }
+                if budget == 0 {
+                    return Pumped::Yields;
+                }
+                relay.held_at = 0;
+                relay.held.clear();
+                let max = (*left).min(PIECE_BYTES as u64) as usize;
+                let passed = self
+                    .pipe
+                    .pass(&upstream.socket, client, max, &mut relay.held);
+                match passed {
+                    Received::Some(count) => {
+                        *left -= count as u64;
+                        budget = budget.saturating_sub(count);
+                    }
+                    Received::Nothing => return Pumped::Waits,
+                    Received::End => return Pumped::Failed(true),
+                }
+                continue;
             }
             buffer.clear();
-            if let Answer::Awaited = relay.answer {
-                buffer.extend_from_slice(&relay.held);
-            }
-            let count = match receive(&upstream.socket, buffer, wanted) {
-                Received::Some(count) => count,
+            buffer.extend_from_slice(&relay.held);
+            match receive(&upstream.socket, buffer, HEAD_ROOM_BYTES) {
+                Received::Some(_) => {}
                 Received::Nothing => return Pumped::Waits,
                 Received::End => {
                     return Pumped::Failed(!relay.is_kept || !relay.held.is_empty());
                 }
-            };
-            budget = budget.saturating_sub(count);
-            if let Answer::Begun { left, .. } = &mut relay.answer {
-                *left -= count as u64;
-                relay.held_at = 0;
-                relay.held.clear();
-                match send(client, buffer, 0) {
-                    Ok(sent) => relay.held.extend_from_slice(&buffer[sent..]),
-                    Err(Flush::Blocked) => relay.held.extend_from_slice(buffer),
-                    Err(_) => return Pumped::ClientFailed,
-                }
-                continue;
             }
             let mut out = Vec::with_capacity(HEAD_ROOM_BYTES);
             match read_answer(buffer, relay.route.is_head, &mut out) {
