@@ -4,13 +4,14 @@ use httparse::{Response, Status, EMPTY_HEADER};
 
 use crate::body::{Body, Broken};
 use crate::request::{
-    fast_request, parse, range_of, relayed_lines, Head, Parsed, HEADERS_MAX, HEAD_MAX_BYTES,
+    fast_request, header_room, parse, range_of, relayed_lines, Head, Parsed, HEADERS_MAX,
+    HEAD_MAX_BYTES,
 };
 use crate::upstream::{read_answer, PeerAnswer};
 
 /// The head of a request: more is asked for until it is whole, what comes behind it changes nothing, and it is framed in one way only.
 pub fn request_head(input: &[u8]) {
-    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut headers = header_room();
     let Parsed::Whole(head) = parse(input, &mut headers) else {
         return;
     };
@@ -19,12 +20,12 @@ pub fn request_head(input: &[u8]) {
     check_framing(bytes, &head);
     check_uses(&head);
     for cut in [bytes.len() / 2, bytes.len() - 1] {
-        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+        let mut headers = header_room();
         let parsed = parse(&bytes[..cut], &mut headers);
         assert!(matches!(parsed, Parsed::Partial), "{cut} bytes were enough");
     }
     let longer = [bytes, b"\0 of somebody else"].concat();
-    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut headers = header_room();
     let Parsed::Whole(again) = parse(&longer, &mut headers) else {
         panic!("what comes behind a head spoiled it");
     };
