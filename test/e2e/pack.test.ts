@@ -109,7 +109,7 @@ async function serveSample(t: Test, definitions: readonly string[]): Promise<Ser
 
 await t.test('a process from the packages serves the sample', async (t) => {
   const { log } = await serveSample(t, []);
-  t.match(log, /"transport":"plain","event":"transport-chosen"/);
+  t.match(log, `"transport":"${isHotpathBuilt() ? 'hotpath' : 'plain'}","event":"transport-chosen"`);
 });
 
 if (isHotpathBuilt()) {

@@ -176,7 +176,10 @@ impl Hotpath {
         let reactor = Reactor::new(Arc::clone(&shared), settings, Up::new(on_events))?;
         let thread = std::thread::Builder::new()
             .name("hotpath".to_owned())
-            .spawn(move || reactor.run())?;
+            .spawn(move || {
+                let _guard = EndsWithItsThread;
+                reactor.run();
+            })?;
         Ok(Self {
             shared,
             thread: Some(thread),
@@ -419,6 +422,18 @@ impl Drop for Hotpath {
 #[napi]
 pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
+}
+
+/// A process whose sockets nobody serves any more would only look alive: whoever started it starts it again when it has ended.
+struct EndsWithItsThread;
+
+impl Drop for EndsWithItsThread {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the thread of the hotpath transport failed, and the process ends with it; alluxio.worker.transport=plain does without it");
+            std::process::abort();
+        }
+    }
 }
 
 /// Of an answer that the table gave.

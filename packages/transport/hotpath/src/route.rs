@@ -87,7 +87,11 @@ impl Routes {
 
     /// Forgets this route, unless another has taken its place.
     pub fn drop_one(&mut self, route: &Arc<Route>) {
-        let targets = &mut self.by_target[route.listener as usize][usize::from(route.is_head)];
+        // After `drop_all` there is no place for its listener.
+        let Some(of_listener) = self.by_target.get_mut(route.listener as usize) else {
+            return;
+        };
+        let targets = &mut of_listener[usize::from(route.is_head)];
         if targets
             .get(&route.target)
             .is_some_and(|known| Arc::ptr_eq(known, route))
@@ -159,7 +163,9 @@ mod tests {
         }
         assert!(routes.find(0, false, b"/99", now).is_some());
         assert!(routes.find(0, false, b"/0", now).is_none());
+        let used = routes.find(0, false, b"/99", now).unwrap();
         routes.drop_all();
         assert!(routes.find(0, false, b"/99", now).is_none());
+        routes.drop_one(&used);
     }
 }
