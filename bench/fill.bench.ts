@@ -18,6 +18,7 @@ import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
 import { localHost } from '../test/support/test-network.ts';
 import { median } from './results.ts';
 import { type StandaloneProcess, startStandaloneProcess } from './standalone-process.ts';
+import { touchMemory } from './touched-memory.ts';
 
 const help = `npm run bench:fill [-- options]
 
@@ -30,7 +31,7 @@ const objectCount = 8;
 const objectBytes = 256 * MIB;
 const roundBytes = objectCount * objectBytes;
 /** What a round may allocate: of the page cache, of the server and of the worker. */
-const touchedBytes = 6 * GIB;
+const touchedGib = 6;
 const execute = promisify(execFile);
 
 const { values } = parseArgs({
@@ -136,14 +137,9 @@ async function measure(running: StandaloneProcess, server: S3Server, dir: string
   return { receiving, writing, filling: sumOf(threads.values()), threads };
 }
 
-/**
- * A machine under a hypervisor pays for memory that nobody has touched lately when it is touched, many times what the write into it costs; it is touched here, so that
- * what is measured is the work.
- */
 async function settle(): Promise<void> {
   await execute('sync');
-  const script = `for (let at = 0; at < ${touchedBytes}; at += ${GIB}) (globalThis.kept ??= []).push(Buffer.alloc(${GIB}, 1));`;
-  await execute(process.execPath, ['--eval', script]);
+  await touchMemory(touchedGib);
 }
 
 /** What curl takes for the same bytes, thrown away: of its own process alone. */
