@@ -5,17 +5,17 @@
 
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import { systemClock } from '@alluxio-ts/common/clock';
-import { isEnded } from '@alluxio-ts/common/protocol/jobs';
 import { GIB, MIB } from '@alluxio-ts/common/units';
 import { installS3Clients } from '../test/support/python-packages.ts';
 import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
 import { localHost } from '../test/support/test-network.ts';
+import { rcloneRemoteOf, runLoad } from './load-jobs.ts';
+import { threadCpuSeconds } from './process-cpu.ts';
 import { median } from './results.ts';
 import { type StandaloneProcess, startStandaloneProcess } from './standalone-process.ts';
 import { touchMemory } from './touched-memory.ts';
@@ -89,9 +89,7 @@ async function fill(server: S3Server, dir: string): Promise<void> {
   for (let object = 0; object < objectCount; object++) {
     await writeFile(join(source, `object-${object}.bin`), object);
   }
-  const { accessKeyId, endpoint, region, secretKey } = server;
-  const remote = `:s3,provider=Other,access_key_id=${accessKeyId},secret_access_key=${secretKey},region=${region},endpoint="${endpoint}":${bucket}`;
-  await execute('rclone', ['copy', '--s3-no-check-bucket', source, remote]);
+  await execute('rclone', ['copy', '--s3-no-check-bucket', source, rcloneRemoteOf(server, bucket)]);
   rmSync(source, { recursive: true });
 }
 
@@ -110,15 +108,7 @@ async function writeFile(path: string, seed: number): Promise<void> {
 /** Fetches everything once more. */
 async function load({ client }: StandaloneProcess): Promise<void> {
   await client.formatCache();
-  const { job } = await client.submitJob({ kind: 'LOAD', paths: ['/dataset'], options: {} });
-  for (;;) {
-    const [known] = await client.listJobs({ id: job.id });
-    if (known && isEnded(known)) {
-      if (known.state !== 'SUCCEEDED') throw new Error(JSON.stringify(known));
-      return;
-    }
-    await systemClock.sleep(100);
-  }
+  await runLoad(client, '/dataset', {});
 }
 
 async function measure(running: StandaloneProcess, server: S3Server, dir: string): Promise<Costs> {
@@ -128,11 +118,11 @@ async function measure(running: StandaloneProcess, server: S3Server, dir: string
   await settle();
   const writing = await write(dir);
   await settle();
-  const before = threadSeconds(running.pid);
+  const before = threadCpuSeconds(running.pid);
   await load(running);
   const gib = roundBytes / GIB;
   const threads = new Map<string, number>();
-  for (const [name, seconds] of threadSeconds(running.pid))
+  for (const [name, seconds] of threadCpuSeconds(running.pid))
     threads.set(name, (seconds - (before.get(name) ?? 0)) / gib);
   return { receiving, writing, filling: sumOf(threads.values()), threads };
 }
@@ -172,18 +162,6 @@ async function write(dir: string): Promise<number> {
 async function secondsOf(command: readonly string[]): Promise<number> {
   const { stderr } = await execute('bash', ['-c', 'TIMEFORMAT="%U %S"; time "$@"', 'bash', ...command]);
   return sumOf(stderr.trim().split(/\s+/).map(Number)) / (roundBytes / GIB);
-}
-
-/** CPU seconds of the threads of a process, by their names. */
-function threadSeconds(pid: number): ReadonlyMap<string, number> {
-  const seconds = new Map<string, number>();
-  for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    const of = `/proc/${pid}/task/${thread}`;
-    const name = readFileSync(`${of}/comm`, 'utf8').trim();
-    const [ranNs] = readFileSync(`${of}/schedstat`, 'utf8').split(' ');
-    seconds.set(name, (seconds.get(name) ?? 0) + Number(ranNs) / 1e9);
-  }
-  return seconds;
 }
 
 function sumOf(numbers: Iterable<number>): number {

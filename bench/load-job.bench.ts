@@ -5,19 +5,18 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { constants, loadavg, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-client';
 import { systemClock } from '@alluxio-ts/common/clock';
-import { isEnded, type Job } from '@alluxio-ts/common/protocol/jobs';
 import { KIB, MIB } from '@alluxio-ts/common/units';
 import { installS3Clients } from '../test/support/python-packages.ts';
 import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
 import { localHost } from '../test/support/test-network.ts';
-import { treeCpuSeconds } from './process-cpu.ts';
+import { rcloneRemoteOf, runLoad } from './load-jobs.ts';
+import { descendantsOf, threadsOf, treeCpuSeconds } from './process-cpu.ts';
 import { median } from './results.ts';
 import { touchMemory } from './touched-memory.ts';
 import { type StandaloneProcess, startStandaloneProcess } from './standalone-process.ts';
@@ -130,7 +129,14 @@ async function fill(server: S3Server, { dir, largeCount, smallCount }: Plan): Pr
     }
     await file.close();
   }
-  await execute('rclone', ['copy', '--transfers', '16', '--s3-no-check-bucket', source, remoteOf(server)]);
+  await execute('rclone', [
+    'copy',
+    '--transfers',
+    '16',
+    '--s3-no-check-bucket',
+    source,
+    rcloneRemoteOf(server, bucket),
+  ]);
   rmSync(source, { recursive: true });
 }
 
@@ -138,13 +144,17 @@ function nameOf(index: number): string {
   return `object-${String(index).padStart(6, '0')}.bin`;
 }
 
-function remoteOf({ accessKeyId, endpoint, region, secretKey }: S3Server): string {
-  return `:s3,provider=Other,access_key_id=${accessKeyId},secret_access_key=${secretKey},region=${region},endpoint="${endpoint}":${bucket}`;
-}
-
 async function rclone(server: S3Server, { dir }: Plan, round: number): Promise<Took> {
   const target = join(dir, 'rclone');
-  const args = ['copy', '--transfers', String(connectionCount), '--checkers', '16', remoteOf(server), target];
+  const args = [
+    'copy',
+    '--transfers',
+    String(connectionCount),
+    '--checkers',
+    '16',
+    rcloneRemoteOf(server, bucket),
+    target,
+  ];
   return timed('rclone copy', round, target, () =>
     spawn('rclone', args, { stdio: ['ignore', 'ignore', 'inherit'] }),
   );
@@ -210,9 +220,8 @@ function alluxioLoad(verify: boolean) {
       await settle();
       const cpuBefore = treeCpuSeconds(running.pid);
       const begunMs = performance.now();
-      const job = await load(running.client, { verify });
+      await runLoad(running.client, '/dataset', { verify });
       const seconds = (performance.now() - begunMs) / 1000;
-      if (job.state !== 'SUCCEEDED') throw new Error(JSON.stringify(job));
       return { tool, round, seconds, cpuSeconds: treeCpuSeconds(running.pid) - cpuBefore };
     } finally {
       await running.stop();
@@ -235,26 +244,9 @@ function startAlluxio(server: S3Server, { dir }: Plan): Promise<StandaloneProces
   });
 }
 
-async function load(client: CoordinatorClient, options: { readonly verify: boolean }): Promise<Job> {
-  const { job } = await client.submitJob({ kind: 'LOAD', paths: ['/dataset'], options });
-  for (;;) {
-    const [known] = await client.listJobs({ id: job.id });
-    if (known && isEnded(known)) return known;
-    await systemClock.sleep(100);
-  }
-}
-
 /** The S3 server, which would be on another machine, gets the processor only where nobody else wants it. */
 function yieldAll(pid: number): void {
-  for (const thread of readdirSync(`/proc/${pid}/task`))
-    setPriority(Number(thread), constants.priority.PRIORITY_LOW);
-}
-
-function descendantsOf(pid: number): readonly number[] {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
-  );
-  return children.flatMap((child) => [child, ...descendantsOf(child)]);
+  for (const thread of threadsOf(pid)) setPriority(thread, constants.priority.PRIORITY_LOW);
 }
 
 /** Milliseconds that each read of a cached object took, by what went on beside it. */
@@ -288,13 +280,13 @@ async function readTimes(server: S3Server, plan: Plan): Promise<ReadTimes> {
     await readFor(read, systemClock.sleep(10_000));
     const alone = await readFor(read, systemClock.sleep(30_000));
     const target = join(plan.dir, 'beside');
-    const args = ['copy', '--transfers', String(connectionCount), remoteOf(server), target];
+    const args = ['copy', '--transfers', String(connectionCount), rcloneRemoteOf(server, bucket), target];
     const copying = spawn('rclone', args, { stdio: 'ignore' });
     const besideRclone = await readFor(read, once(copying, 'close'));
     rmSync(target, { recursive: true });
     await settle();
     await touchMemory(touchedGib);
-    const besideLoad = await readFor(read, load(running.client, { verify: false }));
+    const besideLoad = await readFor(read, runLoad(running.client, '/dataset', { verify: false }));
     return { alone, besideRclone, besideLoad };
   } finally {
     await running.stop();

@@ -7,14 +7,33 @@ const ticksPerSecond = 100;
 
 /** Seconds that the threads which live now have run. A thread that ended takes its time with it, so servers with passing threads would look too good. */
 export function treeCpuSeconds(pid: number): number {
-  let totalNs = 0;
-  for (const thread of listOf(`/proc/${pid}/task`)) {
-    totalNs += Number(textOf(`/proc/${pid}/task/${thread}/schedstat`).split(' ', 1)[0] ?? 0);
-    for (const child of textOf(`/proc/${pid}/task/${thread}/children`).split(' ')) {
-      if (child.trim() !== '') totalNs += treeCpuSeconds(Number(child)) * 1e9;
-    }
+  let seconds = 0;
+  for (const each of [pid, ...descendantsOf(pid)])
+    for (const ran of threadCpuSeconds(each).values()) seconds += ran;
+  return seconds;
+}
+
+/** The processes that it has started, and those that they have. */
+export function descendantsOf(pid: number): readonly number[] {
+  const children = threadsOf(pid).flatMap((thread) =>
+    textOf(`/proc/${pid}/task/${thread}/children`).split(' ').filter(Boolean).map(Number),
+  );
+  return children.flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+/** Seconds that the threads of a process which live now have run, by their names. */
+export function threadCpuSeconds(pid: number): ReadonlyMap<string, number> {
+  const seconds = new Map<string, number>();
+  for (const thread of threadsOf(pid)) {
+    const name = textOf(`/proc/${pid}/task/${thread}/comm`).trim();
+    const [ranNs] = textOf(`/proc/${pid}/task/${thread}/schedstat`).split(' ', 1);
+    seconds.set(name, (seconds.get(name) ?? 0) + Number(ranNs) / 1e9);
   }
-  return totalNs / 1e9;
+  return seconds;
+}
+
+export function threadsOf(pid: number): readonly number[] {
+  return listOf(`/proc/${pid}/task`).map(Number);
 }
 
 /** Seconds that all cores together were busy since the machine started; waiting for a disk is not busy. */

@@ -15,9 +15,11 @@ export class AnswerPlaces {
 
   /**
    * What is to be sent: the answer, which has a place then, to be given back by its sender, or its refusal when all are taken. The body of what is not sent is closed. Fails with
-   * Overloaded when the answer has no refusal.
+   * Overloaded when the answer has no refusal, and with the signal's reason when nobody waits for it any more.
    */
-  admit(response: TransportResponse): TransportResponse {
+  admit(response: TransportResponse, signal: AbortSignal): TransportResponse {
+    if (signal.aborted && response.body.kind === 'parts') response.body.close();
+    signal.throwIfAborted();
     if (this.#takenCount < this.#max) {
       this.#takenCount++;
       return response;

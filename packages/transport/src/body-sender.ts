@@ -4,8 +4,10 @@
  */
 
 import type { Body, Part } from '@alluxio-ts/common/body';
+import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import { giveBuffer, takeBuffer } from '@alluxio-ts/common/read-buffers';
+import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 
 /** What is read, and handed to the socket, at once. */
@@ -28,6 +30,7 @@ export interface BodySink {
 
 export interface SendOptions {
   readonly slots: SlotPool;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Called when all of an extent was read, checked and handed to the sink, before its handle is released. `offset` is that of the body. */
   readonly onExtentSent?: (extent: ExtentPart, offset: number) => void;
@@ -131,7 +134,7 @@ async function sendStream(
   sink: BodySink,
   options: SendOptions,
 ): Promise<number> {
-  const { signal } = options;
+  const { clock, signal } = options;
   let sent = 0;
   let draining: Promise<void> | undefined;
   try {
@@ -143,7 +146,7 @@ async function sendStream(
       sent += chunk.length;
       if (sink.write(part.isOwned ? chunk : Buffer.from(chunk))) continue;
       draining = sink.drained(signal);
-      if (part.isLeftWhenSlow && !(await isSoon(draining))) break;
+      if (part.isLeftWhenSlow && !(await resolvesWithin(clock, slowMs, draining))) break;
       await draining;
     }
   } catch (thrown) {
@@ -152,19 +155,4 @@ async function sendStream(
   }
   await draining;
   return sent;
-}
-
-/** Whether it ends, in whatever way, before a client counts as slow. */
-async function isSoon(ends: Promise<void>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, slowMs, false);
-  });
-  const ended = ends.then(
-    () => true,
-    () => true,
-  );
-  const isInTime = await Promise.race([ended, late]);
-  clearTimeout(timer);
-  return isInTime;
 }

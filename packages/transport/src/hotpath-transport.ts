@@ -324,6 +324,7 @@ export class HotpathTransport implements PageTransport {
       if (hasBody && body.kind === 'parts') {
         await sendBody(body, exchange, {
           slots: this.#options.slots,
+          clock: this.#options.clock,
           signal: exchange.signal,
           onExtentSent: (extent, offset) => this.#learn(exchange.request, response, extent, offset),
         });
@@ -342,10 +343,8 @@ export class HotpathTransport implements PageTransport {
   ): TransportResponse {
     const { body } = response;
     if (body.kind !== 'parts' || method === 'HEAD' || exchange.request.resume) return response;
-    if (signal.aborted) body.close();
-    // Past this point `onOver` is still to come, and gives the place back.
-    signal.throwIfAborted();
-    const admitted = this.#places.admit(response);
+    // `onOver` of an answer that is not aborted is still to come, and gives the place back.
+    const admitted = this.#places.admit(response, signal);
     exchange.hasPlace = admitted === response;
     return admitted;
   }

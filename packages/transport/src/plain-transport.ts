@@ -202,12 +202,9 @@ export class PlainTransport implements PageTransport {
 
   /** The answer, or its refusal. */
   #admit({ signal }: TransportRequest, response: TransportResponse, sent: Sent): TransportResponse {
-    const { body } = response;
-    if (body.kind !== 'parts') return response;
-    if (signal.aborted) body.close();
-    // Past this point `close` of the answer is still to come, and gives the place back.
-    signal.throwIfAborted();
-    const admitted = this.#places.admit(response);
+    if (response.body.kind !== 'parts') return response;
+    // `close` of an answer that is not aborted is still to come, and gives the place back.
+    const admitted = this.#places.admit(response, signal);
     sent.hasPlace = admitted === response;
     return admitted;
   }
@@ -239,8 +236,9 @@ export class PlainTransport implements PageTransport {
       return;
     }
     try {
+      const { clock, slots } = this.#options;
       outgoing.writeHead(response.status, headers);
-      await sendBody(body, socketSink(outgoing, sent, this.#options), { slots: this.#options.slots, signal });
+      await sendBody(body, socketSink(outgoing, sent, this.#options), { slots, clock, signal });
       outgoing.end();
     } finally {
       body.close();

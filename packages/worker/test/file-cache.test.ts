@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { AlluxioError } from '@alluxio-ts/common/errors';
-import { systemClock } from '@alluxio-ts/common/clock';
 import { sendBody } from '@alluxio-ts/transport/body-sender';
 import t from 'tap';
 import { parseCacheRules } from '../src/cache/cache-rules.ts';
@@ -208,7 +207,11 @@ t.test('readers past the cache share a fetch, and who is slow does not hold its 
       },
     };
     if (body.kind !== 'parts') throw new Error('it is no body of parts');
-    const sending = sendBody(body, sink, { slots: rig.slots, signal: new AbortController().signal });
+    const sending = sendBody(body, sink, {
+      slots: rig.slots,
+      clock: rig.clock,
+      signal: new AbortController().signal,
+    });
     await Promise.all([isFull.promise, rig.filler.idle()]);
     t.equal(rig.slots.freeCount, rig.slots.slotCount);
     drained.resolve();
@@ -238,15 +241,19 @@ t.test(
           sent.push(Uint8Array.from(bytes));
           return !isSlow;
         },
-        // The first of these is longer than a client may take.
+        // Each of these is longer than a client may take.
         drained: async () => {
-          if (openedBodies.length === 0) await systemClock.sleep(600);
-          rig.clock.advance(10_000);
+          await rig.clock.pass(0);
+          await rig.clock.pass(10_000);
           openedBodies.push(rig.ufs.openBodyCount);
           isSlow = sent.length < 4;
         },
       };
-      await sendBody(body, sink, { slots: rig.slots, signal: new AbortController().signal });
+      await sendBody(body, sink, {
+        slots: rig.slots,
+        clock: rig.clock,
+        signal: new AbortController().signal,
+      });
       body.close();
       t.ok(Buffer.from(content).equals(Buffer.concat(sent)));
       t.strictSame(openedBodies.slice(1), [0, 0, 0], 'nothing of the storage waits for it');

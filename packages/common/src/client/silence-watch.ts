@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from '../clock.ts';
+import { resolvesWithin } from '../resolves-within.ts';
 import { Agent } from 'undici';
 
 /** So long an answer is waited for before its peer is asked, and again from each sign of life on. */
@@ -93,35 +94,35 @@ export class SilenceWatch {
     this.#open.delete(peer);
   }
 
-  /** Resolves when the time for an answer is over, and this process was there to see it. */
-  async #timeOut(signal: AbortSignal): Promise<void> {
-    for (let lateCount = 0; lateCount <= lateCountMax; lateCount++) {
-      const dueMs = this.#clock.monotonic() + healthTimeoutMs;
-      await this.#clock.sleep(healthTimeoutMs, { signal });
-      if (this.#clock.monotonic() - dueMs <= lateMaxMs) return;
-    }
-  }
-
   /** Whatever the answer is, it is one. */
   async #lives(peer: string): Promise<boolean> {
     const over = new AbortController();
-    this.#timeOut(over.signal).then(
-      () => over.abort(),
-      () => undefined,
-    );
     try {
-      const { body } = await this.#agent.request({
-        origin: `http://${peer}`,
-        path: healthTarget,
-        method: 'GET',
-        signal: over.signal,
-      });
-      await body.dump();
-      return true;
+      return await this.#isInTime(this.#ask(peer, over.signal));
     } catch {
       return false;
     } finally {
       over.abort();
+    }
+  }
+
+  async #ask(peer: string, signal: AbortSignal): Promise<void> {
+    const { body } = await this.#agent.request({
+      origin: `http://${peer}`,
+      path: healthTarget,
+      method: 'GET',
+      signal,
+    });
+    await body.dump();
+  }
+
+  /** Whether it resolves in the time for an answer; where this process was not there to see it, in the time after that. */
+  async #isInTime(answer: Promise<void>): Promise<boolean> {
+    for (let lateCount = 0; ; lateCount++) {
+      const dueMs = this.#clock.monotonic() + healthTimeoutMs;
+      if (await resolvesWithin(this.#clock, healthTimeoutMs, answer)) return true;
+      const isLate = this.#clock.monotonic() - dueMs > lateMaxMs;
+      if (!isLate || lateCount === lateCountMax) return false;
     }
   }
 }

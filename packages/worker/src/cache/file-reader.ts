@@ -6,14 +6,16 @@ import { AlluxioError, hasErrorCode } from '@alluxio-ts/common/errors';
 import type { Outcome } from '@alluxio-ts/common/outcome';
 import type { PageId } from '@alluxio-ts/common/page';
 import { pageLengthOf } from '@alluxio-ts/common/page';
-import { takeBuffer } from '@alluxio-ts/common/read-buffers';
+import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { KIB } from '@alluxio-ts/common/units';
+import type { ReadOptions } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore } from '../page-store/page-store.ts';
 import type { CacheRules } from './cache-rules.ts';
 import type { BypassOutcome, FileTable, FoundFile } from './file-table.ts';
+import { receiveInto } from './fill-runner.ts';
 import type { FileName } from './mount-table.ts';
-import type { Fill, PageFiller } from './page-filler.ts';
+import type { Fill, FillRefusal, PageFiller } from './page-filler.ts';
 import { type AskedRange, type ReadAhead, type ReadStream, reach } from './read-ahead.ts';
 
 /** Who gets less than a MiB a second of a stream that could give more does not keep up with it. */
@@ -156,23 +158,16 @@ export class FileReader {
   async #waitForSlot(signal: AbortSignal): Promise<boolean> {
     const { clock, slots } = this.#cache;
     const over = new AbortController();
-    const late = clock.sleep(slotWaitMaxMs, { signal: over.signal }).then(
-      () => false,
-      () => false,
-    );
+    const free = slots.waitFree(AbortSignal.any([signal, over.signal]));
     try {
-      return await Promise.race([
-        slots.waitFree(AbortSignal.any([signal, over.signal])).then(() => true),
-        late,
-      ]);
+      return await resolvesWithin(clock, slotWaitMaxMs, free);
     } finally {
       over.abort();
     }
   }
 
   async #fromCache(offset: number, page: PageId, signal: AbortSignal): Promise<Resolved | 'no-slot'> {
-    const { pageSizeBytes, store, filler } = this.#cache;
-    const { record } = this.#options.found;
+    const { store } = this.#cache;
     const { index } = page;
 
     const isBegun = this.#options.found.begunPage === index;
@@ -185,19 +180,33 @@ export class FileReader {
       return this.#resolved(index, { kind: 'extent', handle, ...range }, outcome);
     }
     const joinedOutcome = wasAhead || isBegun ? 'miss' : 'miss-joined';
+    const asked = { page, offset, outcome: 'miss', signal } as const;
+    const filled = await this.#fromFill(asked, { joinedOutcome, mayStart: () => true, isKept: true });
+    return filled === 'no-room' ? this.#bypass(offset, 'bypass-disk', signal) : filled;
+  }
+
+  /** From the fill that runs, or from one that is started. */
+  async #fromFill(
+    asked: AskedByte,
+    how: { readonly joinedOutcome: Outcome; readonly mayStart: () => boolean; readonly isKept: boolean },
+  ): Promise<Resolved | FillRefusal> {
+    const { filler, pageSizeBytes } = this.#cache;
+    const { file, found } = this.#options;
+    const { offset, page } = asked;
+    const joining = { ...asked, outcome: how.joinedOutcome };
     const running = filler.running(page);
     if (running) {
       this.#fetchAhead(offset);
-      const joined = await this.#join(running, { page, offset, outcome: joinedOutcome, signal });
+      const joined = await this.#join(running, joining);
       if (joined) return joined;
     }
-    const askedOffset = offset - index * pageSizeBytes;
     const other = filler.running(page);
-    const fill = other ?? filler.start({ file: this.#options.file, record, page, askedOffset });
-    if (fill === 'no-slot') return fill;
-    if (fill === 'no-room') return this.#bypass(offset, 'bypass-disk', signal);
+    const askedOffset = offset - page.index * pageSizeBytes;
+    const request = { file, record: found.record, page, askedOffset, isKept: how.isKept };
+    const fill = other ?? (how.mayStart() ? filler.start(request) : 'no-slot');
+    if (typeof fill === 'string') return fill;
     this.#fetchAhead(offset);
-    return this.#follow(fill, { page, offset, outcome: other ? joinedOutcome : 'miss', signal });
+    return this.#follow(fill, other ? joining : asked);
   }
 
   /**
@@ -245,22 +254,20 @@ export class FileReader {
    * and whoever finds half of the memory taken, has a stream of its own.
    */
   async #resolvePast(offset: number, outcome: BypassOutcome, signal: AbortSignal): Promise<Resolved> {
-    const { filler, pageSizeBytes, slots } = this.#cache;
+    const { pageSizeBytes, slots } = this.#cache;
     const { record } = this.#options.found;
     const index = Math.floor(offset / pageSizeBytes);
     if (!record.fileKey || index === this.#sharedPage || this.#isSlow)
       return this.#bypass(offset, outcome, signal);
     this.#sharedPage = index;
     const page = { file: record.fileKey, index };
-    const asked = { page, offset, outcome, signal };
-    const running = filler.running(page);
-    const joined = running && (await this.#join(running, asked));
-    if (joined) return joined;
-    const askedOffset = offset - index * pageSizeBytes;
-    const request = { file: this.#options.file, record, page, askedOffset, isKept: false };
-    const isScarce = slots.freeCount * 2 < slots.slotCount;
-    const fill = filler.running(page) ?? (isScarce ? 'no-slot' : filler.start(request));
-    return typeof fill === 'object' ? this.#follow(fill, asked) : this.#bypass(offset, outcome, signal);
+    const how = {
+      joinedOutcome: outcome,
+      mayStart: () => slots.freeCount * 2 >= slots.slotCount,
+      isKept: false,
+    };
+    const filled = await this.#fromFill({ page, offset, outcome, signal }, how);
+    return typeof filled === 'string' ? this.#bypass(offset, outcome, signal) : filled;
   }
 
   /** Starts on the pages that will be needed next. Whatever stands in the way shows when they are asked for. */
@@ -285,21 +292,15 @@ export class FileReader {
    * fetched as fast as the storage gives them, so that it holds none of the requests that a storage is allowed.
    */
   async #bypass(offset: number, outcome: Outcome, signal: AbortSignal): Promise<Resolved> {
-    const { file, found, to } = this.#options;
-    const { version } = found.record.status;
+    const { to } = this.#options;
     const index = Math.floor(offset / this.#cache.pageSizeBytes);
     if (this.#isSlow) return this.#piece(offset, { index, outcome, signal });
     // Whoever found no memory looks again at the next page.
     const end = outcome === 'bypass-quota' ? Math.min(to, (index + 1) * this.#cache.pageSizeBytes) : to;
     const lengthBytes = end - offset;
-    const read = await file.mount.ufs.read(file.key, {
-      offset,
-      lengthBytes,
-      signal,
-      ...(version === undefined ? {} : { version }),
-    });
+    const stream = await this.#readUfs({ offset, lengthBytes, signal });
     this.#passing = { from: offset, to: end, begunMs: this.#cache.clock.monotonic() };
-    const part = { kind: 'stream', stream: read.body, lengthBytes, isLeftWhenSlow: true } as const;
+    const part = { kind: 'stream', stream, lengthBytes, isLeftWhenSlow: true } as const;
     return this.#resolved(index, part, outcome);
   }
 
@@ -307,28 +308,23 @@ export class FileReader {
     offset: number,
     { index, outcome, signal }: { index: number; outcome: Outcome; signal: AbortSignal },
   ): Promise<Resolved> {
-    const { file, found, to } = this.#options;
+    const { file, to } = this.#options;
+    // Its own memory: whoever sends it does not give it back.
+    const into = Buffer.allocUnsafeSlow(Math.min(pieceBytes, to - offset));
+    const body = await this.#readUfs({ offset, lengthBytes: into.length, into, signal });
+    const lengthBytes = await receiveInto(body, into, file);
+    const stream = oneChunk(into.subarray(0, lengthBytes));
+    return this.#resolved(index, { kind: 'stream', stream, lengthBytes, isOwned: true }, outcome);
+  }
+
+  async #readUfs(options: Omit<ReadOptions, 'version'>): Promise<AsyncIterable<Uint8Array>> {
+    const { file, found } = this.#options;
     const { version } = found.record.status;
-    const bytes = takeBuffer(Math.min(pieceBytes, to - offset));
-    const read = await file.mount.ufs.read(file.key, {
-      offset,
-      lengthBytes: bytes.length,
-      into: bytes,
-      signal,
+    const { body } = await file.mount.ufs.read(file.key, {
+      ...options,
       ...(version === undefined ? {} : { version }),
     });
-    let at = 0;
-    for await (const chunk of read.body) {
-      if (at + chunk.length > bytes.length)
-        throw new AlluxioError(
-          'UfsBadResponse',
-          `${file.ufsPath}: the under storage gave more than was asked for`,
-        );
-      if (chunk.buffer !== bytes.buffer) bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    const stream = oneChunk(bytes.subarray(0, at));
-    return this.#resolved(index, { kind: 'stream', stream, lengthBytes: at, isOwned: true }, outcome);
+    return body;
   }
 
   #rangeInPage(offset: number, index: number): { readonly from: number; readonly to: number } {

@@ -91,23 +91,37 @@ function readRange(ufs: Ufs, job: FillJob, { bytes, from, to }: SlotRange): Prom
 
 async function receive(
   body: AsyncIterable<Uint8Array>,
-  job: FillJob,
+  { ufsPath }: FillJob,
   { bytes, from, to }: SlotRange,
-  advance: (count: number) => void,
+  onReceived: (count: number) => void,
 ): Promise<void> {
-  let at = from;
-  for await (const chunk of body) {
-    if (at + chunk.length > to) throw wrongLength(job, to - from, at + chunk.length - from);
-    if (chunk.buffer !== bytes.buffer) bytes.set(chunk, at);
-    at += chunk.length;
-    advance(at - from);
-  }
-  if (at !== to) throw wrongLength(job, to - from, at - from);
+  const count = await receiveInto(body, bytes.subarray(from, to), { ufsPath, onReceived });
+  if (count !== to - from) throw wrongLength(ufsPath, to - from, count);
 }
 
-function wrongLength(job: FillJob, asked: number, given: number): AlluxioError {
+/**
+ * Brings the bytes of a body to where they belong in memory that it was asked into; how many they were. Fails with UfsBadResponse when they are more than
+ * there is room for.
+ */
+export async function receiveInto(
+  body: AsyncIterable<Uint8Array>,
+  into: Uint8Array,
+  told: { readonly ufsPath: string; readonly onReceived?: (count: number) => void },
+): Promise<number> {
+  let count = 0;
+  for await (const chunk of body) {
+    if (count + chunk.length > into.length)
+      throw wrongLength(told.ufsPath, into.length, count + chunk.length);
+    if (chunk.buffer !== into.buffer) into.set(chunk, count);
+    count += chunk.length;
+    told.onReceived?.(count);
+  }
+  return count;
+}
+
+function wrongLength(ufsPath: string, asked: number, given: number): AlluxioError {
   return new AlluxioError(
     'UfsBadResponse',
-    `${job.ufsPath}: asked for ${asked} bytes, the under storage gave ${given > asked ? 'more' : given}; nothing of it is cached`,
+    `${ufsPath}: asked for ${asked} bytes, the under storage gave ${given > asked ? 'more' : given}; nothing of it is cached`,
   );
 }

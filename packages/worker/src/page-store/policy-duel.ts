@@ -4,8 +4,8 @@
  */
 
 import type { PageId } from '@alluxio-ts/common/page';
-import { hashOfWords } from '@alluxio-ts/common/row-table';
 import type { EvictionPolicy } from './eviction-policy.ts';
+import { isSampled } from './page-sample.ts';
 import { SegmentModel } from './segment-model.ts';
 
 /** Of a model, at least, unless the cache itself has fewer; twice as many at most. */
@@ -16,7 +16,6 @@ const aheadCount = 1;
 const usesPerPage = 4;
 /** Of the sampled uses so many more must be hits before the other policy leads: less is noise. */
 const leadMin = 0.02;
-/** Spreads the sample over bits that other samples do not choose by. */
 const sampleFactor = 0x9e37_79b1;
 
 export interface PolicyDuelOptions {
@@ -32,8 +31,7 @@ export class PolicyDuel {
   readonly pageCount: number;
   readonly #first: SegmentModel;
   readonly #second: SegmentModel;
-  /** Hashes below it are of the sample. */
-  readonly #hashEnd: number;
+  readonly #pagesPerSample: number;
   readonly #windowUses: number;
   #useCount = 0;
   /** Hits of the second that the first has not. */
@@ -43,7 +41,7 @@ export class PolicyDuel {
   constructor({ first, pageCount, second }: PolicyDuelOptions) {
     this.pageCount = pageCount;
     const pagesPerSample = 2 ** Math.max(0, Math.floor(Math.log2(pageCount / pagesMin)));
-    this.#hashEnd = 2 ** 32 / pagesPerSample;
+    this.#pagesPerSample = pagesPerSample;
     const capacityBytes = pageCount / pagesPerSample;
     this.#windowUses = usesPerPage * capacityBytes;
     const modelOf = (policy: EvictionPolicy): SegmentModel =>
@@ -59,7 +57,7 @@ export class PolicyDuel {
   }
 
   used(page: PageId): void {
-    if (Math.imul(hashOfWords(page.file.a, page.index), sampleFactor) >>> 0 >= this.#hashEnd) return;
+    if (!isSampled(page, sampleFactor, this.#pagesPerSample)) return;
     const isFirstHit = this.#first.use(page, 1);
     const isSecondHit = this.#second.use(page, 1);
     if (isFirstHit !== isSecondHit) this.#lead += isSecondHit ? 1 : -1;

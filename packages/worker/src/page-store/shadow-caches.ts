@@ -7,9 +7,9 @@
  */
 
 import type { PageId } from '@alluxio-ts/common/page';
-import { hashOfWords } from '@alluxio-ts/common/row-table';
 import { MIB } from '@alluxio-ts/common/units';
 import { createEvictionPolicy, type EvictorType, evictorTypes } from './eviction-policies.ts';
+import { isSampled } from './page-sample.ts';
 import { SegmentModel } from './segment-model.ts';
 
 export interface ShadowCachesOptions {
@@ -58,10 +58,7 @@ const readsMin = 100;
 /** The sketch of a policy has a counter for each 64 KiB of what it is told, so a page of this size has as many as it needs. */
 const sketchPageMaxBytes = 4 * MIB;
 
-/**
- * Chooses the sample by bits of its own: the tables of the models place a page by the low ones of the same hash, and would have a sample that has those in common in a few long runs. `policy-duel.ts`
- * has another one, which takes a share of this sample too.
- */
+/** Not that of `policy-duel.ts`, which takes a share of this sample too. */
 const sampleFactor = 0x85eb_ca77;
 
 /** What all models and their policies take at most; `shadow-caches.bench.ts` measures it. */
@@ -147,9 +144,8 @@ export class ShadowCaches {
     };
   }
 
-  #isSampled({ file, index }: PageId): boolean {
-    const spread = Math.imul(hashOfWords(file.a, index), sampleFactor) >>> 0;
-    return spread < 2 ** 32 / this.#pagesPerSample;
+  #isSampled(page: PageId): boolean {
+    return isSampled(page, sampleFactor, this.#pagesPerSample);
   }
 
   #halveCounts(): void {

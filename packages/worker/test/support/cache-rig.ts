@@ -186,7 +186,11 @@ export class CacheRig {
       drained: async () => undefined,
     };
     try {
-      await sendBody(body, sink, { slots: this.slots, signal: new AbortController().signal });
+      await sendBody(body, sink, {
+        slots: this.slots,
+        clock: this.clock,
+        signal: new AbortController().signal,
+      });
     } finally {
       body.close();
     }
