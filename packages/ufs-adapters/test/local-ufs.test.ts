@@ -1,7 +1,8 @@
 import { createHook } from 'node:async_hooks';
 import { execFileSync } from 'node:child_process';
-import { appendFile, mkdir, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, rmdir, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { localError } from '@alluxio-ts/ufs-adapters/local/errors';
@@ -205,6 +206,30 @@ void t.test('a root outside the allowed ones is denied, also behind a link', asy
   const linked = new LocalUfs(localUfsOptions(parseMountUri(`file://${root}/link`), [root]), parts);
   await t.rejects(linked.stat('passwd'), outside);
 });
+
+void t.test(
+  'a root that goes while it is held against the allowed ones is missing, not denied',
+  async (t) => {
+    const codes = new Set<string>();
+    for (let round = 0; round < 300; round++) {
+      const { root } = await openEmpty();
+      const options = localUfsOptions(parseMountUri(`file://${root}`), [root]);
+      const asked = Array.from({ length: 8 }, (_, index) =>
+        passTurns(index * round).then(() => new LocalUfs(options, parts).stat('file')),
+      );
+      await Promise.all([
+        rmdir(root),
+        ...asked.map((each) => each.catch((thrown) => codes.add(thrown.code))),
+      ]);
+    }
+    t.same([...codes], ['UfsBucketNotFound']);
+  },
+);
+
+/** So many turns of the event loop. */
+async function passTurns(count: number): Promise<void> {
+  for (let turn = 0; turn < count % 10; turn++) await nextTurn();
+}
 
 void t.test('the bytes of a read come through one buffer', async (t) => {
   const { ufs } = await openEmpty();

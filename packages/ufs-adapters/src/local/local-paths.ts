@@ -38,10 +38,20 @@ export class LocalPaths {
   }
 
   async #resolveRoot(): Promise<string> {
-    const { rootDirectory, allowedRoots } = this.#options;
-    let real: string;
+    const real = await this.#findRoot();
+    for (const allowed of this.#options.allowedRoots) {
+      const realAllowed = await realpath(allowed).catch(() => undefined);
+      if (realAllowed !== undefined && isWithin(real, realAllowed)) return real;
+    }
+    // A directory that goes meanwhile takes what allows it along: it is missing, not forbidden.
+    const realNow = await this.#findRoot();
+    throw outsideAllowedRoots(`${this.rootDirectory} (really ${realNow})`);
+  }
+
+  async #findRoot(): Promise<string> {
+    const { rootDirectory } = this.#options;
     try {
-      real = await realpath(rootDirectory);
+      return await realpath(rootDirectory);
     } catch (thrown) {
       if (!isAbsent(thrown)) throw localError(thrown, `open the directory ${rootDirectory}`);
       throw new AlluxioError(
@@ -50,11 +60,6 @@ export class LocalPaths {
         { cause: thrown },
       );
     }
-    for (const allowed of allowedRoots) {
-      const realAllowed = await realpath(allowed).catch(() => undefined);
-      if (realAllowed !== undefined && isWithin(real, realAllowed)) return real;
-    }
-    throw outsideAllowedRoots(`${rootDirectory} (really ${real})`);
   }
 
   /** The real path of a key ('' is the root), or undefined when there is none. Fails with AccessDenied when it lies outside. */
