@@ -15,6 +15,8 @@ export interface LoadResult {
   readonly cpuSeconds: number;
   readonly p50Us: number;
   readonly p99Us: number;
+  /** How late the load generator itself came to send what was due: of a reader, which runs before everything else, what the machine took. */
+  readonly late99Us: number;
 }
 
 export interface LoadTarget {
@@ -26,6 +28,8 @@ export interface LoadTarget {
 }
 
 const clientCore = 1;
+/** A reader that nobody stops ends by itself. */
+const readerMsMax = 3_600_000;
 const run = promisify(execFile);
 
 export class LoadGenerator {
@@ -61,7 +65,29 @@ export class LoadGenerator {
     return this.#run(target, workload.objects, { ...workload, ...options });
   }
 
+  /**
+   * Begins to ask for whole objects at a rate, asleep between requests, and goes on until it is stopped. As a client on another machine would be, it is never kept from
+   * a processor: it runs before everything else, which takes root.
+   */
+  startReader(target: LoadTarget, objects: ObjectSet, ratePerSecond: number): Reader {
+    const load = { requestBytes: 0, connectionCount: 16, verifyEvery: 1, ms: readerMsMax, seed: 1 };
+    const command = this.#commandOf(target, objects, { ...load, ratePerSecond, sleeps: true });
+    const running = run('chrt', ['--fifo', '1', ...command]);
+    return {
+      stop: async () => {
+        running.child.kill('SIGTERM');
+        return resultOf(await running);
+      },
+    };
+  }
+
   async #run(target: LoadTarget, objects: ObjectSet, load: Load): Promise<LoadResult> {
+    return resultOf(
+      await run('taskset', ['-c', String(clientCore), ...this.#commandOf(target, objects, load)]),
+    );
+  }
+
+  #commandOf(target: LoadTarget, objects: ObjectSet, load: Load): readonly string[] {
     const rest = load.isOfPages === true ? target.rest : undefined;
     const flags = {
       address: `127.0.0.1:${rest?.port ?? target.port}`,
@@ -71,21 +97,19 @@ export class LoadGenerator {
       connections: load.connectionCount,
       fresh: load.isFresh === true ? 1 : 0,
       rate: Math.round(load.ratePerSecond ?? 0),
+      sleeps: load.sleeps === true ? 1 : 0,
       'verify-every': load.verifyEvery,
       ms: load.ms,
       seed: load.seed,
     };
     const options = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    const { stdout } = await run('taskset', [
-      '-c',
-      String(clientCore),
-      this.#binary,
-      'run',
-      ...objectArguments(objects),
-      ...options,
-    ]);
-    return JSON.parse(stdout) as LoadResult;
+    return [this.#binary, 'run', ...objectArguments(objects), ...options];
   }
+}
+
+export interface Reader {
+  /** Resolves when what is under way has been answered. */
+  stop(): Promise<LoadResult>;
 }
 
 interface Load {
@@ -100,6 +124,12 @@ interface Load {
   readonly isOfPages?: boolean;
   /** Requests begin at this rate, whether earlier ones have been answered or not; as fast as they are answered unless given. */
   readonly ratePerSecond?: number;
+  /** Between the requests of a rate; else the core is kept busy. */
+  readonly sleeps?: boolean;
+}
+
+function resultOf({ stdout }: { readonly stdout: string }): LoadResult {
+  return JSON.parse(stdout) as LoadResult;
 }
 
 function objectArguments(objects: ObjectSet): readonly string[] {

@@ -15,6 +15,7 @@ import { KIB, MIB } from '@alluxio-ts/common/units';
 import { installS3Clients } from '../test/support/python-packages.ts';
 import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
 import { localHost } from '../test/support/test-network.ts';
+import { LoadGenerator, type LoadResult } from './load-generator.ts';
 import { rcloneRemoteOf, runLoad } from './load-jobs.ts';
 import { descendantsOf, threadsOf, treeCpuSeconds } from './process-cpu.ts';
 import { median } from './results.ts';
@@ -35,6 +36,10 @@ const bucket = 'dataset';
 const connectionCount = 32;
 /** What a load, or a copy, may allocate. */
 const touchedGib = 12;
+/** What the readers read. */
+const readFolder = 'read';
+const readObjects = { prefix: 'read', count: 100, sizeBytes: smallBytes };
+const readsPerSecond = 50;
 const execute = promisify(execFile);
 
 interface Plan {
@@ -42,6 +47,7 @@ interface Plan {
   readonly largeCount: number;
   readonly rounds: number;
   readonly dir: string;
+  readonly generator: LoadGenerator;
 }
 
 interface Took {
@@ -72,6 +78,7 @@ async function main({ only, ...asked }: typeof values): Promise<void> {
     largeCount: Math.max(1, Math.round(20 * scale)),
     rounds,
     dir,
+    generator: LoadGenerator.build(import.meta.dirname),
   };
   const datasetBytes = plan.smallCount * smallBytes + plan.largeCount * largeBytes;
   process.env['PATH'] = `${await installS3Clients()}/bin:${process.env['PATH'] ?? ''}`;
@@ -108,10 +115,12 @@ async function main({ only, ...asked }: typeof values): Promise<void> {
 }
 
 /** Bytes that do not repeat within what any tool could keep of them. */
-async function fill(server: S3Server, { dir, largeCount, smallCount }: Plan): Promise<void> {
+async function fill(server: S3Server, { dir, generator, largeCount, smallCount }: Plan): Promise<void> {
   const source = join(dir, 'source');
   mkdirSync(join(source, 'small'), { recursive: true });
   mkdirSync(join(source, 'large'));
+  mkdirSync(join(source, readFolder));
+  generator.makeObjects(join(source, readFolder), readObjects);
   const bytes = Buffer.alloc(16 * MIB);
   for (let at = 0, state = 1; at < bytes.length; at += 4) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -249,44 +258,38 @@ function yieldAll(pid: number): void {
   for (const thread of threadsOf(pid)) setPriority(thread, constants.priority.PRIORITY_LOW);
 }
 
-/** Milliseconds that each read of a cached object took, by what went on beside it. */
+/** What readers of some cached objects felt, by what went on beside them. */
 interface ReadTimes {
-  readonly alone: readonly number[];
-  readonly besideRclone: readonly number[];
-  readonly besideLoad: readonly number[];
+  readonly alone: LoadResult;
+  readonly besideRclone: LoadResult;
+  readonly besideLoad: LoadResult;
 }
 
-/** Readers of some cached objects, so many a second, with nothing else, while a job loads, and while another process copies the same. */
+/** Readers with nothing else, while another process copies the dataset, and while a job loads it. */
 async function readTimes(server: S3Server, plan: Plan): Promise<ReadTimes> {
   const running = await startAlluxio(server, plan);
-  const readOne = async (index: number): Promise<void> => {
-    const response = await fetch(`${running.s3}/dataset/small/${nameOf(index)}`);
-    await response.arrayBuffer();
-    if (!response.ok) throw new Error(`status ${response.status}`);
+  const target = { port: Number(new URL(running.s3).port), folder: `/dataset/${readFolder}` };
+  const readBeside = async (over: Promise<unknown>): Promise<LoadResult> => {
+    const reader = plan.generator.startReader(target, readObjects, readsPerSecond);
+    await over;
+    return reader.stop();
   };
+  // A file that nobody has read for a minute is asked for again by its next reader, and the first reads of all make the code warm.
+  const warmUp = (): Promise<LoadResult> => readBeside(systemClock.sleep(10_000));
   try {
-    const read = async (): Promise<number> => {
-      const index = Math.floor(Math.random() * Math.min(100, plan.smallCount));
-      const begunMs = performance.now();
-      await readOne(index);
-      return performance.now() - begunMs;
-    };
-    for (let index = 0; index < Math.min(100, plan.smallCount); index++) {
-      await readOne(index);
-    }
+    await plan.generator.sweep(target, readObjects);
     await settle();
     await touchMemory(touchedGib);
-    // The reader and the worker have to be warm, or the first reads are the slowest percent.
-    await readFor(read, systemClock.sleep(10_000));
-    const alone = await readFor(read, systemClock.sleep(30_000));
-    const target = join(plan.dir, 'beside');
-    const args = ['copy', '--transfers', String(connectionCount), rcloneRemoteOf(server, bucket), target];
-    const copying = spawn('rclone', args, { stdio: 'ignore' });
-    const besideRclone = await readFor(read, once(copying, 'close'));
-    rmSync(target, { recursive: true });
+    await warmUp();
+    const alone = await readBeside(systemClock.sleep(30_000));
+    const copies = join(plan.dir, 'beside');
+    const args = ['copy', '--transfers', String(connectionCount), rcloneRemoteOf(server, bucket), copies];
+    const besideRclone = await readBeside(once(spawn('rclone', args, { stdio: 'ignore' }), 'close'));
+    rmSync(copies, { recursive: true });
     await settle();
     await touchMemory(touchedGib);
-    const besideLoad = await readFor(read, runLoad(running.client, '/dataset', { verify: false }));
+    await warmUp();
+    const besideLoad = await readBeside(runLoad(running.client, '/dataset', { verify: false }));
     return { alone, besideRclone, besideLoad };
   } finally {
     await running.stop();
@@ -300,39 +303,16 @@ function readersTable(rounds: readonly ReadTimes[]): string {
       alone,
       'while rclone copies the dataset': besideRclone,
       'while a job loads it': besideLoad,
-    }).map(([name, times]) => {
-      const [p50, p99, p99Alone] = [quantile(times, 0.5), quantile(times, 0.99), quantile(alone, 0.99)];
-      const cells = [round + 1, name, times.length, p50.toFixed(1), p99.toFixed(1)];
-      return `| ${cells.join(' | ')} | ${(p99 / p99Alone).toFixed(1)} |`;
+    }).map(([name, { late99Us, p50Us, p99Us, requests, wallSeconds }]) => {
+      const ms = [late99Us, p50Us, p99Us].map((us) => (us / 1000).toFixed(2));
+      return `| ${[round + 1, name, requests, wallSeconds.toFixed(1), ...ms].join(' | ')} | ${(p99Us / alone.p99Us).toFixed(1)} |`;
     }),
   );
   return [
-    '| round | readers, 50 requests/s of 100 KiB, hits | requests | p50 ms | p99 ms | × alone |',
-    '|---|---|---|---|---|---|',
+    `| round | readers, ${readsPerSecond} requests/s of 100 KiB, hits | requests | s | late p99 ms | p50 ms | p99 ms | × alone |`,
+    '|---|---|---|---|---|---|---|---|',
     ...rows,
   ].join('\n');
-}
-
-async function readFor(read: () => Promise<number>, over: Promise<unknown>): Promise<readonly number[]> {
-  const times: number[] = [];
-  const reads = new Set<Promise<void>>();
-  const stop = new AbortController();
-  const ended = over.then(() => stop.abort());
-  while (!stop.signal.aborted) {
-    const one = read().then((ms) => {
-      times.push(ms);
-      reads.delete(one);
-    });
-    reads.add(one);
-    await systemClock.sleep(20);
-  }
-  await Promise.all([...reads, ended]);
-  return times;
-}
-
-function quantile(times: readonly number[], share: number): number {
-  const sorted = times.toSorted((one, other) => one - other);
-  return sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
 }
 
 function tableOf(took: readonly Took[], datasetBytes: number): string {

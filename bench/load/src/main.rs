@@ -6,10 +6,11 @@ mod connection;
 mod content;
 mod latency;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use connection::{Connection, Place, Wanted};
@@ -18,7 +19,7 @@ use latency::Latencies;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 /// A server that says nothing for so long has failed.
-const SILENCE_MAX_MS: i32 = 10_000;
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -125,7 +126,16 @@ struct Totals {
     verified: u64,
 }
 
+/// SIGTERM ends a run as its time would: what is under way is waited for.
+static IS_ENDED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn end(_signal: libc::c_int) {
+    IS_ENDED.store(true, Ordering::Relaxed);
+}
+
 fn run(options: &Options) -> Result<(), String> {
+    // SAFETY: the handler does nothing but store a flag.
+    unsafe { libc::signal(libc::SIGTERM, end as *const () as libc::sighandler_t) };
     let address: SocketAddr = text_of(options, "address")?
         .parse()
         .map_err(|error| format!("--address: {error}"))?;
@@ -147,6 +157,7 @@ fn run(options: &Options) -> Result<(), String> {
     };
     let is_fresh = number_of(options, "fresh")? == 1;
     let rate = number_of(options, "rate")?;
+    let sleeps = number_of(options, "sleeps")? == 1;
     let mut connections = Vec::new();
     for _ in 0..number_of(options, "connections")? {
         let connection = Connection::open(address, is_fresh);
@@ -155,6 +166,7 @@ fn run(options: &Options) -> Result<(), String> {
     let poll = Poll::new(&connections).map_err(|error| format!("epoll: {error}"))?;
     let mut totals = Totals::default();
     let mut latencies = Latencies::new();
+    let mut delays = Latencies::new();
     let mut buffer = vec![0; BUFFER_BYTES];
     let start = Instant::now();
     let mut schedule = Schedule {
@@ -162,7 +174,8 @@ fn run(options: &Options) -> Result<(), String> {
         rate,
         sent: 0,
     };
-    let mut idle: Vec<usize> = (0..connections.len()).collect();
+    // In turns, so that none is idle for long enough to be closed.
+    let mut idle: VecDeque<usize> = (0..connections.len()).collect();
     let mut is_over = false;
     loop {
         while let Some(due) = schedule.due().filter(|_| !is_over && !idle.is_empty()) {
@@ -170,8 +183,9 @@ fn run(options: &Options) -> Result<(), String> {
                 is_over = true;
                 break;
             };
-            let index = idle.pop().unwrap_or_default();
+            let index = idle.pop_front().unwrap_or_default();
             schedule.sent += 1;
+            delays.record(due.elapsed().as_nanos() as u64);
             connections[index]
                 .send(&place, wanted, due)
                 .map_err(|error| format!("cannot send: {error}"))?;
@@ -179,9 +193,15 @@ fn run(options: &Options) -> Result<(), String> {
         if is_over && idle.len() == connections.len() {
             break;
         }
-        // Between the requests of a schedule there is nothing to sleep for: the core is this process's own.
-        let is_waiting = rate == 0 || is_over;
-        for index in poll.wait(is_waiting)? {
+        let patience = if rate == 0 || is_over {
+            Patience::UntilSilent
+        } else if sleeps {
+            Patience::For(schedule.left())
+        } else {
+            // There is nothing to sleep for: the core is this process's own.
+            Patience::For(Duration::ZERO)
+        };
+        for index in poll.wait(patience)? {
             let connection = &mut connections[index];
             let Some(answer) = connection.receive(&mut buffer)? else {
                 continue;
@@ -196,11 +216,13 @@ fn run(options: &Options) -> Result<(), String> {
                     .and_then(|()| poll.add(index, connection))
                     .map_err(|error| format!("cannot connect again: {error}"))?;
             }
-            idle.push(index);
+            idle.push_back(index);
         }
-        is_over = is_over || (!workload.is_sweep && start.elapsed() >= duration);
+        is_over = is_over
+            || IS_ENDED.load(Ordering::Relaxed)
+            || (!workload.is_sweep && start.elapsed() >= duration);
     }
-    print(&totals, &latencies, start.elapsed());
+    print(&totals, &latencies, &delays, start.elapsed());
     Ok(())
 }
 
@@ -219,14 +241,24 @@ impl Schedule {
         if self.rate == 0 {
             return Some(now);
         }
-        let due = self.start + Duration::from_nanos(self.sent * 1_000_000_000 / self.rate);
+        let due = self.next();
         (due <= now).then_some(due)
+    }
+
+    fn next(&self) -> Instant {
+        self.start + Duration::from_nanos(self.sent * 1_000_000_000 / self.rate)
+    }
+
+    /// Until the next request.
+    fn left(&self) -> Duration {
+        self.next().saturating_duration_since(Instant::now())
     }
 }
 
-fn print(totals: &Totals, latencies: &Latencies, wall: Duration) {
+/// `late99Us` is how late this process itself came to send what was due.
+fn print(totals: &Totals, latencies: &Latencies, delays: &Latencies, wall: Duration) {
     println!(
-        "{{\"requests\":{},\"bytes\":{},\"verified\":{},\"wallSeconds\":{:.6},\"cpuSeconds\":{:.6},\"p50Us\":{:.1},\"p99Us\":{:.1}}}",
+        "{{\"requests\":{},\"bytes\":{},\"verified\":{},\"wallSeconds\":{:.6},\"cpuSeconds\":{:.6},\"p50Us\":{:.1},\"p99Us\":{:.1},\"late99Us\":{:.1}}}",
         totals.requests,
         totals.bytes,
         totals.verified,
@@ -234,6 +266,7 @@ fn print(totals: &Totals, latencies: &Latencies, wall: Duration) {
         own_cpu_seconds(),
         latencies.quantile_ns(0.5) as f64 / 1000.0,
         latencies.quantile_ns(0.99) as f64 / 1000.0,
+        delays.quantile_ns(0.99) as f64 / 1000.0,
     );
 }
 
@@ -245,6 +278,12 @@ fn own_cpu_seconds() -> f64 {
     // SAFETY: the pointer is to a timespec of this frame.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// How long to wait for events.
+enum Patience {
+    UntilSilent,
+    For(Duration),
 }
 
 /// Level-triggered epoll over all connections; an event carries the index of its connection.
@@ -282,22 +321,29 @@ impl Poll {
         Ok(())
     }
 
-    /// Without waiting there may be none.
-    fn wait(&self, is_waiting: bool) -> Result<impl Iterator<Item = usize>, String> {
+    /// There may be none within some time; that there are none at all is a failure.
+    fn wait(&self, patience: Patience) -> Result<impl Iterator<Item = usize>, String> {
+        let (time, is_failing) = match patience {
+            Patience::UntilSilent => (SILENCE_MAX, true),
+            Patience::For(time) => (time, false),
+        };
+        let timeout = libc::timespec {
+            tv_sec: time.as_secs() as libc::time_t,
+            tv_nsec: time.subsec_nanos().into(),
+        };
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
-        // SAFETY: the array has room for as many events as are asked for.
+        // SAFETY: the array has room for as many events as are asked for; the time outlives the call.
         let count = unsafe {
-            libc::epoll_wait(
+            libc::epoll_pwait2(
                 self.fd,
                 events.as_mut_ptr(),
                 EVENTS_MAX as i32,
-                if is_waiting { SILENCE_MAX_MS } else { 0 },
+                &timeout,
+                std::ptr::null(),
             )
         };
-        if count == 0 && is_waiting {
-            return Err(format!(
-                "the server has been silent for {SILENCE_MAX_MS} ms"
-            ));
+        if count == 0 && is_failing {
+            return Err(format!("the server has been silent for {SILENCE_MAX:?}"));
         }
         // An interrupted wait has no events.
         let count = usize::try_from(count).unwrap_or(0);

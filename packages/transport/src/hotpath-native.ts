@@ -6,11 +6,20 @@ import { builtAddonFile, findHotpathAddon } from './hotpath-addon.ts';
 import type { FilePart } from './page-transport.ts';
 
 /** What its thread tells, by number. */
-export const eventKinds = { request: 0, body: 1, sent: 2, answered: 3, gone: 4, drainedAll: 5 } as const;
+export const eventKinds = {
+  request: 0,
+  body: 1,
+  sent: 2,
+  answered: 3,
+  gone: 4,
+  drainedAll: 5,
+  renewal: 6,
+} as const;
 
 export interface NativeEvent {
   readonly kind: (typeof eventKinds)[keyof typeof eventKinds];
   readonly connection: number;
+  /** To be answered; of a renewal, one that the table has answered from an entry that is about to run out. */
   readonly request?: NativeRequest;
   /** A piece of the request's body; an empty one is its end. */
   readonly body?: Buffer;
@@ -27,8 +36,6 @@ export interface NativeRequest {
   readonly remoteAddress: string;
   readonly hasBody: boolean;
   readonly isKeptAlive: boolean;
-  /** The table's answer is about to run out, and this request is to make it anew. */
-  readonly isRenewal: boolean;
   /** The table has begun the answer and cannot go on: bytes [from, to) of the file are left, of the version with this entity tag. The head is not to be sent. */
   readonly resume?: { readonly from: number; readonly to: number; readonly etag: string };
 }
@@ -76,7 +83,7 @@ export interface NativeEntry {
   readonly sizeBytes: number;
   readonly pageSizeBytes: number;
   readonly freshForMs: number;
-  /** From then on one request at a time comes up to renew the entry. */
+  /** From then on a use of the entry tells of a renewal, at most once in some seconds. */
   readonly renewInMs: number;
   /** Whole header lines, each with its end. */
   readonly headers: string;

@@ -17,6 +17,7 @@ import { bindError } from './bind-error.ts';
 import { type ExtentPart, sendBody } from './body-sender.ts';
 import { aheadMaxBytes, HotpathExchange } from './hotpath-exchange.ts';
 import {
+  type NativeEntry,
   type NativeEvent,
   type NativeHotpath,
   type NativeRequest,
@@ -68,8 +69,14 @@ export const hotpathAnswerMaxBytes = aheadMaxBytes;
 /** An entry is made anew after this time however long its file may be trusted. */
 const entryAgeMaxMs = 600_000;
 
-/** An entry is renewed by one request so long before it runs out, at most half its time: long enough for a storage that is slow to answer. */
+/** An entry is renewed so long before it runs out, at most half its time: long enough for a storage that is slow to answer. */
 const renewAheadMaxMs = 10_000;
+
+/** At once; an entry for which there is no room runs out, unless it is used again some seconds later. */
+const renewalsMax = 32;
+
+/** A renewal is given up by nobody: it ends with its handler. */
+const neverAborted = new AbortController().signal;
 
 /**
  * Headers that change no answer. Reads are anonymous, so those of signatures are among them; where access keys are checked, they are not.
@@ -105,6 +112,7 @@ export class HotpathTransport implements PageTransport {
   readonly #reporting = new AbortController();
   #reported: Promise<void> | undefined;
   #requestCount = 0;
+  #renewalCount = 0;
   /** How often routes were dropped: what was found out before is not put after. */
   #routesDropCount = 0;
   #closing = false;
@@ -221,6 +229,10 @@ export class HotpathTransport implements PageTransport {
 
   #onEvent(native: NativeHotpath, event: NativeEvent): void {
     const { connection, kind } = event;
+    if (kind === eventKinds.renewal) {
+      if (event.request) void this.#renew(event.request);
+      return;
+    }
     if (event.request) {
       const exchange = new HotpathExchange(native, connection, event.request);
       this.#exchanges.set(connection, exchange);
@@ -242,12 +254,33 @@ export class HotpathTransport implements PageTransport {
     exchange?.onOver(isComplete);
   }
 
+  /** Asks the surface once more for what the table has answered, so that its entry holds for longer. Never fails. */
+  async #renew(native: NativeRequest): Promise<void> {
+    const listener = this.#listeners[native.listener];
+    if (!listener || this.#renewalCount >= renewalsMax) return;
+    this.#renewalCount++;
+    try {
+      const { body, reusable } = await listener.handler({
+        ...this.#requestOf(native, { body: nothing(), signal: neverAborted }),
+        renewAheadMs: renewAheadMaxMs,
+      });
+      if (body.kind === 'parts') body.close();
+      const renewed = reusable?.();
+      if (renewed) this.#put(native, renewed, []);
+    } catch (thrown) {
+      const target = loggableTarget(native.target);
+      this.#options.logger.warn({ listener: listener.name, target, error: thrown }, 'renewal-failed');
+    } finally {
+      this.#renewalCount--;
+    }
+  }
+
   async #answer(exchange: HotpathExchange, native: NativeRequest): Promise<void> {
     const { clock, logger, onAnswered } = this.#options;
     const startedMs = clock.monotonic();
     const listener = this.#listeners[native.listener];
     if (!listener) throw new Error(`a request came in at listener ${native.listener}, which there is not`);
-    const request = this.#requestOf(exchange, native);
+    const request = this.#requestOf(native, { body: exchange.body(), signal: exchange.signal });
     const routesDropCount = this.#routesDropCount;
     let answered: Pick<TransportResponse, 'status' | 'headers'> = { status: 500, headers: [] };
     exchange.onceOver((isComplete) => {
@@ -289,18 +322,16 @@ export class HotpathTransport implements PageTransport {
     }
   }
 
-  #requestOf(exchange: HotpathExchange, native: NativeRequest): TransportRequest {
+  #requestOf(native: NativeRequest, of: Pick<TransportRequest, 'body' | 'signal'>): TransportRequest {
     this.#requestCount++;
     return {
       method: native.method,
       target: native.target,
       headers: headersOf(native),
-      body: exchange.body(),
       requestId: `${this.#idPrefix}${this.#requestCount.toString(16).padStart(8, '0')}`,
       remoteAddress: native.remoteAddress,
-      ...(native.isRenewal ? { renewAheadMs: renewAheadMaxMs } : {}),
       ...(native.resume ? { rest: native.resume } : {}),
-      signal: exchange.signal,
+      ...of,
     };
   }
 
@@ -370,18 +401,20 @@ export class HotpathTransport implements PageTransport {
   }
 
   /** Takes a page into the table, if it and the answer still hold: nothing runs between the question and the answer to it, and whoever changes either calls `drop` when they do. */
-  #learn(
-    { listener, target }: NativeRequest,
-    response: TransportResponse,
-    { handle }: ExtentPart,
-    offset: number,
-  ): void {
+  #learn(native: NativeRequest, response: TransportResponse, { handle }: ExtentPart, offset: number): void {
     const reusable = response.reusable?.();
     const page = handle.native;
-    if (!reusable || !page || this.#closing) return;
+    if (!reusable || !page) return;
+    const { checksums, path, offset: pageOffset, lengthBytes } = page;
+    const index = pageIndexOf(reusable, offset);
+    this.#put(native, reusable, [{ index, path, offset: pageOffset, lengthBytes, checksums }]);
+  }
+
+  /** Beside the pages that are given, those of the same version that the table has of the target stay; without any there is no entry. */
+  #put({ listener, target }: NativeRequest, reusable: ReusableAnswer, pages: NativeEntry['pages']): void {
+    if (this.#closing) return;
     const freshForMs = Math.min(reusable.freshUntilMs - this.#options.clock.monotonic(), entryAgeMaxMs);
     if (freshForMs <= 0) return;
-    const { checksums, path, offset: pageOffset, lengthBytes } = page;
     this.#native?.put({
       listener,
       target,
@@ -395,7 +428,7 @@ export class HotpathTransport implements PageTransport {
       requestIdHeader: `${reusable.requestIdHeader}: `,
       etag: reusable.etag ?? '',
       ...(reusable.window ? { window: reusable.window } : {}),
-      pages: [{ index: pageIndexOf(reusable, offset), path, offset: pageOffset, lengthBytes, checksums }],
+      pages,
     });
   }
 
@@ -424,6 +457,9 @@ export class HotpathTransport implements PageTransport {
     });
   }
 }
+
+/** The body of a request that has none. */
+async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 function hostOf({ host, port }: ReusableRoute): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;

@@ -19,7 +19,10 @@ export interface TransportRequest {
   readonly body: AsyncIterable<Uint8Array>;
   /** Another worker of the cluster sent it on: answered here as the owner's, and sent no further. */
   readonly isRelayed?: boolean;
-  /** The answer will be reused, and is about to run out: a record that would be trusted for less than this is asked for anew now, while it still stands. */
+  /**
+   * Nobody waits for this answer, and its body will not be read: only `reusable` of it is wanted, as what was answered before is about to run out. A record that would be
+   * trusted for less than this is asked for anew, while it still stands.
+   */
   readonly renewAheadMs?: number;
   /** Of an answer that was begun, bytes [from, to) of the file are left: what a surface gives instead of what the target cuts out. The Range header says the same. */
   readonly rest?: FilePart;

@@ -57,6 +57,9 @@ class OneFile {
   isReusable = true;
   ageMs = 60_000;
   etag = '"v1"';
+  /** A header of every answer. */
+  note = '\u00e9';
+  openBodyCount = 0;
 
   constructor(dir: string) {
     this.segment = join(dir, 'a.seg');
@@ -72,6 +75,7 @@ class OneFile {
     await this.gate;
     const match = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get('range') ?? '');
     const [from, to] = match ? [Number(match[1]), Number(match[2]) + 1] : [0, sizeBytes];
+    if (request.method === 'GET') this.openBodyCount++;
     if (request.method !== 'GET') return { status: 200, headers: [], body: textBody('') };
     return {
       status: match ? 206 : 200,
@@ -80,7 +84,7 @@ class OneFile {
         kind: 'parts',
         lengthBytes: to - from,
         next: async (offset) => this.#part(from + offset, to),
-        close: () => undefined,
+        close: () => this.openBodyCount--,
       },
       reusable: () => (this.isReusable ? this.#reusable(from) : undefined),
     };
@@ -124,7 +128,7 @@ class OneFile {
       etag: this.etag,
       headers: [
         ['etag', this.etag],
-        ['x-note', '\u00e9'],
+        ['x-note', this.note],
       ],
       bodyHeaders: [['x-alluxio-cache', 'hit']],
       requestIdHeader: 'x-amz-request-id',
@@ -383,29 +387,54 @@ function describeTable(t: Test): void {
     });
   });
 
-  t.test('one request renews what is about to run out, and the others do not wait for it', async (t) => {
+  t.test('what is about to run out is renewed, and nobody waits for it', async (t) => {
     await withFile(t, async ({ file, get }) => {
       file.ageMs = 4000;
       await get();
       const gate = Promise.withResolvers<void>();
       file.gate = gate.promise;
-      let renewing: Promise<Answer> | undefined;
-      while (file.asked.length === 1) {
-        renewing = get();
-        await Promise.race([renewing, systemClock.sleep(20)]);
+      for (; file.asked.length === 1; await systemClock.sleep(20)) {
+        t.ok((await get()).body.equals(file.bytes), 'also who has it renewed is answered at once');
       }
       const meanwhile = await Promise.all(Array.from({ length: 20 }, () => get()));
-      t.ok(
-        meanwhile.every(({ body }) => body.equals(file.bytes)),
-        'they are answered while one is not',
-      );
-      t.strictSame(file.renewed, [undefined, 10_000]);
+      t.ok(meanwhile.every(({ body }) => body.equals(file.bytes)));
+      t.strictSame(file.renewed, [undefined, 10_000], 'one question at a time');
       gate.resolve();
-      t.ok((await renewing)?.body.equals(file.bytes));
-      for (; file.asked.length === 2; await systemClock.sleep(20)) await get();
-      t.strictSame(file.renewed, [undefined, 10_000, 10_000], 'and with it the time began anew');
+      file.gate = Promise.resolve();
+      const endMs = performance.now() + 6000;
+      for (; performance.now() < endMs; await systemClock.sleep(20)) await get();
+      t.ok(
+        file.renewed.slice(1).every((aheadMs) => aheadMs === 10_000),
+        'each time it was renewed before it had run out',
+      );
+      t.ok(file.renewed.length >= 4);
+      t.equal(file.openBodyCount, 0, 'the bodies that nobody reads are closed');
     });
   });
+
+  t.test(
+    'what was renewed has the headers of the newer answer; what may be kept no longer runs out',
+    async (t) => {
+      await withFile(t, async ({ file, get }) => {
+        file.ageMs = 1000;
+        await get();
+        file.ageMs = 60_000;
+        file.note = 'newer';
+        for (; file.asked.length === 1; await systemClock.sleep(20)) await get();
+        while ((await get()).headers['x-note'] !== 'newer') await systemClock.sleep(20);
+        t.equal(file.asked.length, 2, 'of the table, with its pages');
+      });
+      await withFile(t, async ({ file, get }) => {
+        file.ageMs = 1000;
+        await get();
+        file.isReusable = false;
+        for (; file.asked.length === 1; await systemClock.sleep(20)) await get();
+        const endMs = performance.now() + 1000;
+        for (; performance.now() < endMs; await systemClock.sleep(20)) await get();
+        t.ok(file.renewed.length > 2, 'what may not be kept runs out');
+      });
+    },
+  );
 
   t.test('what no longer holds is not remembered', async (t) => {
     await withFile(t, async ({ file, get }) => {

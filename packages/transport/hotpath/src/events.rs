@@ -15,6 +15,7 @@ const SENT: u32 = 2;
 const ANSWERED: u32 = 3;
 const GONE: u32 = 4;
 const DRAINED_ALL: u32 = 5;
+const RENEWAL: u32 = 6;
 
 /// `kind` says which fields there are.
 #[napi(object)]
@@ -38,8 +39,6 @@ pub struct RequestEvent {
     pub remote_address: String,
     pub has_body: bool,
     pub is_kept_alive: bool,
-    /// The table's answer is about to run out, and this request is to make it anew.
-    pub is_renewal: bool,
     pub resume: Option<ResumeEvent>,
 }
 
@@ -56,7 +55,6 @@ pub struct ResumeEvent {
 /// Why a request goes up.
 pub enum Cause {
     NotInTable,
-    RunningOut,
     Broken { from: u64, to: u64, etag: Arc<[u8]> },
 }
 
@@ -80,19 +78,26 @@ impl Event {
                 .map_or_else(String::new, |address| address.to_string()),
             has_body: !head.body.is_over(),
             is_kept_alive,
-            is_renewal: matches!(cause, Cause::RunningOut),
             resume: match cause {
                 Cause::Broken { from, to, etag } => Some(ResumeEvent {
                     from: *from as f64,
                     to: *to as f64,
                     etag: latin1(etag),
                 }),
-                Cause::NotInTable | Cause::RunningOut => None,
+                Cause::NotInTable => None,
             },
         };
         Self {
             request: Some(request),
             ..Self::of(REQUEST, connection.id)
+        }
+    }
+
+    /// The table has answered this request, and its entry is about to run out.
+    pub fn renewal(connection: &Connection, head: &Head) -> Self {
+        Self {
+            kind: RENEWAL,
+            ..Self::request(connection, head, true, &Cause::NotInTable)
         }
     }
 

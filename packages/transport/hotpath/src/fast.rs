@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::answer::{prepare, Marks};
 use crate::connection::{Connection, FastAnswer, Flush, Phase};
-use crate::events::Cause;
+use crate::events::{Cause, Event};
 use crate::locked;
 use crate::page::Check;
 use crate::reactor::{Next, Reactor, Shared, CLOSING_TIMEOUT};
@@ -46,16 +46,14 @@ impl Reactor {
         let entry = table
             .find(*listener, &request.key, self.now)
             .ok_or(Cause::NotInTable)?;
-        // Only what has a body brings pages and freshness back.
-        let may_renew = !request.is_head && request.if_none_match.is_none();
-        if may_renew && entry.claim_renewal(self.now) {
-            return Err(Cause::RunningOut);
-        }
         let Some(prepared) = prepare(entry, &request, &marks, out, extents) else {
             out.clear();
             extents.clear();
             return Err(Cause::NotInTable);
         };
+        // Another GET without a condition would be answered the same, so this one can be asked again for the entry's sake.
+        let may_renew = !request.is_head && request.if_none_match.is_none();
+        let is_renewal_due = may_renew && entry.claim_renewal(self.now);
         let answer = FastAnswer {
             kind: prepared.kind,
             body_bytes: prepared.body_bytes,
@@ -70,6 +68,10 @@ impl Reactor {
         };
         self.sequence += 1;
         connection.begin_fast(answer);
+        drop(table);
+        if is_renewal_due {
+            self.events.push(Event::renewal(connection, head));
+        }
         Ok(())
     }
 

@@ -18,6 +18,7 @@ mod relay;
 mod request;
 mod residency;
 mod route;
+mod scheduling;
 mod segment;
 mod table;
 mod upstream;
@@ -178,6 +179,8 @@ impl Hotpath {
             .name("hotpath".to_owned())
             .spawn(move || {
                 let _guard = EndsWithItsThread;
+                // Where it is refused, answers come as before.
+                scheduling::ask_for_short_turns();
                 reactor.run();
             })?;
         Ok(Self {

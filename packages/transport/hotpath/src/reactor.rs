@@ -141,7 +141,7 @@ pub struct Reactor {
     /// Connections that the table's answer is on its way to, but the one whose turn it is.
     pub fast_count: usize,
     pub sequence: u64,
-    events: Vec<Event>,
+    pub events: Vec<Event>,
     /// Connections that used their turn up.
     pub ready: Vec<u64>,
     pub upstreams: Upstreams,

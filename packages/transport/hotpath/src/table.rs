@@ -41,7 +41,7 @@ pub struct Entry {
     pub size: u64,
     pub page_size: u64,
     pub fresh_until: Instant,
-    /// From then on one request at a time goes up, so that the entry is made anew before it runs out.
+    /// From then on whoever uses the entry has it made anew before it runs out.
     renew_at: Instant,
     /// Header lines of every answer, of those to GET that have a body, and the name of the line with the request's id; each with its line end.
     pub headers: Box<[u8]>,

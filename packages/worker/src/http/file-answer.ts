@@ -111,10 +111,15 @@ async function answerFound(
   ];
   if (range.kind === 'part') all.push(['content-range', `bytes ${from}-${to - 1}/${status.sizeBytes}`]);
   const code = range.kind === 'part' ? 206 : 200;
-  if (request.method === 'HEAD') return { status: code, headers: all, body: emptyBody };
+  if (!isBodyRead(request)) return { status: code, headers: all, body: emptyBody };
   const opened = await options.cache.open(file, found, { from, to, signal: request.signal });
   all.push([outcomeHeader, opened.outcome satisfies Outcome]);
   return { status: code, headers: all, body: opened.body };
+}
+
+/** Whether anybody will read the body of the answer. */
+export function isBodyRead({ method, renewAheadMs }: TransportRequest): boolean {
+  return method !== 'HEAD' && renewAheadMs === undefined;
 }
 
 /** What the next answers about the file will say, as long as nothing changes. */

@@ -25,7 +25,7 @@ import type { FileName, MountTable, ServedMount } from '../cache/mount-table.ts'
 import type { Placement } from '../cache/placement.ts';
 import type { CachedBytes } from '../cluster/cached-bytes.ts';
 import type { FileRouter } from '../cluster/peer-relay.ts';
-import { outcomeHeader, withFoundFile } from '../http/file-answer.ts';
+import { isBodyRead, outcomeHeader, withFoundFile } from '../http/file-answer.ts';
 import { type AnswerHere, answerRouted } from '../http/routed.ts';
 import { createSurface, type ErrorDescription } from '../http/surface.ts';
 import { filesLimitMax, listFiles, statPath } from './file-listing.ts';
@@ -224,12 +224,10 @@ function answerBytes(
     const ofFile = fileHeaders(status);
     const headers: HeaderList = [...ofFile, ['content-length', String(to - from)]];
     if (request.method === 'HEAD') return { status: 200, headers, body: emptyBody };
-    const opened = await options.cache.open(file, found, { from, to, signal: request.signal });
-    const response = {
-      status: 200,
-      headers: [...headers, [outcomeHeader, opened.outcome] as const],
-      body: opened.body,
-    };
+    const { body, outcome } = isBodyRead(request)
+      ? await options.cache.open(file, found, { from, to, signal: request.signal })
+      : { body: emptyBody, outcome: 'hit' as const };
+    const response = { status: 200, headers: [...headers, [outcomeHeader, outcome] as const], body };
     if (!windowOf || how.bypass !== undefined) return response;
     const reusable = (): ReusableAnswer | undefined => {
       const reuse = how.isReusable() ? options.cache.reuseOf(file, found) : undefined;
