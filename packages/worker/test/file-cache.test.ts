@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { sendBody } from '@alluxio-ts/transport/body-sender';
 import t from 'tap';
@@ -369,6 +370,47 @@ t.test('a record is renewed ahead of its end, and stands until then if the stora
     t.equal(await renew(), undefined);
   });
 });
+
+t.test('nobody waits for the check of a file that is read often', async (t) => {
+  await withRig(t, {}, async (rig) => {
+    await rig.memory.write('a', contentOf(18, 100));
+    await rig.memory.write('b', contentOf(18, 100));
+    for (const key of ['a', 'b']) await rig.read(key);
+    rig.clock.advance(maxAgeMs - 10_001);
+    const asked = rig.ufs.callCount('stat');
+    await rig.read('a');
+    t.equal(rig.ufs.callCount('stat'), asked, 'long enough');
+    rig.clock.advance(1);
+    await rig.memory.write('a', contentOf(19, 200));
+    const gate = rig.ufs.hold({ operation: 'stat', key: 'a' });
+    t.match(await rig.read('a'), { outcome: 'hit' });
+    await gate.reached;
+    t.match(await rig.read('a'), { outcome: 'hit' });
+    t.equal(rig.ufs.callCount('stat'), asked + 1, 'one question at a time');
+    gate.open();
+    await passTurns();
+    const { bytes } = await rig.read('a');
+    t.ok(Buffer.from(bytes).equals(contentOf(19, 200)), 'what was learned meanwhile is what counts');
+
+    rig.ufs.fail(down, { operation: 'stat', key: 'b' });
+    t.match(await rig.read('b'), { outcome: 'hit' }, 'a storage that is down is no reason to doubt');
+    await passTurns();
+    await rig.read('b');
+    await passTurns();
+    t.equal(rig.ufs.callCount('stat', 'b'), 1, 'and is left alone for a second');
+    rig.clock.advance(1000);
+    await rig.read('b');
+    await passTurns();
+    t.equal(rig.ufs.callCount('stat', 'b'), 2);
+    rig.clock.advance(maxAgeMs - 1);
+    t.match(await rig.read('b'), { outcome: 'hit' }, 'which counted');
+  });
+});
+
+/** Until what does not wait for a clock or a gate is over. */
+async function passTurns(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await nextTurn();
+}
 
 t.test('a refusal or a removal is never covered by a record', async (t) => {
   await withRig(t, {}, async (rig) => {

@@ -72,6 +72,11 @@ const recheckDeadlineMs = 5000;
 
 const failedLatelyMs = 30_000;
 
+/** So long before a record runs out its use has it asked for again, at most half its age. */
+const renewAheadMs = 10_000;
+/** Of those that nobody waits for, at once; a record that gets none runs out. */
+const renewalsMax = 32;
+
 /** After a failed check, records of the same mount stand in for so long before the under storage is asked again. */
 const failedPauseMs = 1000;
 
@@ -87,6 +92,7 @@ export class FileTable {
   #distrustedAtMs = Number.NEGATIVE_INFINITY;
   /** How often a whole mount was forgotten, or all: what was read from the store before that is not believed. */
   #forgetCount = 0;
+  #renewalCount = 0;
   /** Files that were forgotten while they were recalled. */
   readonly #forgottenInRecall = new Set<string>();
   readonly #passing = new SingleFlight<string, FileStatus | undefined>();
@@ -118,10 +124,12 @@ export class FileTable {
       const known = this.peek(file) ?? (await this.recall(file));
       const ageMs = this.#options.clock.monotonic() - (known?.checkedAtMs ?? 0);
       if (known && this.#isFresh(known, ageMs, file)) {
-        const aheadMs = Math.min(options.renewAheadMs ?? 0, this.#maxAgeOf(file) / 2);
-        return this.#isFresh(known, ageMs + aheadMs, file)
-          ? { record: known, isStale: false, wasChecked: false }
-          : this.#renew(file);
+        const aheadMs = Math.min(options.renewAheadMs ?? renewAheadMs, this.#maxAgeOf(file) / 2);
+        if (!this.#isFresh(known, ageMs + aheadMs, file)) {
+          if (options.renewAheadMs !== undefined) return this.#renew(file);
+          this.#renewBeside(file);
+        }
+        return { record: known, isStale: false, wasChecked: false };
       }
     }
     const standIn = options.mustCheck ? undefined : this.#standInFor(file);
@@ -138,6 +146,18 @@ export class FileTable {
       if (standIn) return { record: standIn, isStale: true, wasChecked: true };
       throw thrown;
     }
+  }
+
+  /** Asks for a file whose record still stands, while its reader goes on: so nobody waits for the check of a file that is read often. */
+  #renewBeside(file: FileName): void {
+    const isAsked = this.#checks.isRunning(file.ufsPath);
+    if (isAsked || this.#renewalCount >= renewalsMax || this.#hasFailedWithin(failedPauseMs, file.mount))
+      return;
+    this.#renewalCount++;
+    this.#checkOnce(file)
+      // Whatever it is, the reader whose record has run out will hear of it.
+      .catch((thrown: unknown) => this.#hasFailed(file, thrown))
+      .finally(() => this.#renewalCount--);
   }
 
   /** Asks for a file whose record still stands: where the under storage does not answer, it is as if nobody had asked. */
