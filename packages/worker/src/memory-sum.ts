@@ -13,6 +13,7 @@ import { hotpathAnswerMaxBytes, hotpathTransportDefaults } from '@alluxio-ts/tra
 import { plainAnswerMaxBytes } from '@alluxio-ts/transport/plain-transport';
 import { fillThreadHeapMaxBytes } from './cache/thread-fill-runner.ts';
 import { fileRecordsMax } from './file-records/file-record-store.ts';
+import { storedNamesBytes } from './file-records/stored-names.ts';
 import { recordThreadHeapMaxBytes } from './file-records/record-port.ts';
 import { readBuffersMaxBytes } from '@alluxio-ts/common/read-buffers';
 import { shadowCachesMaxBytes } from './page-store/shadow-caches.ts';
@@ -88,6 +89,7 @@ export function memorySumOf(bounds: MemoryBounds, given: MemoryGiven = memoryGiv
     { name: 'block checksums', bytes: Math.ceil(capacityBytes / blockSizeBytes) * checksumBytes },
     { name: 'page table', bytes: Math.ceil(capacityBytes / pageSizeBytes) * pageRowBytes },
     { name: 'file index', bytes: fileRecordsMax * fileRowBytes },
+    { name: 'stored names', bytes: 2 * storedNamesBytes(fileRecordsMax) },
     { name: 'read buffers', bytes: readBuffersMaxBytes + answersMax * answerBytesOf(transport) },
     {
       name: 'socket buffers',

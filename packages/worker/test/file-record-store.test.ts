@@ -213,7 +213,12 @@ for (const [place, portOf] of Object.entries(ports)) {
       `);
       old
         .prepare('INSERT INTO files (ufs_path, id, status, checked_at_ms) VALUES (?, ?, ?, ?)')
-        .run('s3://b/a', Buffer.alloc(8), JSON.stringify(statusOf('a')), 7);
+        .run(
+          's3://b/a',
+          Buffer.from(fileIdOf('s3://b/a'), 'hex').subarray(0, 8),
+          JSON.stringify(statusOf('a')),
+          7,
+        );
       old.close();
       for (const loadedAtMs of [undefined, 5]) {
         const store = await open();
@@ -260,6 +265,7 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 class FaultyPort implements RecordPort {
   readonly #port: RecordPort;
   readonly refused = new Set<string>();
+  readonly #counts = new Map<string, number>();
   held: Promise<void> | undefined;
 
   constructor(port: RecordPort) {
@@ -267,11 +273,16 @@ class FaultyPort implements RecordPort {
   }
 
   call: RecordPort['call'] = async (name, argument) => {
+    this.#counts.set(name, this.countOf(name) + 1);
     if (this.refused.has(name)) throw new Error('disk I/O error');
     const answer = this.#port.call(name, argument);
     await this.held;
     return answer;
   };
+
+  countOf(name: string): number {
+    return this.#counts.get(name) ?? 0;
+  }
 
   close(): Promise<void> {
     return this.#port.close();
@@ -312,6 +323,59 @@ t.test('nobody waits longer than a second for a database that is silent', (t) =>
     t.pass('it is asked again when it has answered');
   }),
 );
+
+t.test('the database is not asked for a file that it never had', async (t) => {
+  const path = join(t.testdir(), 'files.db');
+  const open = (): { readonly store: FileRecordStore; readonly port: FaultyPort } => {
+    const port = new FaultyPort(new LocalRecordPort({ path, recordsMax: 100_000 }));
+    const store = new FileRecordStore({ port, clock: systemClock, logger: silentLogger, namesMax: 12_000 });
+    return { store, port };
+  };
+  const first = open();
+  await first.store.start();
+  const asksNot = async ({ port, store }: ReturnType<typeof open>): Promise<boolean> => {
+    const before = port.countOf('get');
+    t.equal(await store.get('s3://b/none'), undefined);
+    return port.countOf('get') === before;
+  };
+  await until(() => asksNot(first));
+  const asked = first.port.countOf('get');
+  for (let number = 0; number < 25_000; number++) first.store.put(record(`${number}`));
+  t.ok(await first.store.get('s3://b/7'), 'what was put is asked for');
+  t.equal(first.port.countOf('get'), asked + 1);
+  await until(async () => first.port.countOf('ids') > 1);
+  t.pass('its names are learned anew when too many were added');
+  await first.store.close();
+
+  const second = open();
+  const { port, store } = second;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  port.held = promise;
+  await Promise.all([store.start(), systemClock.sleep(0).then(resolve)]);
+  port.held = undefined;
+  t.ok(await store.get('s3://b/24999'), 'nothing is missed while they are learned');
+  await until(() => asksNot(second));
+  const found = await Promise.all(
+    Array.from({ length: 1000 }, (_, number) => store.get(`s3://b/${number * 25}`)),
+  );
+  t.ok(
+    found.every((each) => each !== undefined),
+    'nor afterwards',
+  );
+  const askedBefore = port.countOf('get');
+  for (let number = 0; number < 1000; number++) await store.get(`s3://b/none/${number}`);
+  const askedCount = port.countOf('get') - askedBefore;
+  t.ok(askedCount < 200, `for ${askedCount} of 1000 others`);
+  port.refused.add('ids');
+  await store.close();
+
+  const last = open();
+  last.port.refused.add('ids');
+  await last.store.start();
+  await last.store.flush();
+  t.ok(await last.store.get('s3://b/1'), 'a database that does not tell its names is asked for each');
+  await last.store.close();
+});
 
 t.test('a removal that cannot be written takes everything with it', (t) =>
   withFaulty(async ({ clock, port, store }) => {

@@ -21,8 +21,10 @@ import {
   pageRows,
   type RecordChange,
   type RecordRow,
+  type StoredIds,
 } from './record-database.ts';
 import type { RecordPort } from './record-port.ts';
+import { StoredNames } from './stored-names.ts';
 
 export interface StoredRecord {
   readonly ufsPath: string;
@@ -36,6 +38,8 @@ export interface FileRecordStoreOptions {
   readonly port: RecordPort;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Files that it is made for; as many as the database keeps unless given. */
+  readonly namesMax?: number;
 }
 
 /** In the database; 400 bytes each for paths of 60. */
@@ -73,6 +77,7 @@ const statusSchema = z.object({
 export class FileRecordStore {
   readonly #options: FileRecordStoreOptions;
   readonly #stop = new AbortController();
+  readonly #names: StoredNames;
   #changes: RecordChange[] = [];
   #sentCount = 0;
   #readCount = 0;
@@ -83,16 +88,19 @@ export class FileRecordStore {
 
   constructor(options: FileRecordStoreOptions) {
     this.#options = options;
+    this.#names = new StoredNames({ namesMax: options.namesMax ?? fileRecordsMax });
   }
 
   /** Resolves when the database is open; fails when it cannot be. */
   async start(): Promise<void> {
     const fault = await this.#options.port.call('fault', undefined);
     if (fault !== undefined) this.#options.logger.warn({ error: fault }, 'file-records-begun-anew');
+    void this.#learnNames();
   }
 
   /** Undefined as well when the database fails or is silent. */
   async get(ufsPath: string): Promise<StoredRecord | undefined> {
+    if (!this.#names.mayHave(ufsPath)) return undefined;
     const row = await this.#read('get', ufsPath);
     return row && recordOf(row);
   }
@@ -104,6 +112,8 @@ export class FileRecordStore {
 
   put({ checkedAtMs, status, ufsPath }: StoredRecord): void {
     if (this.#isFaulty || this.#changes.length + this.#sentCount >= changesMax) return;
+    this.#names.add(ufsPath);
+    if (this.#names.isWorn) void this.#learnNames();
     this.#change({ kind: 'put', row: { ufsPath, status: JSON.stringify(status), checkedAtMs } });
   }
 
@@ -186,6 +196,25 @@ export class FileRecordStore {
     await this.#options.port.call('close', undefined).catch((thrown: unknown) => {
       this.#options.logger.warn({ error: thrown }, 'file-records-not-written');
     });
+  }
+
+  /** Reads the names of all records, some at a time. Until that is done once, any file may have one. Never fails. */
+  async #learnNames(): Promise<void> {
+    if (this.#names.isBegun) return;
+    this.#names.begin();
+    try {
+      let after: number | undefined = 0;
+      while (after !== undefined) {
+        this.#stop.signal.throwIfAborted();
+        const { ids, last }: StoredIds = await this.#options.port.call('ids', after);
+        this.#names.addIds(ids);
+        after = last;
+      }
+      this.#names.complete();
+    } catch {
+      // Whoever looks for a record hears of what is wrong with the database.
+      this.#names.giveUp();
+    }
   }
 
   #change(change: RecordChange): void {

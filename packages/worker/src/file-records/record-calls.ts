@@ -12,6 +12,7 @@ export type RecordCalls = Pick<
   | 'removeBelow'
   | 'oldFiles'
   | 'loadedFiles'
+  | 'ids'
   | 'count'
   | 'beginAnew'
   | 'close'

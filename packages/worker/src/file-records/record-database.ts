@@ -9,6 +9,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { StatementSync } from 'node:sqlite';
 import { type FileKey, fileIdOf, fileKeyOf, pageCountOf } from '@alluxio-ts/common/page';
 import { parseJson } from '@alluxio-ts/common/parse-json';
+import { storedIdBytes } from './stored-names.ts';
 
 /** A record as it lies there; `status` is JSON. */
 export interface RecordRow {
@@ -79,6 +80,12 @@ export interface OldFiles {
   readonly last: number | undefined;
 }
 
+export interface StoredIds {
+  readonly ids: Uint8Array;
+  /** The row to go on behind; undefined at the end. */
+  readonly last: number | undefined;
+}
+
 export interface RecordDatabaseOptions {
   /** The database's file. */
   readonly path: string;
@@ -97,7 +104,7 @@ export interface OldFile {
 const dropFraction = 0.01;
 const schemaVersion = 3;
 export const pageRows = 1000;
-const idBytes = 8;
+const idRows = 2000;
 
 export class RecordDatabase {
   readonly #options: RecordDatabaseOptions;
@@ -206,6 +213,16 @@ export class RecordDatabase {
       return isInTime ? [] : loadedFileOf(row, range);
     });
     return { files, last: rows.length < pageRows ? undefined : rows.at(-1)?.ufsPath };
+  }
+
+  /** Ids of two thousand records, one behind the other; the rows behind row `after`. */
+  ids(after: number): StoredIds {
+    const rows = this.#statements.ids.all(after, idRows);
+    const ids = new Uint8Array(rows.length * storedIdBytes);
+    for (const [index, { id }] of rows.entries()) {
+      if (id instanceof Uint8Array) ids.set(id, index * storedIdBytes);
+    }
+    return { ids, last: rows.length < idRows ? undefined : numberOf(rows.at(-1), 'number') };
   }
 
   count(): number {
@@ -328,6 +345,7 @@ const statementTexts = {
   from: `SELECT ${columns} FROM files WHERE ufs_path >= ? ORDER BY ufs_path LIMIT ?`,
   after: `SELECT ${columns} FROM files WHERE ufs_path > ? ORDER BY ufs_path LIMIT ?`,
   fromRow: `SELECT number, ${columns} FROM files WHERE number > ? ORDER BY number LIMIT ?`,
+  ids: 'SELECT number, id FROM files WHERE number > ? ORDER BY number LIMIT ?',
   count: 'SELECT count(*) AS count FROM files',
   removeOldest: 'DELETE FROM files WHERE number IN (SELECT number FROM files ORDER BY checked_at_ms LIMIT ?)',
 } as const;
@@ -340,7 +358,7 @@ function prepare(database: DatabaseSync): Statements {
 
 /** The begin of an id, by which it is looked up. */
 function shortIdOf(fileId: string): Buffer {
-  return Buffer.from(fileId, 'hex').subarray(0, idBytes);
+  return Buffer.from(fileId, 'hex').subarray(0, storedIdBytes);
 }
 
 function rowOf(row: Readonly<Record<string, unknown>>): StoredRow {
