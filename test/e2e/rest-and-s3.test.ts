@@ -94,7 +94,7 @@ t.test('bytes by chunk, range, page, head and tail', async (t) => {
   t.ok((await call(`/v1/chunk/${id}?${full}&chunkSize=1048576`)).bytes.equals(large));
   const range = await call(`/v1/range/${id}?${full}&offset=4194300&length=100`);
   t.ok(range.bytes.equals(large.subarray(4_194_300, 4_194_400)));
-  t.equal(range.headers.get('x-alluxio-cache'), 'hit');
+  t.match(range.headers.get('x-alluxio-cache'), /^(hit|miss-joined)$/, 'of what came just now');
   t.equal(
     (await call(`/v1/range/${id}?${full}&offset=${large.length}&length=10`)).bytes.length,
     0,

@@ -13,6 +13,7 @@ export class HotpathExchange implements BodySink {
   readonly request: NativeRequest;
   readonly #native: NativeHotpath;
   readonly #connection: number;
+  readonly #tellSoon: () => void;
   readonly #gone = new AbortController();
   readonly #bodyPieces: Buffer[] = [];
   #wakeBody: (() => void) | undefined;
@@ -27,8 +28,14 @@ export class HotpathExchange implements BodySink {
   /** One of the places for answers that are under way is its. */
   hasPlace = false;
 
-  constructor(native: NativeHotpath, connection: number, request: NativeRequest) {
+  /** `tellSoon` has the native half look at what was handed down, once all of it that is at hand was. */
+  constructor(
+    native: NativeHotpath,
+    connection: number,
+    { request, tellSoon }: { readonly request: NativeRequest; readonly tellSoon: () => void },
+  ) {
     this.#native = native;
+    this.#tellSoon = tellSoon;
     this.#connection = connection;
     this.request = request;
     this.isHeadSent = request.resume !== undefined;
@@ -76,6 +83,7 @@ export class HotpathExchange implements BodySink {
     this.#chunksAhead.push(bytes.length);
     this.#aheadBytes += bytes.length;
     this.#native.write(this.#connection, bytes);
+    this.#tellSoon();
   }
 
   async drained(signal: AbortSignal): Promise<void> {
@@ -89,6 +97,7 @@ export class HotpathExchange implements BodySink {
 
   end(isKeptAlive: boolean): void {
     this.#native.end(this.#connection, isKeptAlive);
+    this.#tellSoon();
   }
 
   reset(): void {

@@ -118,8 +118,12 @@ export interface NativeRoute {
 /** Every call returns at once; what was asked of a connection that has gone is ignored. */
 export interface NativeHotpath {
   listen(host: string, port: number): { readonly port: number; readonly errno: number };
+  /** The bytes are copied; they may wait for `tell`. */
   write(connection: number, bytes: Uint8Array): void;
+  /** May wait for `tell`, too. */
   end(connection: number, isKeptAlive: boolean): void;
+  /** Has the thread look at what was written and ended: a wake-up costs more than most of what there is to do. */
+  tell(): void;
   pullBody(connection: number): void;
   reset(connection: number): void;
   put(entry: NativeEntry): void;

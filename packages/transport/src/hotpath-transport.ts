@@ -113,6 +113,7 @@ export class HotpathTransport implements PageTransport {
   #reported: Promise<void> | undefined;
   #requestCount = 0;
   #renewalCount = 0;
+  #willTell = false;
   /** How often routes were dropped: what was found out before is not put after. */
   #routesDropCount = 0;
   #closing = false;
@@ -234,7 +235,8 @@ export class HotpathTransport implements PageTransport {
       return;
     }
     if (event.request) {
-      const exchange = new HotpathExchange(native, connection, event.request);
+      const tellSoon = (): void => this.#tellSoon(native);
+      const exchange = new HotpathExchange(native, connection, { request: event.request, tellSoon });
       this.#exchanges.set(connection, exchange);
       void this.#answer(exchange, event.request);
       return;
@@ -246,6 +248,16 @@ export class HotpathTransport implements PageTransport {
       this.#finish(connection, kind === eventKinds.answered);
     }
     if (kind === eventKinds.drainedAll) this.#drainedAll.resolve();
+  }
+
+  /** Once the promises that are settled now have been gone through: head, first bytes and end of a short answer are one wake-up. */
+  #tellSoon(native: NativeHotpath): void {
+    if (this.#willTell) return;
+    this.#willTell = true;
+    process.nextTick(() => {
+      this.#willTell = false;
+      native.tell();
+    });
   }
 
   #finish(connection: number, isComplete: boolean): void {

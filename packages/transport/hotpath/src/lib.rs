@@ -215,17 +215,24 @@ impl Hotpath {
         }
     }
 
-    /// Queues bytes, which are copied; a `sent` event tells when they have gone.
+    /// Queues bytes, which are copied; a `sent` event tells when they have gone. They may wait for `tell`.
     #[napi]
     pub fn write(&self, connection: f64, bytes: &[u8]) {
         self.shared
-            .send(Command::Write(connection as u64, bytes.to_vec()));
+            .queue(Command::Write(connection as u64, bytes.to_vec()));
     }
 
+    /// May wait for `tell`, too.
     #[napi]
     pub fn end(&self, connection: f64, is_kept_alive: bool) {
         self.shared
-            .send(Command::End(connection as u64, is_kept_alive));
+            .queue(Command::End(connection as u64, is_kept_alive));
+    }
+
+    /// Has the thread look at what waits.
+    #[napi]
+    pub fn tell(&self) {
+        self.shared.tell();
     }
 
     /// Asks for the next piece of the request's body.

@@ -69,8 +69,15 @@ pub struct Shared {
     pub routes: Mutex<Routes>,
     pub counts: [Counts; LISTENERS_MAX],
     pub uses: Uses,
-    commands: Mutex<Vec<Command>>,
+    commands: Mutex<Commands>,
     wake: OwnedFd,
+}
+
+#[derive(Default)]
+struct Commands {
+    waiting: Vec<Command>,
+    /// The thread has been told, and has not looked yet.
+    is_told: bool,
 }
 
 impl Shared {
@@ -88,13 +95,27 @@ impl Shared {
     }
 
     pub fn send(&self, command: Command) {
+        self.queue(command);
+        self.tell();
+    }
+
+    /// Has the command wait for the next `tell`, or whenever the thread looks.
+    pub fn queue(&self, command: Command) {
+        locked(&self.commands).waiting.push(command);
+    }
+
+    /// Wakes the thread if there is anything that it has not been told of.
+    pub fn tell(&self) {
         let mut commands = locked(&self.commands);
-        commands.push(command);
-        if commands.len() == 1 {
-            let one = 1_u64.to_ne_bytes();
-            // SAFETY: eight bytes of this frame. The counter cannot overflow: it is read before it is written again.
-            unsafe { libc::write(self.wake.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        if commands.is_told || commands.waiting.is_empty() {
+            return;
         }
+        commands.is_told = true;
+        // Not while it would find the lock taken.
+        drop(commands);
+        let one = 1_u64.to_ne_bytes();
+        // SAFETY: eight bytes of this frame. The counter cannot overflow: it is read before it is written again.
+        unsafe { libc::write(self.wake.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 
     fn take_commands(&self) -> Vec<Command> {
@@ -107,7 +128,9 @@ impl Shared {
                 count.len(),
             )
         };
-        std::mem::take(&mut *locked(&self.commands))
+        let mut commands = locked(&self.commands);
+        commands.is_told = false;
+        std::mem::take(&mut commands.waiting)
     }
 }
 
