@@ -24,6 +24,7 @@ import { type LinkShape, ThreadedLink } from './threaded-link.ts';
 const help = `npm run bench:cold [-- options]
 
   --rounds 5        rounds, each way once in each
+  --only small      one of sequential, deep, small; prints
   --write           puts the results into bench/RESULTS-cold.md
 `;
 
@@ -52,15 +53,16 @@ interface Bench {
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
+    only: { type: 'string' },
     write: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 
 if (values.help) process.stdout.write(help);
-else await main(Number(values.rounds), values.write);
+else await main(Number(values.rounds), values);
 
-async function main(rounds: number, isWritten: boolean): Promise<void> {
+async function main(rounds: number, { only, write }: typeof values): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'alluxio-cold-bench-'));
   const server = await startS3Server(localHost, { capacityBytes: 4 * (sequentialBytes + deepBytes) });
   const link = await ThreadedLink.start(new URL(server.endpoint));
@@ -80,9 +82,9 @@ async function main(rounds: number, isWritten: boolean): Promise<void> {
         direct: directSource(options),
         cached: cachedSource(alluxio.s3),
       };
-      const text = await report(bench);
+      const text = await report(bench, only);
       process.stdout.write(text);
-      if (isWritten) writeFileSync(new URL('RESULTS-cold.md', import.meta.url), text);
+      if (write && only === undefined) writeFileSync(new URL('RESULTS-cold.md', import.meta.url), text);
     } finally {
       await alluxio.stop();
     }
@@ -151,21 +153,31 @@ async function timedGet(url: string, headers: Record<string, string>, agent: Age
   return performance.now() - beginMs;
 }
 
-async function report(bench: Bench): Promise<string> {
-  const sections = [
-    await sequential(bench, 'all connections together 100 MB/s, 5 ms each way', {
-      latencyMs: 5,
-      bytesPerSecond: 100e6,
-      connectionBytesPerSecond: noLimit,
-    }),
-    await sequential(bench, 'each connection 20 MB/s, 5 ms each way', {
-      latencyMs: 5,
-      bytesPerSecond: noLimit,
-      connectionBytesPerSecond: 20e6,
-    }),
-    await deep(bench),
-    await small(bench),
+async function report(bench: Bench, only: string | undefined): Promise<string> {
+  const parts: readonly (readonly [name: string, run: () => Promise<string>])[] = [
+    [
+      'sequential',
+      () =>
+        sequential(bench, 'all connections together 100 MB/s, 5 ms each way', {
+          latencyMs: 5,
+          bytesPerSecond: 100e6,
+          connectionBytesPerSecond: noLimit,
+        }),
+    ],
+    [
+      'sequential',
+      () =>
+        sequential(bench, 'each connection 20 MB/s, 5 ms each way', {
+          latencyMs: 5,
+          bytesPerSecond: noLimit,
+          connectionBytesPerSecond: 20e6,
+        }),
+    ],
+    ['deep', () => deep(bench)],
+    ['small', () => small(bench)],
   ];
+  const sections: string[] = [];
+  for (const [name, run] of parts) if (only === undefined || only === name) sections.push(await run());
   const [load = 0] = loadavg();
   return `# Cold reads
 
