@@ -5,33 +5,31 @@
  */
 
 import { lookup } from 'node:dns/promises';
-import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import { getSystemErrorName } from 'node:util';
 import { bodyLengthOf, type SegmentRead } from '@alluxio-ts/common/body';
 import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import { loggableTarget } from '@alluxio-ts/common/loggable-target';
-import type { FileKey } from '@alluxio-ts/common/page';
 import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
 import { AnswerPlaces, retryAfterOf } from './answer-places.ts';
 import { bindError } from './bind-error.ts';
-import { type ExtentPart, sendBody } from './body-sender.ts';
+import { sendBody } from './body-sender.ts';
+import { headerLines } from './header-lines.ts';
 import { aheadMaxBytes, HotpathExchange } from './hotpath-exchange.ts';
 import {
-  type NativeEntry,
   type NativeEvent,
   type NativeHotpath,
   type NativeRequest,
   eventKinds,
   startNativeHotpath,
 } from './hotpath-native.ts';
+import { HotpathTable, renewAheadMaxMs } from './hotpath-table.ts';
 import type {
   Dropped,
   HeaderList,
   ListenOptions,
   Listener,
   PageTransport,
-  ReusableAnswer,
-  ReusableRoute,
   TransportRequest,
   TransportResponse,
 } from './page-transport.ts';
@@ -65,15 +63,6 @@ const reportIntervalMs = 1000;
 
 /** What an answer holds at most while it waits for its client, beside the socket's own buffer. */
 export const hotpathAnswerMaxBytes = aheadMaxBytes;
-
-/** An entry is made anew after this time however long its file may be trusted. */
-const entryAgeMaxMs = 600_000;
-
-/** An entry is renewed so long before it runs out, at most half its time: long enough for a storage that is slow to answer. */
-const renewAheadMaxMs = 10_000;
-
-/** At once; an entry for which there is no room runs out, unless it is used again some seconds later. */
-const renewalsMax = 32;
 
 /** A renewal is given up by nobody: it ends with its handler. */
 const neverAborted = new AbortController().signal;
@@ -109,13 +98,11 @@ export class HotpathTransport implements PageTransport {
   readonly #places: AnswerPlaces;
   readonly #drainedAll = Promise.withResolvers<void>();
   #native: NativeHotpath | undefined;
+  #table: HotpathTable | undefined;
   readonly #reporting = new AbortController();
   #reported: Promise<void> | undefined;
   #requestCount = 0;
-  #renewalCount = 0;
   #willTell = false;
-  /** How often routes were dropped: what was found out before is not put after. */
-  #routesDropCount = 0;
   #closing = false;
 
   constructor(options: HotpathTransportOptions) {
@@ -141,24 +128,7 @@ export class HotpathTransport implements PageTransport {
   }
 
   drop(dropped: Dropped): void {
-    switch (dropped.kind) {
-      case 'file':
-        this.#native?.dropFile(wordsOf(dropped.fileKey));
-        return;
-      case 'segment':
-        this.#native?.dropSegment(dropped.path);
-        return;
-      case 'routes':
-        this.#routesDropCount++;
-        this.#native?.dropRoutes();
-        return;
-      case 'all':
-        this.#routesDropCount++;
-        this.#native?.dropAll();
-        return;
-      default:
-        dropped satisfies never;
-    }
+    this.#table?.drop(dropped);
   }
 
   beforeRead({ fd, lengthBytes, offset, path }: SegmentRead): void {
@@ -182,6 +152,7 @@ export class HotpathTransport implements PageTransport {
 
   async close(options: { readonly deadlineMs: number }): Promise<void> {
     this.#closing = true;
+    this.#table?.close();
     if (!this.#native) return;
     this.#native.drain();
     await resolvesWithin(this.#options.clock, options.deadlineMs, this.#drainedAll.promise);
@@ -225,13 +196,15 @@ export class HotpathTransport implements PageTransport {
         for (const event of events) this.#onEvent(native, event);
       },
     );
+    const { clock, logger } = this.#options;
+    this.#table = new HotpathTable({ native, clock, logger });
     return native;
   }
 
   #onEvent(native: NativeHotpath, event: NativeEvent): void {
     const { connection, kind } = event;
     if (kind === eventKinds.renewal) {
-      if (event.request) void this.#renew(event.request);
+      if (event.request) this.#renew(event.request);
       return;
     }
     if (event.request) {
@@ -266,25 +239,13 @@ export class HotpathTransport implements PageTransport {
     exchange?.onOver(isComplete);
   }
 
-  /** Asks the surface once more for what the table has answered, so that its entry holds for longer. Never fails. */
-  async #renew(native: NativeRequest): Promise<void> {
+  #renew(native: NativeRequest): void {
     const listener = this.#listeners[native.listener];
-    if (!listener || this.#renewalCount >= renewalsMax) return;
-    this.#renewalCount++;
-    try {
-      const { body, reusable } = await listener.handler({
-        ...this.#requestOf(native, { body: nothing(), signal: neverAborted }),
-        renewAheadMs: renewAheadMaxMs,
-      });
-      if (body.kind === 'parts') body.close();
-      const renewed = reusable?.();
-      if (renewed) this.#put(native, renewed, []);
-    } catch (thrown) {
-      const target = loggableTarget(native.target);
-      this.#options.logger.warn({ listener: listener.name, target, error: thrown }, 'renewal-failed');
-    } finally {
-      this.#renewalCount--;
-    }
+    if (!listener) return;
+    const of = { body: nothing(), signal: neverAborted };
+    const ask = (): Promise<TransportResponse> =>
+      listener.handler({ ...this.#requestOf(native, of), renewAheadMs: renewAheadMaxMs });
+    void this.#table?.renew(native, ask);
   }
 
   async #answer(exchange: HotpathExchange, native: NativeRequest): Promise<void> {
@@ -293,7 +254,7 @@ export class HotpathTransport implements PageTransport {
     const listener = this.#listeners[native.listener];
     if (!listener) throw new Error(`a request came in at listener ${native.listener}, which there is not`);
     const request = this.#requestOf(native, { body: exchange.body(), signal: exchange.signal });
-    const routesDropCount = this.#routesDropCount;
+    const routesDropCount = this.#table?.routesDropCount ?? 0;
     let answered: Pick<TransportResponse, 'status' | 'headers'> = { status: 500, headers: [] };
     exchange.onceOver((isComplete) => {
       if (exchange.hasPlace) this.#places.give();
@@ -313,7 +274,7 @@ export class HotpathTransport implements PageTransport {
     try {
       const response = this.#admit(exchange, request, await listener.handler(request));
       answered = response;
-      void this.#learnRoute(native, response, routesDropCount);
+      void this.#table?.learnRoute(native, response, routesDropCount);
       await this.#send(exchange, request, response);
     } catch (thrown) {
       const { requestId } = request;
@@ -369,7 +330,7 @@ export class HotpathTransport implements PageTransport {
           slots: this.#options.slots,
           clock: this.#options.clock,
           signal: exchange.signal,
-          onExtentSent: (extent, offset) => this.#learn(exchange.request, response, extent, offset),
+          onExtentSent: (extent, offset) => this.#table?.learn(exchange.request, response, extent, offset),
         });
       }
       exchange.end(this.#isKept(exchange));
@@ -411,90 +372,10 @@ export class HotpathTransport implements PageTransport {
     all.push(['date', new Date(this.#options.clock.now()).toUTCString()]);
     return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${headerLines(all)}\r\n`;
   }
-
-  /** Takes a page into the table, if it and the answer still hold: nothing runs between the question and the answer to it, and whoever changes either calls `drop` when they do. */
-  #learn(native: NativeRequest, response: TransportResponse, { handle }: ExtentPart, offset: number): void {
-    const reusable = response.reusable?.();
-    const page = handle.native;
-    if (!reusable || !page) return;
-    const { checksums, path, offset: pageOffset, lengthBytes } = page;
-    const index = pageIndexOf(reusable, offset);
-    this.#put(native, reusable, [{ index, path, offset: pageOffset, lengthBytes, checksums }]);
-  }
-
-  /** Beside the pages that are given, those of the same version that the table has of the target stay; without any there is no entry. */
-  #put({ listener, target }: NativeRequest, reusable: ReusableAnswer, pages: NativeEntry['pages']): void {
-    if (this.#closing) return;
-    const freshForMs = Math.min(reusable.freshUntilMs - this.#options.clock.monotonic(), entryAgeMaxMs);
-    if (freshForMs <= 0) return;
-    this.#native?.put({
-      listener,
-      target,
-      fileKey: wordsOf(reusable.fileKey),
-      sizeBytes: reusable.sizeBytes,
-      pageSizeBytes: reusable.pageSizeBytes,
-      freshForMs,
-      renewInMs: freshForMs - Math.min(renewAheadMaxMs, freshForMs / 2),
-      headers: headerLines(reusable.headers),
-      bodyHeaders: headerLines(reusable.bodyHeaders),
-      requestIdHeader: `${reusable.requestIdHeader}: `,
-      etag: reusable.etag ?? '',
-      ...(reusable.window ? { window: reusable.window } : {}),
-      pages,
-    });
-  }
-
-  /** Has further requests for the target passed on natively, if no route was dropped since this one came. Never fails. */
-  async #learnRoute(
-    { listener, method, target }: NativeRequest,
-    { reusableRoute }: TransportResponse,
-    routesDropCount: number,
-  ): Promise<void> {
-    const route = reusableRoute?.();
-    if (!route) return;
-    const freshUntilMs = this.#options.clock.monotonic() + route.validForMs;
-    const found = await lookup(route.host).catch(() => undefined);
-    const freshForMs = freshUntilMs - this.#options.clock.monotonic();
-    if (!found || freshForMs <= 0 || this.#closing || routesDropCount !== this.#routesDropCount) return;
-    const headers: HeaderList = [['host', hostOf(route)], ...route.headers];
-    this.#native?.putRoute({
-      listener,
-      method,
-      target,
-      address: found.address,
-      port: route.port,
-      request: `${method} ${route.target} HTTP/1.1\r\n${headerLines(headers)}`,
-      requestIdHeader: `${route.requestIdHeader}: `,
-      freshForMs,
-    });
-  }
 }
 
 /** The body of a request that has none. */
 async function* nothing(): AsyncGenerator<Uint8Array> {}
-
-function hostOf({ host, port }: ReusableRoute): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
-function pageIndexOf(reusable: ReusableAnswer, offset: number): number {
-  return Math.floor((reusable.bodyFrom + offset) / reusable.pageSizeBytes);
-}
-
-function wordsOf({ a, b, c }: FileKey): readonly number[] {
-  return [a, b, c];
-}
-
-/** Fails, as node:http does, on a name or value that would not stay in its line. */
-function headerLines(headers: HeaderList): string {
-  let lines = '';
-  for (const [name, value] of headers) {
-    validateHeaderName(name);
-    validateHeaderValue(name, value);
-    lines += `${name}: ${value}\r\n`;
-  }
-  return lines;
-}
 
 /** Fails when the answer is not the rest of the one that the table began. */
 function expectRest(
