@@ -72,8 +72,8 @@ const recheckDeadlineMs = 5000;
 
 const failedLatelyMs = 30_000;
 
-/** So long before a record runs out its use has it asked for again, at most half its age. */
-const renewAheadMs = 10_000;
+/** In this last part of a record's age its use has it asked for again: so much more often is the storage asked for a file that is read all the time. */
+const renewedShare = 1 / 6;
 /** Of those that nobody waits for, at once; a record that gets none runs out. */
 const renewalsMax = 32;
 
@@ -124,7 +124,8 @@ export class FileTable {
       const known = this.peek(file) ?? (await this.recall(file));
       const ageMs = this.#options.clock.monotonic() - (known?.checkedAtMs ?? 0);
       if (known && this.#isFresh(known, ageMs, file)) {
-        const aheadMs = Math.min(options.renewAheadMs ?? renewAheadMs, this.#maxAgeOf(file) / 2);
+        const maxAgeMs = this.#maxAgeOf(file);
+        const aheadMs = Math.min(options.renewAheadMs ?? maxAgeMs * renewedShare, maxAgeMs / 2);
         if (!this.#isFresh(known, ageMs + aheadMs, file)) {
           if (options.renewAheadMs !== undefined) return this.#renew(file);
           this.#renewBeside(file);
