@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { cleanEnvironment } from '../support/environment.ts';
 import { startTestStandalone } from '../support/standalone.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 const execute = promisify(execFile);
 const docFile = new URL('../../docs/first-session.md', import.meta.url).pathname;
@@ -41,7 +42,7 @@ function plain(line: string): string {
 }
 
 t.test('the first session goes as the docs say', async (t) => {
-  const root = t.testdir({ bin: {} });
+  const root = workDirOf(t, { bin: {} });
   const ownDir = join(root, 'first-session');
   await mkdir(ownDir);
   const workDir = join(root, 'work');

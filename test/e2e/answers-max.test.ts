@@ -11,6 +11,7 @@ import t from 'tap';
 import { isHotpathBuilt } from '../../packages/transport/src/hotpath-native.ts';
 import { until } from '../support/cluster.ts';
 import { metricOf, startTestStandalone } from '../support/standalone.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 /** More than the buffers of a connection hold at both ends. */
 const fileBytes = 32 * MIB;
@@ -36,7 +37,7 @@ async function ask(url: string): Promise<Asked> {
 if (!isHotpathBuilt()) t.pass('the addon was not built: there is no cargo here');
 for (const transport of isHotpathBuilt() ? (['plain', 'hotpath'] as const) : (['plain'] as const)) {
   t.test(`${transport}: answers beyond the bound are refused with Retry-After`, async (t) => {
-    const dir = t.testdir({ data: {} });
+    const dir = workDirOf(t, { data: {} });
     const file = join(dir, 'data', 'a.bin');
     await writeFile(file, '');
     await truncate(file, fileBytes);

@@ -11,8 +11,9 @@ import { OnlineWorkers } from '../../packages/cli/src/online-workers.ts';
 import { commandLine, commonDefinitions, Member, type Role, until } from '../support/cluster.ts';
 import { cleanEnvironment } from '../support/environment.ts';
 import { startEtcdServer } from '../support/etcd-server.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
-const root = t.testdir({ data: {}, shared: {}, out: {} });
+const root = workDirOf(t, { data: {}, shared: {}, out: {} });
 const dataDir = join(root, 'data');
 const smallNames = Array.from({ length: 60 }, (_, index) => `small-${index}`);
 const contentOf = (name: string): string => `${name}\n`.repeat(100);

@@ -3,9 +3,10 @@
 import t from 'tap';
 import { requireForOwnNetwork } from '../support/host-cluster-needs.ts';
 import { runInOwnNetwork } from '../support/test-network.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 const script = new URL('../soak/clock-jumps.ts', import.meta.url);
-const args = ['--dir', t.testdir({}), '--jumps', '+1h,-1d'];
+const args = ['--dir', workDirOf(t, {}), '--jumps', '+1h,-1d'];
 await requireForOwnNetwork();
 const { code, lines, errors } = await runInOwnNetwork(script, args);
 for (const line of lines) t.pass(line);

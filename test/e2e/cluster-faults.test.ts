@@ -12,8 +12,9 @@ import {
   splitRings,
 } from '../soak/cluster-faults.ts';
 import { BreakableCluster } from '../soak/cluster-load.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
-const cluster = await BreakableCluster.start(t.testdir({}), 60, { isTimed: false });
+const cluster = await BreakableCluster.start(workDirOf(t, {}), 60, { isTimed: false });
 t.teardown(() => cluster.stop());
 
 const promises: Readonly<Record<string, (given: BreakableCluster) => Promise<string>>> = {

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { commonDefinitions, Member, type Role, runCommand, until } from '../support/cluster.ts';
 import { type EtcdServer, startEtcdServer } from '../support/etcd-server.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
-const root = t.testdir({ data: {}, shared: {} });
+const root = workDirOf(t, { data: {}, shared: {} });
 const dataDir = join(root, 'data');
 const fileCount = 200;
 const contentOf = (index: number): string => `file ${index}\n`.repeat(1 + (index % 50));

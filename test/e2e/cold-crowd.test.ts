@@ -12,6 +12,7 @@ import { startEtcdServer } from '../support/etcd-server.ts';
 import { startS3Server } from '../support/s3-server.ts';
 import { startTestStandalone } from '../support/standalone.ts';
 import { UfsProxy } from '../support/ufs-proxy.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 const clientCount = 256;
 /** One client in so many wants all of it, the others a piece that begins within a page. */
@@ -96,7 +97,7 @@ async function crowdAt(t: Test, urls: readonly string[]): Promise<void> {
 t.test('at one worker', async (t) => {
   await writeObject('one');
   const running = await startTestStandalone({
-    workDir: t.testdir({}),
+    workDir: workDirOf(t, {}),
     mounts: [{ path: '/data', ufsUri: 's3://crowd/', options: mountOptions }],
   });
   t.teardown(() => running.stop());
@@ -105,7 +106,7 @@ t.test('at one worker', async (t) => {
 
 t.test('at three workers', async (t) => {
   await writeObject('three');
-  const root = t.testdir({ shared: {} });
+  const root = workDirOf(t, { shared: {} });
   const etcd = await startEtcdServer();
   const common = commonDefinitions(root, etcd.endpoints);
   const coordinator = new Member({ role: 'coordinator', workDir: join(root, 'coordinator'), common });

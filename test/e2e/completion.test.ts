@@ -12,8 +12,9 @@ import { until } from '../support/cluster.ts';
 import { cleanEnvironment } from '../support/environment.ts';
 import { requireProgram } from '../support/programs.ts';
 import { startTestStandalone } from '../support/standalone.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
-const root = t.testdir({ bin: {}, cwd: { 'local-file': '' }, data: {} });
+const root = workDirOf(t, { bin: {}, cwd: { 'local-file': '' }, data: {} });
 const dataDir = join(root, 'data');
 const odd = "odd name (1) & it's $HOME;ü.csv";
 await mkdir(join(dataDir, 'dir', 'deep'), { recursive: true });
@@ -84,7 +85,7 @@ async function startShell(t: Test, shell: Shell): Promise<(line: string) => Prom
       ...clean,
       ...environment,
       PATH: [join(root, 'bin'), clean['PATH']].join(delimiter),
-      HOME: t.testdir({}),
+      HOME: workDirOf(t, {}),
       TERM: 'xterm',
       LC_ALL: 'C.UTF-8',
     },

@@ -8,8 +8,9 @@ import type { Finding } from '../../packages/cli/src/finding.ts';
 import { commonDefinitions, Member, runCommand, until } from '../support/cluster.ts';
 import { startEtcdServer } from '../support/etcd-server.ts';
 import { localHost, type TestHost } from '../support/test-network.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
-const root = t.testdir({ data: {}, shared: {}, disk: {} });
+const root = workDirOf(t, { data: {}, shared: {}, disk: {} });
 const disk = join(root, 'disk');
 const files = Array.from({ length: 40 }, (_, index) => `f-${index}`);
 for (const name of files) await writeFile(join(root, 'data', name), Buffer.alloc(MIB, name));

@@ -7,8 +7,9 @@ import t from 'tap';
 import type { Finding } from '../../packages/cli/src/finding.ts';
 import { commonDefinitions, Member, type Role, runCommand, until } from '../support/cluster.ts';
 import { startEtcdServer } from '../support/etcd-server.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
-const root = t.testdir({ data: { 'a.txt': 'a\n' }, shared: {}, conf: {} });
+const root = workDirOf(t, { data: { 'a.txt': 'a\n' }, shared: {}, conf: {} });
 const dataDir = join(root, 'data');
 await writeFile(join(root, 'conf', 'alluxio-site.properties'), 'alluxio.worker.page.store.pagesize=1MB\n');
 const etcd = await startEtcdServer();

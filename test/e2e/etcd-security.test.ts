@@ -7,8 +7,9 @@ import t from 'tap';
 import { makeTestCertificate } from '../support/certificate.ts';
 import { Member, type Role, runCommand, until } from '../support/cluster.ts';
 import { startEtcdServer } from '../support/etcd-server.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
-const root = t.testdir({ data: { 'a.txt': 'seen' }, shared: {}, pem: {} });
+const root = workDirOf(t, { data: { 'a.txt': 'seen' }, shared: {}, pem: {} });
 const { certificate, key } = makeTestCertificate('etcd', 'rsa');
 const etcd = await startEtcdServer({ tls: { certificate, key } });
 t.teardown(() => etcd.stop());

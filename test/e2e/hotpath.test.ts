@@ -10,6 +10,7 @@ import t, { type Test } from 'tap';
 import type { Standalone } from '../../packages/cli/src/standalone.ts';
 import { isHotpathBuilt } from '../../packages/transport/src/hotpath-native.ts';
 import { startTestStandalone } from '../support/standalone.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 interface Rig {
   readonly running: Standalone;
@@ -26,7 +27,7 @@ interface Read {
 }
 
 async function withStandalone(t: Test, use: (rig: Rig) => Promise<void>): Promise<void> {
-  const dir = t.testdir({ data: { 'a.txt': 'first' }, work: {} });
+  const dir = workDirOf(t, { data: { 'a.txt': 'first' }, work: {} });
   const { standalone, stop } = await startTestStandalone({
     workDir: join(dir, 'work'),
     mounts: [{ path: '/data', ufsUri: join(dir, 'data'), options: {} }],

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { commonDefinitions, Member, type Role, runCommand, until } from '../support/cluster.ts';
 import { startEtcdServer } from '../support/etcd-server.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
-const root = t.testdir({ data: {}, shared: {} });
+const root = workDirOf(t, { data: {}, shared: {} });
 const dataDir = join(root, 'data');
 const sets = ['left', 'frozen', 'lost', 'rest'] as const;
 const fileCount = 400;

@@ -11,6 +11,7 @@ import t from 'tap';
 import { type S3Server, startS3Server } from '../support/s3-server.ts';
 import { metricOf, startTestStandalone, type TestStandalone } from '../support/standalone.ts';
 import { UfsProxy } from '../support/ufs-proxy.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 const pageSizeBytes = 4 * MIB;
 const fileCount = 1000;
@@ -157,7 +158,7 @@ t.test(
     // Their one request says only that they have no such bytes.
     const emptyCount = files.filter((file) => file.bytes.length === 0).length;
 
-    await withStandalone(t.testdir(), 'thousand', [], async ({ s3, rest, web }) => {
+    await withStandalone(workDirOf(t), 'thousand', [], async ({ s3, rest, web }) => {
       proxy.reset();
       const wrong: string[] = [];
       const read = async (file: TestFile, url: string): Promise<void> => {
@@ -211,7 +212,7 @@ t.test('of 32 clients on one cold file of 64 MiB, none makes the storage give a 
   await direct.write('big', bytes);
   await direct.close();
   const expected = sha256(bytes);
-  await withStandalone(t.testdir(), 'stampede', [], async ({ s3 }) => {
+  await withStandalone(workDirOf(t), 'stampede', [], async ({ s3 }) => {
     proxy.reset();
     const hashes = await Promise.all(
       Array.from({ length: 32 }, async () => {
@@ -236,7 +237,7 @@ t.test('an overwrite is seen within the age, and no answer mixes versions meanwh
   await direct.write('file', first);
   const ageMs = 300;
   await withStandalone(
-    t.testdir(),
+    workDirOf(t),
     'overwrite',
     [`alluxio.worker.metadata.default.max.age=${ageMs}ms`],
     async ({ s3 }) => {
@@ -289,7 +290,7 @@ t.test(
     await direct.write('cached', bytes);
     await direct.write('not-cached', bytes);
     await direct.close();
-    const workDir = t.testdir();
+    const workDir = workDirOf(t);
     const definitions = ['alluxio.worker.metadata.default.max.age=1ms'];
     await withStandalone(workDir, 'gone', definitions, async ({ s3 }) => {
       t.equal((await get(`${s3}/data/cached`)).headers.get('x-alluxio-cache'), 'miss');
@@ -325,7 +326,7 @@ t.test(
 );
 
 t.test('a mount that cannot work is refused with what is wrong', async (t) => {
-  await withStandalone(t.testdir(), 'refused', [], async ({ standalone }) => {
+  await withStandalone(workDirOf(t), 'refused', [], async ({ standalone }) => {
     const { mounts } = standalone.coordinator;
     const add = (ufsUri: string, options: Record<string, string>) =>
       mounts.add({ path: '/wrong', ufsUri, options: { ...server.mountOptions, ...options }, check: true });

@@ -6,8 +6,9 @@ import { fileIdOf } from '@alluxio-ts/common/page';
 import { MIB } from '@alluxio-ts/common/units';
 import t from 'tap';
 import { startTestStandalone } from '../support/standalone.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
-const root = t.testdir({
+const root = workDirOf(t, {
   data: { 'a.txt': 'hello', dir: { 'b.csv': '1,2\n', sub: { 'c d.txt': 'c' } }, empty: '' },
 });
 const dataDir = join(root, 'data');

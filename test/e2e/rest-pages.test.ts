@@ -8,6 +8,7 @@ import { isHotpathBuilt } from '../../packages/transport/src/hotpath-native.ts';
 import { segmentPaths } from '../../packages/worker/test/page-store-fixture.ts';
 import { flipOnDevice } from '../soak/direct-file.ts';
 import { metricOf, startTestStandalone, type TestStandalone } from '../support/standalone.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 const pageBytes = 4 * MIB;
 const content = Buffer.from(
@@ -32,7 +33,7 @@ interface Answer {
 const ofOneRequest = new Set(['date', 'x-request-id', 'x-alluxio-cache', 'connection', 'keep-alive']);
 
 async function withRig(t: Test, transport: string, use: (rig: Rig) => Promise<void>): Promise<void> {
-  const dir = t.testdir({ data: {}, work: {} });
+  const dir = workDirOf(t, { data: {}, work: {} });
   const file = join(dir, 'data', 'a b.bin');
   writeFileSync(file, content);
   const running = await startTestStandalone({

@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { MIB } from '@alluxio-ts/common/units';
 import t from 'tap';
 import { startTestStandalone } from '../support/standalone.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
-const root = t.testdir({ data: {} });
+const root = workDirOf(t, { data: {} });
 const dataDir = join(root, 'data');
 const fileCount = 6;
 const contentOf = (file: number): Buffer => {

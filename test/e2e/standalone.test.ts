@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { cleanEnvironment } from '../support/environment.ts';
 import { requireProgram } from '../support/programs.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 const execute = promisify(execFile);
 const alluxio = new URL('../../packages/cli/bin/alluxio.js', import.meta.url).pathname;
@@ -114,7 +115,7 @@ async function cli(workDir: string, port: string, args: readonly string[]) {
 
 t.test('the printed curl line reads the sample, and the second start is warm', async (t) => {
   await requireProgram('curl', 'curl');
-  const workDir = t.testdir();
+  const workDir = workDirOf(t);
   await withProcess(workDir, [], async (running) => {
     await running.s3();
     const line = /^ +(curl .*)$/m.exec(running.output)?.[1] ?? '';
@@ -138,7 +139,7 @@ t.test('the printed curl line reads the sample, and the second start is warm', a
 t.test(
   'a mount of the command line and one of the API are there after a restart, and go when removed',
   async (t) => {
-    const root = t.testdir({ one: { 'a.txt': 'one' }, two: { 'b.txt': 'two' }, work: {} });
+    const root = workDirOf(t, { one: { 'a.txt': 'one' }, two: { 'b.txt': 'two' }, work: {} });
     const workDir = join(root, 'work');
     const args = [
       '--mount',
@@ -179,7 +180,7 @@ t.test(
 );
 
 t.test('a taken port and a directory in use are one line each that names it', async (t) => {
-  const workDir = t.testdir();
+  const workDir = workDirOf(t);
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { readonly port: number };
@@ -209,7 +210,7 @@ t.test('a taken port and a directory in use are one line each that names it', as
 });
 
 t.test('wrong input is one line that says what is wrong, and changes nothing', async (t) => {
-  const workDir = t.testdir();
+  const workDir = workDirOf(t);
   const cases: readonly (readonly [args: readonly string[], message: RegExp])[] = [
     [['--mount', '/x=/no/such/directory'], /no\/such\/directory/],
     [['--mount', '/x=ftp://host/dir'], /ftp/],
@@ -231,7 +232,7 @@ t.test('wrong input is one line that says what is wrong, and changes nothing', a
 });
 
 t.test('a cache directory that cannot be used is said, and reads go to the storage', async (t) => {
-  const root = t.testdir({ file: 'not a directory', work: {} });
+  const root = workDirOf(t, { file: 'not a directory', work: {} });
   await withProcess(
     join(root, 'work'),
     [`-Dalluxio.worker.page.store.dirs=${join(root, 'file')}`],
@@ -247,7 +248,7 @@ t.test('a cache directory that cannot be used is said, and reads go to the stora
 });
 
 t.test('Ctrl-C lets a download finish, and a second one ends at once', async (t) => {
-  const root = t.testdir({ data: {}, work: {} });
+  const root = workDirOf(t, { data: {}, work: {} });
   const bytes = Buffer.alloc(64 * 1024 * 1024, 'x');
   await writeFile(join(root, 'data', 'large'), bytes);
   const args = ['--mount', `/data=${join(root, 'data')}`];
@@ -276,7 +277,7 @@ t.test('Ctrl-C lets a download finish, and a second one ends at once', async (t)
 });
 
 t.test('a secret is found in no output, no list and no file', async (t) => {
-  const workDir = t.testdir();
+  const workDir = workDirOf(t);
   const secret = 'verySecretKey0123456789';
   await mkdir(workDir, { recursive: true });
   await withProcess(workDir, ['-Dalluxio.log.level=debug'], async (running) => {

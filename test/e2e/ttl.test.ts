@@ -7,13 +7,14 @@ import { systemClock } from '@alluxio-ts/common/clock';
 import t, { type Test } from 'tap';
 import { cleanEnvironment } from '../support/environment.ts';
 import { metricOf, startTestStandalone, type TestStandalone } from '../support/standalone.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 const execute = promisify(execFile);
 const alluxio = new URL('../../packages/cli/bin/alluxio.js', import.meta.url).pathname;
 const often = 'alluxio.ttl.eviction.check.interval=1s';
 
 function prepare(t: Test) {
-  const root = t.testdir({ data: { d: { a: 'a'.repeat(5000), keep: { b: 'b' } }, c: 'c' } });
+  const root = workDirOf(t, { data: { d: { a: 'a'.repeat(5000), keep: { b: 'b' } }, c: 'c' } });
   const workDir = join(root, 'work');
   const start = async (...definitions: readonly string[]): Promise<TestStandalone> => {
     const running = await startTestStandalone({

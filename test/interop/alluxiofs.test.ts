@@ -15,6 +15,7 @@ import { commonDefinitions, Member, type Role, runCommand } from '../support/clu
 import { startEtcdServer } from '../support/etcd-server.ts';
 import { installPython } from '../support/python-packages.ts';
 import { type ProxiedRequest, startRecordingProxy } from '../support/recording-proxy.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 const execute = promisify(execFile);
 const current = await installPython(
@@ -81,7 +82,7 @@ const ranges: readonly (readonly [number, number])[] = [
 const large = files.get(largeName) ?? new Uint8Array(0);
 const rangeHashes = ranges.map(([from, to]) => sha256(large.subarray(from, to)));
 
-const root = t.testdir();
+const root = workDirOf(t);
 const dataDir = join(root, 'data');
 for (const [name, bytes] of files) {
   await mkdir(dirname(join(dataDir, name)), { recursive: true });

@@ -12,10 +12,11 @@ import { commonDefinitions, Member, runCommand, until } from '../support/cluster
 import { cleanEnvironment } from '../support/environment.ts';
 import { startEtcdServer } from '../support/etcd-server.ts';
 import { installS3Clients } from '../support/python-packages.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 const clients = await installS3Clients();
 
-const root = t.testdir({ data: {}, shared: {} });
+const root = workDirOf(t, { data: {}, shared: {} });
 const dataDir = join(root, 'data');
 await mkdir(dataDir, { recursive: true });
 const hashes: Record<string, string> = {};

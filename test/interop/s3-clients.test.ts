@@ -12,6 +12,7 @@ import t from 'tap';
 import { installS3Clients } from '../support/python-packages.ts';
 import { startS3Server } from '../support/s3-server.ts';
 import { startTestStandalone } from '../support/standalone.ts';
+import { workDirOf } from '../support/work-dir.ts';
 
 const execute = promisify(execFile);
 const clients = await installS3Clients();
@@ -65,7 +66,7 @@ async function hashesBelow(directory: string): Promise<Record<string, string>> {
   return hashes;
 }
 
-const root = t.testdir();
+const root = workDirOf(t);
 const dataDir = join(root, 'data');
 for (const [key, bytes] of Object.entries(files)) {
   await mkdir(join(dataDir, key, '..'), { recursive: true });
