@@ -151,6 +151,7 @@ t.test(
       path,
       message: new RegExp(`^Load '${path}' is successfully submitted. JobId: .*\n$`),
     });
+    t.match(await call('opType=progress'), { jobState: /^(RUNNING|VERIFYING)$/ }, 'also while it waits');
     t.match(await call('opType=SUBMIT'), {
       success: true,
       message: `Load already running for path '${path}' \n`,

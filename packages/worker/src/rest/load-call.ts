@@ -89,7 +89,9 @@ async function progress(
   coordinator: CoordinatorClient,
   { nowMs, signal }: LoadCallOptions,
 ): Promise<object> {
-  const job = await newest(path, coordinator, signal);
+  const found = await newest(path, coordinator, signal);
+  // alluxiofs knows no job that waits, and fails at the word.
+  const job: Job | undefined = found?.state === 'WAITING' ? { ...found, state: 'RUNNING' } : found;
   if (!job) return { jobState: 'FAILED', path, message: jobMessages.notFound(path), respProperties: {} };
   const report = { path, isVerbose: isSet(target, 'verbose'), nowMs };
   const text = jobProgressText(job, report);
