@@ -208,8 +208,8 @@ export class HotpathTransport implements PageTransport {
       return;
     }
     if (event.request) {
-      const tellSoon = (): void => this.#tellSoon(native);
-      const exchange = new HotpathExchange(native, connection, { request: event.request, tellSoon });
+      const { request } = event;
+      const exchange = new HotpathExchange(native, connection, { request, tellSoon: this.#tellSoon });
       this.#exchanges.set(connection, exchange);
       void this.#answer(exchange, event.request);
       return;
@@ -224,14 +224,14 @@ export class HotpathTransport implements PageTransport {
   }
 
   /** Once the promises that are settled now have been gone through: head, first bytes and end of a short answer are one wake-up. */
-  #tellSoon(native: NativeHotpath): void {
+  readonly #tellSoon = (): void => {
     if (this.#willTell) return;
     this.#willTell = true;
     process.nextTick(() => {
       this.#willTell = false;
-      native.tell();
+      this.#native?.tell();
     });
-  }
+  };
 
   #finish(connection: number, isComplete: boolean): void {
     const exchange = this.#exchanges.get(connection);

@@ -24,30 +24,29 @@ export async function writeAt(fd: number, pieces: readonly Uint8Array[], positio
   let rest = pieces;
   let at = position;
   while (rest.length > 0) {
-    const count = await writeOnce(fd, upTo(rest, callMaxBytes - (at % callMaxBytes)), at);
+    const [now] = splitAt(rest, callMaxBytes - (at % callMaxBytes));
+    const count = await writeOnce(fd, now, at);
     at += count;
-    rest = behind(rest, count);
+    [, rest] = splitAt(rest, count);
   }
 }
 
-/** The first `count` bytes of the pieces, or all of them where they are fewer. */
-function upTo(pieces: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+/** The first `count` bytes of the pieces, and what is behind them. */
+function splitAt(
+  pieces: readonly Uint8Array[],
+  count: number,
+): readonly [before: readonly Uint8Array[], behind: readonly Uint8Array[]] {
   let left = count;
   for (const [index, piece] of pieces.entries()) {
-    if (left <= piece.length) return [...pieces.slice(0, index), piece.subarray(0, left)];
+    if (left < piece.length) {
+      return [
+        [...pieces.slice(0, index), piece.subarray(0, left)],
+        [piece.subarray(left), ...pieces.slice(index + 1)],
+      ];
+    }
     left -= piece.length;
   }
-  return pieces;
-}
-
-/** What is left of the pieces when their first `count` bytes are written. */
-function behind(pieces: readonly Uint8Array[], count: number): readonly Uint8Array[] {
-  let left = count;
-  for (const [index, piece] of pieces.entries()) {
-    if (left < piece.length) return [piece.subarray(left), ...pieces.slice(index + 1)];
-    left -= piece.length;
-  }
-  return [];
+  return [pieces, []];
 }
 
 export function openFile(path: string, flags: string): Promise<number> {

@@ -115,7 +115,7 @@ export class SegmentLog {
   }
 
   /**
-   * Writes a record at the place that it is given now, which is returned; all of it in one write, maybe with others. Fails with PageStoreUnavailable; the segment is then given up for
+   * Writes a record at the place that it is given now, which is returned; all of it at once, maybe with others. Fails with PageStoreUnavailable; the segment is then given up for
    * writes.
    */
   async writeRecord(segment: Segment, header: RecordHeader, bytes: Uint8Array): Promise<number> {
