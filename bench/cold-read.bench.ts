@@ -59,8 +59,13 @@ const { values } = parseArgs({
   },
 });
 
+const partNames = ['sequential', 'deep', 'small'] as const;
+
 if (values.help) process.stdout.write(help);
-else await main(Number(values.rounds), values);
+else if (values.only !== undefined && !partNames.some((name) => name === values.only)) {
+  process.stderr.write(`--only ${values.only}: say one of ${partNames.join(', ')}\n`);
+  process.exitCode = 2;
+} else await main(Number(values.rounds), values);
 
 async function main(rounds: number, { only, write }: typeof values): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'alluxio-cold-bench-'));
@@ -154,7 +159,7 @@ async function timedGet(url: string, headers: Record<string, string>, agent: Age
 }
 
 async function report(bench: Bench, only: string | undefined): Promise<string> {
-  const parts: readonly (readonly [name: string, run: () => Promise<string>])[] = [
+  const parts: readonly (readonly [name: (typeof partNames)[number], run: () => Promise<string>])[] = [
     [
       'sequential',
       () =>

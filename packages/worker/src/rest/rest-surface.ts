@@ -223,12 +223,12 @@ function answerBytes(
     const { from, to } = request.rest ?? rangeOf(status.sizeBytes);
     const ofFile = fileHeaders(status);
     const headers: HeaderList = [...ofFile, ['content-length', String(to - from)]];
-    if (request.method === 'HEAD') return { status: 200, headers, body: emptyBody };
-    const { body, outcome } = isBodyRead(request)
-      ? await options.cache.open(file, found, { from, to, signal: request.signal })
-      : { body: emptyBody, outcome: 'hit' as const };
-    const response = { status: 200, headers: [...headers, [outcomeHeader, outcome] as const], body };
-    if (!windowOf || how.bypass !== undefined) return response;
+    const open = async (): Promise<TransportResponse> => {
+      const { body, outcome } = await options.cache.open(file, found, { from, to, signal: request.signal });
+      return { status: 200, headers: [...headers, [outcomeHeader, outcome]], body };
+    };
+    const response = isBodyRead(request) ? await open() : { status: 200, headers, body: emptyBody };
+    if (!windowOf || how.bypass !== undefined || request.method === 'HEAD') return response;
     const reusable = (): ReusableAnswer | undefined => {
       const reuse = how.isReusable() ? options.cache.reuseOf(file, found) : undefined;
       return (
