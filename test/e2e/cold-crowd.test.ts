@@ -141,4 +141,7 @@ t.test('at three workers', async (t) => {
     t,
     urls.map((url) => `${url}/three`),
   );
+  // Why, where the storage was asked for more.
+  const lines = workers.flatMap(({ errors, output }) => `${errors}${output}`.split('\n'));
+  for (const line of lines) if (/"level":"(warn|error)"/.test(line)) t.comment(line);
 });

@@ -59,9 +59,9 @@ export class ManualClock implements Clock {
     this.#wallMs += ms;
   }
 
-  /** Moves both on, and lets whoever woke run. */
+  /** Moves both on, and lets whoever woke run, also who looks first what came meanwhile (see `resolvesWithin`). */
   async pass(ms: number): Promise<void> {
     this.advance(ms);
-    await new Promise((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
 }

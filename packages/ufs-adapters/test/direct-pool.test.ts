@@ -43,15 +43,15 @@ async function serve(t: Test, answer: (socket: Socket, count: number) => void): 
   return { port: (server.address() as AddressInfo).port, sockets, requests };
 }
 
-function poolOf(t: Test, { port }: Server, connectionsMax = 4): DirectPool {
+function poolOf(t: Test, { port }: Server, connectionsMax = 4, timeoutMs = 5000): DirectPool {
   const pool = new DirectPool({
     host: '127.0.0.1',
     port,
     connectionsMax,
-    connectTimeoutMs: 5000,
-    headTimeoutMs: 5000,
-    silenceTimeoutMs: 5000,
-    idleTimeoutMs: 5000,
+    connectTimeoutMs: timeoutMs,
+    headTimeoutMs: timeoutMs,
+    silenceTimeoutMs: timeoutMs,
+    idleTimeoutMs: timeoutMs,
   });
   t.teardown(() => pool.close(new Error('the test is over')));
   return pool;
@@ -73,6 +73,26 @@ void t.test('a connection is used again, and as many as are needed are made', as
   const answers = await Promise.all(Array.from({ length: 10 }, () => get(pool, 5)));
   t.same(new Set(answers), new Set(['hello']));
   t.equal(server.sockets.length, 2, 'the bound is kept');
+});
+
+void t.test('what came while this process was busy is not late', async (t) => {
+  const timeoutMs = 50;
+  const sleep = (ms: number): unknown => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+  // Nobody reads before the time for it is over, and then the timer has its turn first.
+  const server = await serve(t, (socket, count) => {
+    const cut = count === 1 ? 0 : plain.length - 2;
+    socket.write(plain.slice(0, cut));
+    setTimeout(() => {
+      setImmediate(() => {
+        socket.write(plain.slice(cut));
+        sleep(3 * timeoutMs);
+      });
+    }, timeoutMs / 5);
+  });
+  const pool = poolOf(t, server, 4, timeoutMs);
+  t.equal(await get(pool, 5), 'hello', 'nothing had come before');
+  t.equal(await get(pool, 5), 'hello', 'the head had');
+  t.equal(server.requests.length, 2);
 });
 
 void t.test('an answer in any pieces is the same answer', async (t) => {

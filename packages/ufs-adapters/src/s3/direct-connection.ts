@@ -168,9 +168,19 @@ export class DirectConnection {
     this.#socket.setTimeout(Math.min(leftMs, this.#patience?.ms ?? leftMs));
   }
 
+  /** Of a process that was busy, timers run before what came meanwhile is read: that is waited for. */
   #timedOut(): void {
+    const answer = this.#answer;
+    const { bytesRead, connecting, timeout = 0 } = this.#socket;
+    setImmediate(() => {
+      const isSame = this.#answer === answer && this.#socket.connecting === connecting;
+      if (isSame && this.#socket.bytesRead === bytesRead) this.#wasSilentFor(timeout);
+    });
+  }
+
+  #wasSilentFor(ms: number): void {
     const isAwaitingHead = this.#answer !== undefined && !this.#answer.head;
-    this.#silentMs += this.#socket.timeout ?? 0;
+    this.#silentMs += ms;
     if (!isAwaitingHead || !this.#patience || this.#silentMs >= this.#target.headTimeoutMs) {
       this.#end(this.#silence());
     } else if (this.#patience.isOver(this.#silentMs)) {
