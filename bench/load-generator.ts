@@ -66,13 +66,15 @@ export class LoadGenerator {
   }
 
   /**
-   * Begins to ask for whole objects at a rate, asleep between requests, and goes on until it is stopped. As a client on another machine would be, it is never kept from
-   * a processor: it runs before everything else, which takes root.
+   * Begins to ask for whole objects and goes on until it is stopped: as fast as they come, or at a rate, asleep between requests. One with a rate is, as a client on another
+   * machine would be, never kept from a processor: it runs before everything else, which takes root.
    */
-  startReader(target: LoadTarget, objects: ObjectSet, ratePerSecond: number): Reader {
-    const load = { requestBytes: 0, connectionCount: 16, verifyEvery: 1, ms: readerMsMax, seed: 1 };
-    const command = this.#commandOf(target, objects, { ...load, ratePerSecond, sleeps: true });
-    const running = run('chrt', ['--fifo', '1', ...command]);
+  startReader(target: LoadTarget, { connectionCount, objects, ratePerSecond }: ReaderKind): Reader {
+    const load = { requestBytes: 0, connectionCount, verifyEvery: 1, ms: readerMsMax, seed: 1 };
+    const pace = ratePerSecond === undefined ? {} : { ratePerSecond, sleeps: true };
+    const [program = '', ...args] = this.#commandOf(target, objects, { ...load, ...pace });
+    const running =
+      ratePerSecond === undefined ? run(program, args) : run('chrt', ['--fifo', '1', program, ...args]);
     return {
       stop: async () => {
         running.child.kill('SIGTERM');
@@ -105,6 +107,13 @@ export class LoadGenerator {
     const options = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
     return [this.#binary, 'run', ...objectArguments(objects), ...options];
   }
+}
+
+export interface ReaderKind {
+  readonly objects: ObjectSet;
+  readonly connectionCount: number;
+  /** As fast as they come unless given. */
+  readonly ratePerSecond?: number;
 }
 
 export interface Reader {

@@ -11,15 +11,15 @@ import { constants, loadavg, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { systemClock } from '@alluxio-ts/common/clock';
-import { KIB, MIB } from '@alluxio-ts/common/units';
+import { GIB, KIB, MIB } from '@alluxio-ts/common/units';
+import { createOwnCgroup } from '../test/support/own-cgroup.ts';
 import { installS3Clients } from '../test/support/python-packages.ts';
 import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
 import { localHost } from '../test/support/test-network.ts';
-import { LoadGenerator, type LoadResult } from './load-generator.ts';
+import { LoadGenerator, type LoadResult, type ReaderKind } from './load-generator.ts';
 import { rcloneRemoteOf, runLoad } from './load-jobs.ts';
 import { descendantsOf, threadsOf, treeCpuSeconds } from './process-cpu.ts';
 import { median } from './results.ts';
-import { touchMemory } from './touched-memory.ts';
 import { type StandaloneProcess, startStandaloneProcess } from './standalone-process.ts';
 
 const help = `npm run bench:load [-- options]
@@ -34,12 +34,22 @@ const smallBytes = 100 * KIB;
 const largeBytes = 256 * MIB;
 const bucket = 'dataset';
 const connectionCount = 32;
-/** What a load, or a copy, may allocate. */
-const touchedGib = 12;
-/** What the readers read. */
+/** What the readers read, all of it cached. */
 const readFolder = 'read';
-const readObjects = { prefix: 'read', count: 100, sizeBytes: smallBytes };
-const readsPerSecond = 50;
+const smallReads = { prefix: 'small', count: 100, sizeBytes: smallBytes };
+const largeReads = { prefix: 'large', count: 50, sizeBytes: 4 * MIB };
+const readerKinds: Readonly<Record<string, ReaderKind>> = {
+  '200 requests/s of 100 KiB': { objects: smallReads, connectionCount: 16, ratePerSecond: 200 },
+  '100 KiB by 8 connections, as fast as they come': { objects: smallReads, connectionCount: 8 },
+  '4 MiB by 8 connections, as fast as they come': { objects: largeReads, connectionCount: 8 },
+};
+/**
+ * Of everything together while readers are measured. Files that are written take memory that nothing has used for long, which a machine whose hypervisor takes unused
+ * memory away pays for with all of its processors stopped for milliseconds; within a limit, as a container has one, they take what was used just before.
+ */
+const memoryMaxBytes = 3.5 * GIB;
+/** Of the job that leaves processors free. */
+const slowBytesPerSecond = 100 * MIB;
 const execute = promisify(execFile);
 
 interface Plan {
@@ -99,9 +109,20 @@ async function main({ only, ...asked }: typeof values): Promise<void> {
       }
     }
     if (took.length > 0) process.stdout.write(`${tableOf(took, datasetBytes)}\n`);
-    const felt: ReadTimes[] = [];
-    for (const pid of descendantsOf(process.pid)) yieldAll(pid);
-    for (let round = 0; round < rounds; round++) felt.push(await readTimes(server, plan));
+    const felt: (readonly ReadTimes[])[] = [];
+    const group = await createOwnCgroup('load-bench', memoryMaxBytes);
+    if (!group)
+      process.stderr.write('no control group can be made: the memory of what follows has no bound\n');
+    try {
+      for (const pid of descendantsOf(process.pid)) {
+        yieldAll(pid);
+        await group?.take(pid);
+      }
+      await group?.take(process.pid);
+      for (let round = 0; round < rounds; round++) felt.push(await readTimes(server, plan));
+    } finally {
+      await group?.remove();
+    }
     process.stdout.write(`${readersTable(felt)}\n`);
     process.stdout.write(
       `load average ${loadavg()
@@ -120,7 +141,7 @@ async function fill(server: S3Server, { dir, generator, largeCount, smallCount }
   mkdirSync(join(source, 'small'), { recursive: true });
   mkdirSync(join(source, 'large'));
   mkdirSync(join(source, readFolder));
-  generator.makeObjects(join(source, readFolder), readObjects);
+  for (const reads of [smallReads, largeReads]) generator.makeObjects(join(source, readFolder), reads);
   const bytes = Buffer.alloc(16 * MIB);
   for (let at = 0, state = 1; at < bytes.length; at += 4) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -258,59 +279,74 @@ function yieldAll(pid: number): void {
   for (const thread of threadsOf(pid)) setPriority(thread, constants.priority.PRIORITY_LOW);
 }
 
-/** What readers of some cached objects felt, by what went on beside them. */
+/** What readers of some kind felt, by what went on beside them. */
 interface ReadTimes {
+  readonly kind: string;
   readonly alone: LoadResult;
   readonly besideRclone: LoadResult;
   readonly besideLoad: LoadResult;
+  readonly besideSlowLoad: LoadResult;
 }
 
-/** Readers with nothing else, while another process copies the dataset, and while a job loads it. */
-async function readTimes(server: S3Server, plan: Plan): Promise<ReadTimes> {
+/** Readers of each kind with nothing else, while another process copies the dataset, and while a job loads it. */
+async function readTimes(server: S3Server, plan: Plan): Promise<readonly ReadTimes[]> {
   const running = await startAlluxio(server, plan);
   const target = { port: Number(new URL(running.s3).port), folder: `/dataset/${readFolder}` };
-  const readBeside = async (over: Promise<unknown>): Promise<LoadResult> => {
-    const reader = plan.generator.startReader(target, readObjects, readsPerSecond);
+  const readBeside = async (kind: ReaderKind, over: Promise<unknown>): Promise<LoadResult> => {
+    const reader = plan.generator.startReader(target, kind);
     await over;
     return reader.stop();
   };
-  // A file that nobody has read for a minute is asked for again by its next reader, and the first reads of all make the code warm.
-  const warmUp = (): Promise<LoadResult> => readBeside(systemClock.sleep(10_000));
+  const load = (bandwidth = 0): Promise<void> => runLoad(running.client, '/dataset', { bandwidth });
+  // What is loaded is forgotten, what is read is here, and all code is warm.
+  const prepare = async (kind: ReaderKind): Promise<void> => {
+    await running.client.formatCache();
+    await plan.generator.sweep(target, kind.objects);
+    await settle();
+    await readBeside(kind, systemClock.sleep(10_000));
+  };
   try {
-    await plan.generator.sweep(target, readObjects);
-    await settle();
-    await touchMemory(touchedGib);
-    await warmUp();
-    const alone = await readBeside(systemClock.sleep(30_000));
-    const copies = join(plan.dir, 'beside');
-    const args = ['copy', '--transfers', String(connectionCount), rcloneRemoteOf(server, bucket), copies];
-    const besideRclone = await readBeside(once(spawn('rclone', args, { stdio: 'ignore' }), 'close'));
-    rmSync(copies, { recursive: true });
-    await settle();
-    await touchMemory(touchedGib);
-    await warmUp();
-    const besideLoad = await readBeside(runLoad(running.client, '/dataset', { verify: false }));
-    return { alone, besideRclone, besideLoad };
+    await load();
+    const felt: ReadTimes[] = [];
+    for (const [name, kind] of Object.entries(readerKinds)) {
+      await prepare(kind);
+      const alone = await readBeside(kind, systemClock.sleep(15_000));
+      const copies = join(plan.dir, 'beside');
+      const args = ['copy', '--transfers', String(connectionCount), rcloneRemoteOf(server, bucket), copies];
+      const copying = once(spawn('rclone', args, { stdio: 'ignore' }), 'close');
+      const besideRclone = await readBeside(kind, copying);
+      rmSync(copies, { recursive: true });
+      await prepare(kind);
+      const besideLoad = await readBeside(kind, load());
+      await prepare(kind);
+      const besideSlowLoad = await readBeside(kind, load(slowBytesPerSecond));
+      felt.push({ kind: name, alone, besideRclone, besideLoad, besideSlowLoad });
+      process.stderr.write(`${JSON.stringify(felt.at(-1))}\n`);
+    }
+    return felt;
   } finally {
     await running.stop();
   }
 }
 
-/** One line a round and a situation: the times of different rounds are not mixed. */
-function readersTable(rounds: readonly ReadTimes[]): string {
-  const rows = rounds.flatMap(({ alone, besideLoad, besideRclone }, round) =>
-    Object.entries({
-      alone,
-      'while rclone copies the dataset': besideRclone,
-      'while a job loads it': besideLoad,
-    }).map(([name, { late99Us, p50Us, p99Us, requests, wallSeconds }]) => {
-      const ms = [late99Us, p50Us, p99Us].map((us) => (us / 1000).toFixed(2));
-      return `| ${[round + 1, name, requests, wallSeconds.toFixed(1), ...ms].join(' | ')} | ${(p99Us / alone.p99Us).toFixed(1)} |`;
-    }),
+/** One line a round, a kind of readers and a situation: the times of different rounds are not mixed. */
+function readersTable(rounds: readonly (readonly ReadTimes[])[]): string {
+  const rows = rounds.flatMap((felt, round) =>
+    felt.flatMap(({ alone, besideLoad, besideRclone, besideSlowLoad, kind }) =>
+      Object.entries({
+        nothing: alone,
+        'rclone copy': besideRclone,
+        'a load': besideLoad,
+        'a load of 100 MiB/s': besideSlowLoad,
+      }).map(([name, { late99Us, p50Us, p99Us, requests, wallSeconds }]) => {
+        const ms = [late99Us, p50Us, p99Us].map((us) => (us / 1000).toFixed(2));
+        return `| ${[round + 1, kind, name, requests, wallSeconds.toFixed(1), ...ms].join(' | ')} | ${(p99Us / alone.p99Us).toFixed(1)} |`;
+      }),
+    ),
   );
   return [
-    `| round | readers, ${readsPerSecond} requests/s of 100 KiB, hits | requests | s | late p99 ms | p50 ms | p99 ms | × alone |`,
-    '|---|---|---|---|---|---|---|---|',
+    '| round | hits read | beside | requests | s | late p99 ms | p50 ms | p99 ms | × alone |',
+    '|---|---|---|---|---|---|---|---|---|',
     ...rows,
   ].join('\n');
 }

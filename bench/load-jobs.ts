@@ -17,7 +17,7 @@ export function rcloneRemoteOf(
 export async function runLoad(
   client: CoordinatorClient,
   path: string,
-  options: { readonly verify?: boolean },
+  options: { readonly verify?: boolean; readonly bandwidth?: number },
 ): Promise<void> {
   const { job } = await client.submitJob({ kind: 'LOAD', paths: [path], options });
   for (;;) {

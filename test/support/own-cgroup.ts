@@ -6,11 +6,13 @@ import { join } from 'node:path';
 export interface OwnCgroup {
   /** The command that runs this one in the group. */
   command(program: string, args: readonly string[]): readonly [string, ...string[]];
+  /** Has a process that runs already, and what it starts from now on, be in the group. */
+  take(pid: number): Promise<void>;
   /** How often a process of it was killed for want of memory. */
   killCount(): Promise<number>;
   /** A figure of `memory.stat`, bytes; 0 where this kernel does not have it. */
   statOf(name: string): Promise<number>;
-  /** After its last process has ended. */
+  /** What is still in it goes to the group above. */
   remove(): Promise<void>;
 }
 
@@ -24,6 +26,8 @@ const versions: Readonly<Record<'v1' | 'v2', Version>> = {
   v1: { root: '/sys/fs/cgroup/memory', limitFile: 'memory.limit_in_bytes', killFile: 'memory.oom_control' },
   v2: { root: '/sys/fs/cgroup', limitFile: 'memory.max', killFile: 'memory.events' },
 };
+
+const processesFile = 'cgroup.procs';
 
 /** Undefined where none with a limit of memory can be made. */
 export async function createOwnCgroup(name: string, limitBytes: number): Promise<OwnCgroup | undefined> {
@@ -53,12 +57,17 @@ export async function createOwnCgroup(name: string, limitBytes: number): Promise
       'sh',
       '-c',
       'echo $$ > "$0" && exec "$@"',
-      join(dir, 'cgroup.procs'),
+      join(dir, processesFile),
       program,
       ...args,
     ],
+    take: (pid) => writeFile(join(dir, processesFile), String(pid)),
     killCount: () => figure(killFile, 'oom_kill'),
     statOf: (statName) => figure('memory.stat', statName),
-    remove: () => rmdir(dir),
+    remove: async () => {
+      const pids = (await readFile(join(dir, processesFile), 'utf8')).split('\n').filter(Boolean);
+      for (const pid of pids) await writeFile(join(dir, '..', processesFile), pid);
+      await rmdir(dir);
+    },
   };
 }

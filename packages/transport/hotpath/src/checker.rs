@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::locked;
 use crate::page::Check;
-use crate::reactor::{Command, Shared};
+use crate::shared::{Command, Shared};
 
 const THREAD_COUNT: usize = 4;
 /// What waits for a thread; who finds no room asks TypeScript.

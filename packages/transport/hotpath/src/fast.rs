@@ -9,8 +9,9 @@ use crate::connection::{Connection, FastAnswer, Flush, Phase};
 use crate::events::{Cause, Event};
 use crate::locked;
 use crate::page::Check;
-use crate::reactor::{Next, Reactor, Shared, CLOSING_TIMEOUT};
+use crate::reactor::{Next, Reactor, CLOSING_TIMEOUT};
 use crate::request::{fast_request, Head};
+use crate::shared::Shared;
 use crate::uses::Line;
 
 /// How long a disk may take to give what is to be checked.

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::connection::{is_passing, Received};
-use crate::reactor::owned;
+use crate::shared::owned;
 
 /// What unprivileged processes may have; a pipe has a slot for each 4 KiB of it, and bytes of a socket come in pieces of any length.
 const CAPACITY_BYTES: libc::c_int = 1024 * 1024;

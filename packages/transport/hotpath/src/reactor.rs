@@ -2,8 +2,8 @@
 //! down. It never waits for anything but epoll.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::answer::DateLine;
@@ -11,17 +11,13 @@ use crate::checker::Checker;
 use crate::connection::{Connection, Exchange, Flush, Phase, Received};
 use crate::events::{Cause, Event, Up};
 use crate::listener::Listener;
-use crate::locked;
 use crate::mark::PeerMarks;
 use crate::pipe::Pipe;
 use crate::relay::HEADS_INTERVAL;
 use crate::request::{self, header_room, Head, Parsed};
-use crate::route::Routes;
-use crate::table::Table;
+use crate::shared::{owned, Command, Shared, LISTENERS_MAX};
 use crate::upstream::Upstreams;
-use crate::uses::{Counts, Uses};
 
-pub const LISTENERS_MAX: usize = 8;
 const EVENTS_MAX: usize = 128;
 const ACCEPTED_PER_TURN_MAX: usize = 64;
 /// How often deadlines are looked at.
@@ -49,97 +45,6 @@ pub struct Settings {
     /// Connections to each other worker.
     pub upstreams_max: usize,
     pub peer_marks: PeerMarks,
-}
-
-pub enum Command {
-    Listen(Listener),
-    Write(u64, Vec<u8>),
-    End(u64, bool),
-    PullBody(u64),
-    Reset(u64),
-    /// A check of this connection and number is over; whether all was as it should be.
-    Checked(u64, u64, bool),
-    Drain,
-    Stop,
-}
-
-/// What both threads touch.
-pub struct Shared {
-    pub table: Mutex<Table>,
-    pub routes: Mutex<Routes>,
-    pub counts: [Counts; LISTENERS_MAX],
-    pub uses: Uses,
-    commands: Mutex<Commands>,
-    wake: OwnedFd,
-}
-
-#[derive(Default)]
-struct Commands {
-    waiting: Vec<Command>,
-    /// The thread has been told, and has not looked yet.
-    is_told: bool,
-}
-
-impl Shared {
-    pub fn new(table: Table, routes: Routes, uses: Uses) -> std::io::Result<Self> {
-        // SAFETY: no memory is passed.
-        let wake = owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-        Ok(Self {
-            table: Mutex::new(table),
-            routes: Mutex::new(routes),
-            counts: Default::default(),
-            uses,
-            commands: Mutex::default(),
-            wake,
-        })
-    }
-
-    pub fn send(&self, command: Command) {
-        self.queue(command);
-        self.tell();
-    }
-
-    /// Has the command wait for the next `tell`, or whenever the thread looks.
-    pub fn queue(&self, command: Command) {
-        locked(&self.commands).waiting.push(command);
-    }
-
-    /// Wakes the thread if there is anything that it has not been told of.
-    pub fn tell(&self) {
-        let mut commands = locked(&self.commands);
-        if commands.is_told || commands.waiting.is_empty() {
-            return;
-        }
-        commands.is_told = true;
-        // Not while it would find the lock taken.
-        drop(commands);
-        let one = 1_u64.to_ne_bytes();
-        // SAFETY: eight bytes of this frame. The counter cannot overflow: it is read before it is written again.
-        unsafe { libc::write(self.wake.as_raw_fd(), one.as_ptr().cast(), one.len()) };
-    }
-
-    fn take_commands(&self) -> Vec<Command> {
-        let mut count = [0_u8; 8];
-        // SAFETY: eight bytes of this frame.
-        unsafe {
-            libc::read(
-                self.wake.as_raw_fd(),
-                count.as_mut_ptr().cast(),
-                count.len(),
-            )
-        };
-        let mut commands = locked(&self.commands);
-        commands.is_told = false;
-        std::mem::take(&mut commands.waiting)
-    }
-}
-
-pub fn owned(fd: libc::c_int) -> std::io::Result<OwnedFd> {
-    if fd < 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    // SAFETY: the descriptor was made by the caller's call and has no other owner.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// What becomes of a connection after its turn.
@@ -212,7 +117,7 @@ impl Reactor {
             is_draining: false,
             is_stopping: false,
         };
-        let wake = reactor.shared.wake.as_raw_fd();
+        let wake = reactor.shared.wake_fd();
         reactor.watch(libc::EPOLL_CTL_ADD, wake, libc::EPOLLIN as u32, WAKE_TOKEN)?;
         Ok(reactor)
     }

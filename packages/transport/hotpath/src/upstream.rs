@@ -10,8 +10,8 @@ use httparse::{Response, Status};
 
 use crate::answer::push_id;
 use crate::listener::set_option;
-use crate::reactor::owned;
 use crate::request::{contains_token, number_of, HEADERS_MAX, HEAD_MAX_BYTES};
+use crate::shared::owned;
 
 /// A connection that was not used for so long is closed: less than servers leave one open.
 const IDLE_MAX: Duration = Duration::from_secs(4);
