@@ -1,6 +1,6 @@
 /**
- * The long versions of the fault tests: `npm run soak -- [--only damage,kill] [--seed 7] [--scale 0.1] [--minutes 60] [--dir /var/tmp]`. Writes lines of
- * progress and a summary; the exit code is 1 when anything failed. The directory of a failed run is kept, and its name said.
+ * The long versions of the fault tests: `npm run soak -- --help`. Writes lines of progress and a summary; the exit code is 1 when anything failed. The directory of a failed
+ * run is kept, and its name said.
  */
 
 import { spawn } from 'node:child_process';
@@ -55,6 +55,17 @@ const scenarios: Readonly<Record<string, (context: SoakContext) => Promise<strin
   memory,
   fuzz: ({ minutes, report }) => fuzzHotpath({ minutes, report }),
 };
+
+const help = `npm run soak [-- options]
+
+  --only damage,kill   some of ${Object.keys(scenarios).join(', ')}; all of them
+  --scale 0.1          a part of what is counted: kills, flips, rounds; 1
+  --minutes 60         how long what has no end of its own goes on: memory, fuzz; 60
+  --seed 7             of what is chosen at random; 20260
+  --dir <dir>          where everything goes, some GiB; /var/tmp
+
+npm run soak -- --only kill --scale 0.1
+`;
 
 const killCount = 120;
 const killBatch = 10;
@@ -225,15 +236,26 @@ async function main(): Promise<number> {
       scale: { type: 'string', default: '1' },
       minutes: { type: 'string', default: '60' },
       dir: { type: 'string', default: '/var/tmp' },
+      help: { type: 'boolean', default: false },
     },
   });
+  if (values.help) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const names = values.only.split(',');
+  const unknown = names.filter((name) => !Object.hasOwn(scenarios, name));
+  if (unknown.length > 0) {
+    process.stderr.write(`no scenario ${unknown.join(', ')}\n\n${help}`);
+    return 1;
+  }
   const seed = Number(values.seed);
   const scale = Number(values.scale);
   const summary: string[] = [];
   let failedCount = 0;
-  for (const name of values.only.split(',')) {
+  for (const name of names) {
     const run = scenarios[name];
-    if (!run) throw new Error(`no scenario ${name}; there are ${Object.keys(scenarios).join(', ')}`);
+    if (!run) continue;
     const dir = mkdtempSync(join(values.dir, `alluxio-soak-${name}-`));
     const startedMs = systemClock.monotonic();
     const elapsed = (): string => `${((systemClock.monotonic() - startedMs) / 1000).toFixed(1)} s`;
