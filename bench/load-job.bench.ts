@@ -26,7 +26,7 @@ const help = `npm run bench:load [-- options]
 
   --scale 0.1     a part of the dataset (20,000 × 100 KiB and 20 × 256 MiB)
   --rounds 3      rounds, each tool once in each
-  --only readers  what readers feel, without the tools beside each other
+  --only readers  what readers feel, without the tools beside each other; loads give way to them: a quarter of an hour a round at --scale 0.3
   --dir <dir>     where server, copies and cache go (four times the dataset); the system's temporary directory
 `;
 
