@@ -15,6 +15,7 @@ import { GIB, KIB, MIB } from '@alluxio-ts/common/units';
 import { createOwnCgroup } from '../test/support/own-cgroup.ts';
 import { installS3Clients } from '../test/support/python-packages.ts';
 import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
+import { metricOf } from '../test/support/standalone.ts';
 import { localHost } from '../test/support/test-network.ts';
 import { LoadGenerator, type LoadResult, type ReaderKind } from './load-generator.ts';
 import { rcloneRemoteOf, runLoad } from './load-jobs.ts';
@@ -26,7 +27,7 @@ const help = `npm run bench:load [-- options]
 
   --scale 0.1     a part of the dataset (20,000 × 100 KiB and 20 × 256 MiB)
   --rounds 3      rounds, each tool once in each
-  --only readers  what readers feel, without the tools beside each other; loads give way to them: a quarter of an hour a round at --scale 0.3
+  --only readers  what readers feel, without the tools beside each other; some nine minutes a round
   --dir <dir>     where server, copies and cache go (four times the dataset); the system's temporary directory
 `;
 
@@ -48,8 +49,9 @@ const readerKinds: Readonly<Record<string, ReaderKind>> = {
  * memory away pays for with all of its processors stopped for milliseconds; within a limit, as a container has one, they take what was used just before.
  */
 const memoryMaxBytes = 3.5 * GIB;
-/** Of the job that leaves processors free. */
-const slowBytesPerSecond = 100 * MIB;
+const aloneMs = 15_000;
+/** Of a load, which may take long beside readers. */
+const besideMs = 60_000;
 const execute = promisify(execFile);
 
 interface Plan {
@@ -109,7 +111,7 @@ async function main({ only, ...asked }: typeof values): Promise<void> {
       }
     }
     if (took.length > 0) process.stdout.write(`${tableOf(took, datasetBytes)}\n`);
-    const felt: (readonly ReadTimes[])[] = [];
+    const felt: (readonly Felt[])[] = [];
     const group = await createOwnCgroup('load-bench', memoryMaxBytes);
     if (!group)
       process.stderr.write('no control group can be made: the memory of what follows has no bound\n');
@@ -119,7 +121,9 @@ async function main({ only, ...asked }: typeof values): Promise<void> {
         await group?.take(pid);
       }
       await group?.take(process.pid);
-      for (let round = 0; round < rounds; round++) felt.push(await readTimes(server, plan));
+      for (let round = 0; round < rounds; round++) {
+        felt.push(await readTimes(server, plan, datasetBytes));
+      }
     } finally {
       await group?.remove();
     }
@@ -279,49 +283,59 @@ function yieldAll(pid: number): void {
   for (const thread of threadsOf(pid)) setPriority(thread, constants.priority.PRIORITY_LOW);
 }
 
-/** What readers of some kind felt, by what went on beside them. */
-interface ReadTimes {
+/** What readers felt, and what was copied or loaded meanwhile. */
+interface Felt {
   readonly kind: string;
-  readonly alone: LoadResult;
-  readonly besideRclone: LoadResult;
-  readonly besideLoad: LoadResult;
-  readonly besideSlowLoad: LoadResult;
+  readonly beside: string;
+  readonly times: LoadResult;
+  readonly besideBytes: number;
 }
 
-/** Readers of each kind with nothing else, while another process copies the dataset, and while a job loads it. */
-async function readTimes(server: S3Server, plan: Plan): Promise<readonly ReadTimes[]> {
+/** Readers of each kind with nothing else, while another process copies the dataset, while a job loads it, and with nothing else again. */
+async function readTimes(server: S3Server, plan: Plan, datasetBytes: number): Promise<readonly Felt[]> {
   const running = await startAlluxio(server, plan);
   const target = { port: Number(new URL(running.s3).port), folder: `/dataset/${readFolder}` };
-  const readBeside = async (kind: ReaderKind, over: Promise<unknown>): Promise<LoadResult> => {
-    const reader = plan.generator.startReader(target, kind);
-    await over;
-    return reader.stop();
-  };
-  const load = (bandwidth = 0): Promise<void> => runLoad(running.client, '/dataset', { bandwidth });
   // What is loaded is forgotten, what is read is here, and all code is warm.
   const prepare = async (kind: ReaderKind): Promise<void> => {
     await running.client.formatCache();
     await plan.generator.sweep(target, kind.objects);
     await settle();
-    await readBeside(kind, systemClock.sleep(10_000));
+    await readBeside(kind, () => systemClock.sleep(10_000));
   };
-  try {
-    await load();
-    const felt: ReadTimes[] = [];
-    for (const [name, kind] of Object.entries(readerKinds)) {
-      await prepare(kind);
-      const alone = await readBeside(kind, systemClock.sleep(15_000));
+  const readBeside = async (kind: ReaderKind, work: () => Promise<unknown>): Promise<LoadResult> => {
+    const reader = plan.generator.startReader(target, kind);
+    await work();
+    return reader.stop();
+  };
+  const beside: Readonly<Record<string, () => Promise<number>>> = {
+    nothing: async () => systemClock.sleep(aloneMs).then(() => 0),
+    'rclone copy': async () => {
       const copies = join(plan.dir, 'beside');
       const args = ['copy', '--transfers', String(connectionCount), rcloneRemoteOf(server, bucket), copies];
-      const copying = once(spawn('rclone', args, { stdio: 'ignore' }), 'close');
-      const besideRclone = await readBeside(kind, copying);
+      await once(spawn('rclone', args, { stdio: 'ignore' }), 'close');
       rmSync(copies, { recursive: true });
-      await prepare(kind);
-      const besideLoad = await readBeside(kind, load());
-      await prepare(kind);
-      const besideSlowLoad = await readBeside(kind, load(slowBytesPerSecond));
-      felt.push({ kind: name, alone, besideRclone, besideLoad, besideSlowLoad });
-      process.stderr.write(`${JSON.stringify(felt.at(-1))}\n`);
+      return datasetBytes;
+    },
+    'a load': async () => {
+      const loadedBytes = (): Promise<number> =>
+        metricOf(running.web, 'alluxio_distributed_load_data_loaded_from_ufs_bytes_total');
+      const before = await loadedBytes();
+      await runLoad(running.client, '/dataset', { stopAfterMs: besideMs });
+      return (await loadedBytes()) - before;
+    },
+    'nothing again': async () => systemClock.sleep(aloneMs).then(() => 0),
+  };
+  try {
+    await runLoad(running.client, '/dataset');
+    const felt: Felt[] = [];
+    for (const [kindName, kind] of Object.entries(readerKinds)) {
+      for (const [name, work] of Object.entries(beside)) {
+        let besideBytes = 0;
+        await prepare(kind);
+        const times = await readBeside(kind, async () => (besideBytes = await work()));
+        felt.push({ kind: kindName, beside: name, times, besideBytes });
+        process.stderr.write(`${JSON.stringify(felt.at(-1))}\n`);
+      }
     }
     return felt;
   } finally {
@@ -329,24 +343,22 @@ async function readTimes(server: S3Server, plan: Plan): Promise<readonly ReadTim
   }
 }
 
-/** One line a round, a kind of readers and a situation: the times of different rounds are not mixed. */
-function readersTable(rounds: readonly (readonly ReadTimes[])[]): string {
+/** One line a round, a kind of readers and a situation: the times of different rounds are not mixed. The ratio is to the better time with nothing else. */
+function readersTable(rounds: readonly (readonly Felt[])[]): string {
   const rows = rounds.flatMap((felt, round) =>
-    felt.flatMap(({ alone, besideLoad, besideRclone, besideSlowLoad, kind }) =>
-      Object.entries({
-        nothing: alone,
-        'rclone copy': besideRclone,
-        'a load': besideLoad,
-        'a load of 100 MiB/s': besideSlowLoad,
-      }).map(([name, { late99Us, p50Us, p99Us, requests, wallSeconds }]) => {
-        const ms = [late99Us, p50Us, p99Us].map((us) => (us / 1000).toFixed(2));
-        return `| ${[round + 1, kind, name, requests, wallSeconds.toFixed(1), ...ms].join(' | ')} | ${(p99Us / alone.p99Us).toFixed(1)} |`;
-      }),
-    ),
+    felt.map(({ beside, besideBytes, kind, times }) => {
+      const alone = felt.filter((each) => each.kind === kind && each.beside.startsWith('nothing'));
+      const aloneUs = Math.min(...alone.map((each) => each.times.p99Us));
+      const { late99Us, p50Us, p99Us, requests, wallSeconds } = times;
+      const ms = [late99Us, p50Us, p99Us].map((us) => (us / 1000).toFixed(2));
+      const rate = (besideBytes / MIB / wallSeconds).toFixed(1);
+      const cells = [round + 1, kind, beside, requests, wallSeconds.toFixed(1), rate, ...ms];
+      return `| ${cells.join(' | ')} | ${(p99Us / aloneUs).toFixed(1)} |`;
+    }),
   );
   return [
-    '| round | hits read | beside | requests | s | late p99 ms | p50 ms | p99 ms | × alone |',
-    '|---|---|---|---|---|---|---|---|---|',
+    '| round | hits read | beside | requests | s | MiB/s beside | late p99 ms | p50 ms | p99 ms | × alone |',
+    '|---|---|---|---|---|---|---|---|---|---|',
     ...rows,
   ].join('\n');
 }

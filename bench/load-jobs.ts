@@ -13,19 +13,30 @@ export function rcloneRemoteOf(
   return `:s3,provider=Other,access_key_id=${accessKeyId},secret_access_key=${secretKey},region=${region},endpoint="${endpoint}":${bucket}`;
 }
 
-/** Resolves when a job has fetched everything below the path; fails when it has not. */
+/** Resolves when a job has fetched everything below the path, or was stopped after a while; fails when it has failed. */
 export async function runLoad(
   client: CoordinatorClient,
   path: string,
-  options: { readonly verify?: boolean; readonly bandwidth?: number },
+  { stopAfterMs = Number.POSITIVE_INFINITY, verify = false }: RunLoadOptions = {},
 ): Promise<void> {
-  const { job } = await client.submitJob({ kind: 'LOAD', paths: [path], options });
+  const beginMs = systemClock.monotonic();
+  const { job } = await client.submitJob({ kind: 'LOAD', paths: [path], options: { verify } });
+  let isStopped = false;
   for (;;) {
     const [known] = await client.listJobs({ id: job.id });
     if (known && isEnded(known)) {
-      if (known.state !== 'SUCCEEDED') throw new Error(JSON.stringify(known));
+      if (known.state !== (isStopped ? 'STOPPED' : 'SUCCEEDED')) throw new Error(JSON.stringify(known));
       return;
+    }
+    if (!isStopped && systemClock.monotonic() - beginMs > stopAfterMs) {
+      isStopped = true;
+      await client.stopJob(job.id);
     }
     await systemClock.sleep(100);
   }
+}
+
+export interface RunLoadOptions {
+  readonly verify?: boolean;
+  readonly stopAfterMs?: number;
 }

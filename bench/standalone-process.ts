@@ -25,6 +25,8 @@ export interface StandaloneProcess {
   readonly pid: number;
   /** The S3 API. */
   readonly s3: string;
+  /** Where the metrics are. */
+  readonly web: string;
   readonly client: CoordinatorClient;
   stop(): Promise<void>;
 }
@@ -45,6 +47,7 @@ export async function startStandaloneProcess(options: StandaloneProcessOptions):
   }
   const coordinator = new URL(/Coordinator +(\S+)/.exec(output)?.[1] ?? '');
   const s3 = /S3 API +(\S+)/.exec(output)?.[1] ?? '';
+  const web = new URL(/Metrics +(\S+)/.exec(output)?.[1] ?? '').origin;
   const tokenFile = /Admin token +(\S+)/.exec(output)?.[1] ?? '';
   const client = new CoordinatorClient({
     host: coordinator.hostname,
@@ -55,6 +58,7 @@ export async function startStandaloneProcess(options: StandaloneProcessOptions):
   return {
     pid: child.pid ?? 0,
     s3,
+    web,
     client,
     stop: async () => {
       await client.close();

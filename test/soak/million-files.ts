@@ -47,6 +47,7 @@ const worker = await startWorker(
     directMemoryBytes: 64 * pageSizeBytes,
     fillThreadCount: 0,
     loadConcurrencyMax: 24,
+    loadsReadersFirst: true,
     readAheadMaxBytes: 32 * MIB,
     maxAgeMs: 3_600_000,
     staleIfErrorMaxMs: 0,

@@ -126,6 +126,7 @@ export async function startWorkerFromOptions(
       readAheadMaxBytes: options.get('alluxio.worker.read.ahead.size.max'),
       fillThreadCount: fillThreadCountOf(options.get('alluxio.worker.fill.threads'), availableParallelism()),
       loadConcurrencyMax: options.get('alluxio.worker.load.concurrency'),
+      loadsReadersFirst: options.get('alluxio.worker.load.readers.first'),
       maxAgeMs: options.get('alluxio.worker.metadata.default.max.age'),
       staleIfErrorMaxMs: options.get('alluxio.worker.metadata.stale.if.error.max'),
       exposesCredentials: options.get('alluxio.worker.ufs.info.credentials.enabled'),

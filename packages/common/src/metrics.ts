@@ -111,6 +111,11 @@ const table = {
     labels: [],
   },
   alluxio_fills_running: { kind: 'gauge', help: 'Pages being fetched now.', labels: [] },
+  alluxio_load_level: {
+    kind: 'gauge',
+    help: 'Pages at a time that load jobs may have under way on this worker; below 1, while files are read, the share of the time in which they may have one.',
+    labels: [],
+  },
   alluxio_read_ahead_bytes_total: {
     kind: 'counter',
     help: 'Bytes of pages that were fetched ahead of a reader, before it came to them.',

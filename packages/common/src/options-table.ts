@@ -367,6 +367,13 @@ export const optionsTable = [
     readBy: ['worker'],
   },
   {
+    name: 'alluxio.worker.load.readers.first',
+    type: 'boolean',
+    default: 'true',
+    help: "Whether load jobs give way while files are read: they fetch as much as does not raise the 99th percentile of the readers' times more than twice, however little that is. false has them go on as fast as they can.",
+    readBy: ['worker'],
+  },
+  {
     name: 'alluxio.worker.metadata.default.max.age',
     type: 'duration',
     default: '60s',

@@ -145,6 +145,12 @@ export interface NativeHotpath {
   takeLines(): readonly NativeLine[];
   /** How many uses and lines found no room, since the start. */
   droppedCount(): number;
+  /** Whether it is to be counted how late the thread comes to a timer of 1 ms. */
+  watchDelays(isWatched: boolean): void;
+  /** Whether what is due from now on is so beside work that may be the reason if it is late. */
+  markDelays(isBeside: boolean): void;
+  /** Since the last call, by the buckets of `delay-watch`: what was due without that work, then what was due beside it. */
+  takeDelays(): Uint32Array;
   drain(): void;
   /** Waits for the thread's end, which is at most a turn away. */
   stop(): void;

@@ -14,6 +14,7 @@ import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
 import { AnswerPlaces, retryAfterOf } from './answer-places.ts';
 import { bindError } from './bind-error.ts';
 import { sendBody } from './body-sender.ts';
+import { delayBucketCount, type DelayWatch } from './delay-watch.ts';
 import { headerLines } from './header-lines.ts';
 import { aheadMaxBytes, HotpathExchange } from './hotpath-exchange.ts';
 import {
@@ -133,6 +134,22 @@ export class HotpathTransport implements PageTransport {
 
   beforeRead({ fd, lengthBytes, offset, path }: SegmentRead): void {
     this.#native?.beforeRead(path, fd, offset, lengthBytes);
+  }
+
+  watchDelays(): DelayWatch {
+    const native = this.#native;
+    if (!native) throw new Error('a transport that does not listen serves nobody');
+    native.markDelays(false);
+    native.takeDelays();
+    native.watchDelays(true);
+    return {
+      mark: (isBeside) => native.markDelays(isBeside),
+      take: () => {
+        const counts = native.takeDelays();
+        return { alone: counts.subarray(0, delayBucketCount), beside: counts.subarray(delayBucketCount) };
+      },
+      close: () => native.watchDelays(false),
+    };
   }
 
   /** Tells what there is to tell now. */

@@ -7,6 +7,7 @@
 import type { Body, SegmentRead } from '@alluxio-ts/common/body';
 import type { AlluxioError } from '@alluxio-ts/common/errors';
 import type { FileKey } from '@alluxio-ts/common/page';
+import type { DelayWatch } from './delay-watch.ts';
 
 /** One request. Nothing of it is decoded: what the client sent is what the surface sees. */
 export interface TransportRequest {
@@ -150,6 +151,8 @@ export interface PageTransport {
   drop(dropped: Dropped): void;
   /** These bytes may now come from the disk: that they were checked before says nothing of them. */
   beforeRead(read: SegmentRead): void;
+  /** Begins to count how late connections are served; one at a time. Not before it listens. */
+  watchDelays(): DelayWatch;
   /** Stops accepting, lets answers in flight finish until the deadline, then resets the rest. */
   close(options: { readonly deadlineMs: number }): Promise<void>;
 }

@@ -17,6 +17,7 @@ import { AnswerPlaces, retryAfterOf } from './answer-places.ts';
 import { bindError } from './bind-error.ts';
 import { sendBody } from './body-sender.ts';
 import type { BodySink } from './body-sender.ts';
+import { type DelayWatch, LoopDelayWatch } from './delay-watch.ts';
 import type {
   AnsweredRequest,
   ListenOptions,
@@ -113,6 +114,10 @@ export class PlainTransport implements PageTransport {
 
   /** Every block is checked as it is read. */
   beforeRead(): void {}
+
+  watchDelays(): DelayWatch {
+    return new LoopDelayWatch(this.#options.clock);
+  }
 
   async close(options: { readonly deadlineMs: number }): Promise<void> {
     this.#closing = true;

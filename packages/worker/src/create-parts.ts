@@ -71,6 +71,7 @@ export function createTransport(
     readonly slots: SlotPool;
     readonly answersMax: number;
     readonly logsAccess: boolean;
+    readonly onAnswered: (answered: AnsweredRequest) => void;
     readonly onTableReport: HotpathTransportOptions['onTableReport'];
   },
 ): PlainTransport | HotpathTransport {
@@ -82,7 +83,10 @@ export function createTransport(
     random,
     logger,
     slots,
-    onAnswered: (answered: AnsweredRequest) => recordAnswer(answered, parts),
+    onAnswered: (answered: AnsweredRequest) => {
+      recordAnswer(answered, parts);
+      parts.onAnswered(answered);
+    },
   };
   if (kind === 'plain') return new PlainTransport(options);
   return new HotpathTransport({

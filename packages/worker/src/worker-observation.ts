@@ -14,6 +14,7 @@ import type { TableCalls, TableReport } from '@alluxio-ts/transport/table-report
 import type { FileCacheEvents } from './cache/file-reader.ts';
 import type { ReadAheadEvents } from './cache/read-ahead.ts';
 import type { PageFiller } from './cache/page-filler.ts';
+import type { FileLoader } from './load/file-loader.ts';
 import { type CacheDir, cacheDirStats } from './page-store/cache-dir.ts';
 import type { ShadowCaches } from './page-store/shadow-caches.ts';
 import type { PageStore } from './page-store/page-store.ts';
@@ -168,6 +169,7 @@ export function readGauges(
     readonly shadows: ShadowCaches;
     readonly slots: SlotPool;
     readonly filler: PageFiller;
+    readonly loader: FileLoader;
   },
 ): void {
   const stats = parts.pageStore.stats();
@@ -179,6 +181,7 @@ export function readGauges(
   metrics.raise('alluxio_page_store_no_room_total', stats.noRoomCount);
   metrics.raise('alluxio_cached_evicted_data_bytes_total', stats.evictedBytes);
   metrics.set('alluxio_fills_running', {}, parts.filler.runningCount);
+  metrics.set('alluxio_load_level', {}, parts.loader.level);
   const usedSlots = parts.slots.slotCount - parts.slots.freeCount;
   metrics.set('alluxio_direct_memory_used_bytes', {}, usedSlots * parts.slots.slotSizeBytes);
   readScrub(metrics, parts.cacheDirs);

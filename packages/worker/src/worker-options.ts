@@ -44,6 +44,8 @@ export interface WorkerOptions {
   readonly fillThreadCount: number;
   /** Pages that load jobs may have under way, and at most half of the memory for them. */
   readonly loadConcurrencyMax: number;
+  /** Whether load jobs give way to readers. */
+  readonly loadsReadersFirst: boolean;
   readonly maxAgeMs: number;
   readonly staleIfErrorMaxMs: number;
   /** Without one, every file is kept and re-checked after `maxAgeMs`. */

@@ -42,6 +42,7 @@ import {
 } from './create-parts.ts';
 import { withPeerEntry } from './http/peer-entry.ts';
 import { FileLoader } from './load/file-loader.ts';
+import { SeenReads } from './load/seen-reads.ts';
 import { memorySumOf } from './memory-sum.ts';
 import { openRecords } from './open-records.ts';
 import { ShadowCaches } from './page-store/shadow-caches.ts';
@@ -107,14 +108,15 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       pageSizeBytes: options.pageSizeBytes,
       policy: options.evictorType,
     });
-    let lastReadMs = Number.NEGATIVE_INFINITY;
+    const reads = new SeenReads(() => clock.monotonic());
     const transport = createTransport(chosen.kind, {
       ...parts,
       slots,
       answersMax,
       logsAccess: options.logsAccess,
+      onAnswered: (answered) => reads.answered(answered),
       onTableReport: (report) => {
-        if (report.pages.length > 0) lastReadMs = clock.monotonic();
+        reads.reported(report);
         recordTableReport(report, { metrics, logger, store: pageStore, shadows });
       },
     });
@@ -198,7 +200,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       events: {
         ...observed,
         read: (outcome, lengthBytes) => {
-          lastReadMs = clock.monotonic();
+          reads.read();
           observed.read(outcome, lengthBytes);
         },
       },
@@ -297,7 +299,9 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       owns: (ufsPath) => isSame(placement.ownersOf(ufsPath)[0], addressOf()),
       pageSizeBytes: options.pageSizeBytes,
       concurrencyMax: Math.max(1, Math.min(options.loadConcurrencyMax, Math.floor(slots.slotCount / 2))),
-      lastReadMs: () => lastReadMs,
+      // One that never sees anybody.
+      reads: options.loadsReadersFirst ? reads : new SeenReads(() => clock.monotonic()),
+      watchDelays: () => transport.watchDelays(),
       clock,
       onLoaded: (bytes) =>
         metrics.add('alluxio_distributed_load_data_loaded_from_ufs_bytes_total', {}, bytes),
@@ -358,7 +362,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
     restPort = rest.port;
     metrics.onScrape(() => {
       if (transport instanceof HotpathTransport) transport.report();
-      readGauges(metrics, { ...parts, shadows, slots, filler });
+      readGauges(metrics, { ...parts, shadows, slots, filler, loader });
     });
     return {
       s3Port,

@@ -97,6 +97,7 @@ async function startRig(t: Test, fillThreadCount: number) {
       directMemoryBytes: 16 * pageSizeBytes,
       fillThreadCount,
       loadConcurrencyMax: 4,
+      loadsReadersFirst: true,
       readAheadMaxBytes: 32 * MIB,
       maxAgeMs: 0,
       staleIfErrorMaxMs: 0,

@@ -5,6 +5,7 @@ mod answer;
 mod body;
 mod checker;
 mod connection;
+mod delays;
 mod events;
 mod fast;
 mod listener;
@@ -405,6 +406,24 @@ impl Hotpath {
     #[napi]
     pub fn dropped_count(&self) -> f64 {
         self.shared.uses.dropped_count.load(Ordering::Relaxed) as f64
+    }
+
+    /// Whether it is to be counted how late the thread comes.
+    #[napi]
+    pub fn watch_delays(&self, is_watched: bool) {
+        self.shared.send(Command::WatchDelays(is_watched));
+    }
+
+    /// Whether what is late from now on is so beside work that may be the reason.
+    #[napi]
+    pub fn mark_delays(&self, is_beside: bool) {
+        self.shared.delays.mark(is_beside);
+    }
+
+    /// How late the thread came since the last call, a count a millisecond: those of all buckets without that work, then those beside it.
+    #[napi]
+    pub fn take_delays(&self) -> Uint32Array {
+        self.shared.delays.take().into()
     }
 
     /// Stops accepting and closes what is idle; an event tells when the last connection has gone.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::answer::DateLine;
 use crate::checker::Checker;
 use crate::connection::{Connection, Exchange, Flush, Phase, Received};
+use crate::delays::DelayTimer;
 use crate::events::{Cause, Event, Up};
 use crate::listener::Listener;
 use crate::mark::PeerMarks;
@@ -26,7 +27,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 
 const WAKE_TOKEN: u64 = u64::MAX;
-const LISTENER_TOKEN: u64 = u64::MAX - 1 - LISTENERS_MAX as u64;
+const DELAYS_TOKEN: u64 = u64::MAX - 1;
+const LISTENER_TOKEN: u64 = DELAYS_TOKEN - LISTENERS_MAX as u64;
 /// Of the tokens of connections to other workers; the rest is their index.
 pub const UPSTREAM_BIT: u64 = 1 << 62;
 /// A connection's id is its index and, above these bits, how many connections there were before: small enough for a double.
@@ -84,6 +86,8 @@ pub struct Reactor {
     pub date: DateLine,
     pub is_draining: bool,
     is_stopping: bool,
+    /// While it is watched how late this thread comes.
+    delays: Option<DelayTimer>,
 }
 
 impl Reactor {
@@ -116,6 +120,7 @@ impl Reactor {
             date: DateLine::new(),
             is_draining: false,
             is_stopping: false,
+            delays: None,
         };
         let wake = reactor.shared.wake_fd();
         reactor.watch(libc::EPOLL_CTL_ADD, wake, libc::EPOLLIN as u32, WAKE_TOKEN)?;
@@ -173,6 +178,10 @@ impl Reactor {
         if token == WAKE_TOKEN {
             for command in self.shared.take_commands() {
                 self.obey(command);
+            }
+        } else if token == DELAYS_TOKEN {
+            if let Some(timer) = &mut self.delays {
+                timer.count(&self.shared.delays);
             }
         } else if token >= LISTENER_TOKEN {
             self.accept((token - LISTENER_TOKEN) as u32);
@@ -232,9 +241,27 @@ impl Reactor {
                     reactor.give_up(connection)
                 }
             }),
+            Command::WatchDelays(is_watched) => self.watch_delays(is_watched),
             Command::Drain => self.drain(),
             Command::Stop => self.is_stopping = true,
         }
+    }
+
+    /// Where there is no descriptor left for the timer, nothing is counted.
+    fn watch_delays(&mut self, is_watched: bool) {
+        self.delays = None;
+        if !is_watched {
+            return;
+        }
+        self.delays = DelayTimer::start().ok().filter(|timer| {
+            self.watch(
+                libc::EPOLL_CTL_ADD,
+                timer.fd(),
+                libc::EPOLLIN as u32,
+                DELAYS_TOKEN,
+            )
+            .is_ok()
+        });
     }
 
     fn drain(&mut self) {

@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 
+use crate::delays::Delays;
 use crate::listener::Listener;
 use crate::locked;
 use crate::route::Routes;
@@ -19,6 +20,8 @@ pub enum Command {
     Reset(u64),
     /// A check of this connection and number is over; whether all was as it should be.
     Checked(u64, u64, bool),
+    /// Whether it is to be counted how late the thread comes.
+    WatchDelays(bool),
     Drain,
     Stop,
 }
@@ -28,6 +31,7 @@ pub struct Shared {
     pub routes: Mutex<Routes>,
     pub counts: [Counts; LISTENERS_MAX],
     pub uses: Uses,
+    pub delays: Delays,
     commands: Mutex<Commands>,
     wake: OwnedFd,
 }
@@ -48,6 +52,7 @@ impl Shared {
             routes: Mutex::new(routes),
             counts: Default::default(),
             uses,
+            delays: Delays::default(),
             commands: Mutex::default(),
             wake,
         })

@@ -4,7 +4,9 @@ import { request as httpRequest } from 'node:http';
 import type { Body, PageHandle, Part } from '@alluxio-ts/common/body';
 import { textBody } from '@alluxio-ts/common/body';
 import { AlluxioError } from '@alluxio-ts/common/errors';
+import { systemClock } from '@alluxio-ts/common/clock';
 import { SlotPool } from '@alluxio-ts/common/slot-pool';
+import { delayBucketCount } from '@alluxio-ts/transport/delay-watch';
 import type { PageTransport, RequestHandler, TransportResponse } from '@alluxio-ts/transport/page-transport';
 import type { Test } from 'tap';
 import { RawClient } from './raw-client.ts';
@@ -120,6 +122,37 @@ export function describeTransport(t: Test, factory: TransportFactory): void {
       },
     );
     t.strictSame(seen, ['POST', '/a//b/%2F?x=%zz', '1, 2', 'body']);
+  });
+
+  t.test('how late it comes to what is due is counted, with other work and without', async (t) => {
+    const handler = () => async () => ({ status: 200, headers: [], body: textBody('') });
+    await withTransport(factory, handler, async ({ transport }) => {
+      const sum = (counts: ArrayLike<number>): number =>
+        Array.from(counts).reduce((one, other) => one + other, 0);
+      const watch = transport.watchDelays();
+      await systemClock.sleep(100);
+      const before = watch.take();
+      t.equal(before.alone.length, delayBucketCount);
+      t.equal(before.beside.length, delayBucketCount);
+      t.ok(sum(before.alone) >= 30, 'every millisecond or two');
+      t.equal(sum(before.beside), 0);
+      watch.mark(true);
+      await systemClock.sleep(100);
+      const { alone, beside } = watch.take();
+      t.ok(sum(beside) >= 30);
+      t.ok(sum(alone) <= 20);
+      watch.close();
+      await systemClock.sleep(20);
+      watch.take();
+      await systemClock.sleep(20);
+      const after = watch.take();
+      t.equal(sum(after.alone) + sum(after.beside), 0, 'no more once it is closed');
+      const again = transport.watchDelays();
+      await systemClock.sleep(100);
+      const { alone: aloneAgain } = again.take();
+      t.ok(sum(aloneAgain) >= 30, 'with nothing of before');
+      again.close();
+    });
   });
 
   t.test('requests that come in one piece are answered in order on one connection', async (t) => {

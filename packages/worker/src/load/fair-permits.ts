@@ -1,4 +1,4 @@
-/** A bounded number of permits that several parties share: a free one goes to the party that holds the fewest. */
+/** A bounded number of permits that several parties share: a free one goes to the party that holds the fewest, of several to the one that got none for longest. */
 
 export interface FairPermitsOptions {
   readonly permitsMax: number;
@@ -41,7 +41,7 @@ export class FairPermits {
     const party = this.#parties.get(name) ?? { heldCount: 0, waiting: [] };
     this.#parties.set(name, party);
     if (this.#heldCount < this.#permitsMax) {
-      this.#take(party);
+      this.#take(name, party);
     } else {
       await this.#wait(name, party, signal);
     }
@@ -53,16 +53,19 @@ export class FairPermits {
     };
   }
 
-  #take(party: Party): void {
+  #take(name: string, party: Party): void {
     this.#heldCount++;
     party.heldCount++;
+    // To the end of the line.
+    this.#parties.delete(name);
+    this.#parties.set(name, party);
   }
 
   #wait(name: string, party: Party, signal: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const grant = (): void => {
       signal.removeEventListener('abort', leave);
-      this.#take(party);
+      this.#take(name, party);
       resolve();
     };
     const leave = (): void => {

@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, hasErrorCode, toAlluxioError } from '@alluxio-ts/common/errors';
 import type { LoadBatch, LoadBatchResult, LoadFile } from '@alluxio-ts/common/protocol/load-batch';
+import type { DelayWatch } from '@alluxio-ts/transport/delay-watch';
 import type { FileCache } from '../cache/file-cache.ts';
 import { fileNotFound } from '../cache/file-table.ts';
 import type { CacheRules } from '../cache/cache-rules.ts';
@@ -17,6 +18,7 @@ import { FairPermits } from './fair-permits.ts';
 import { type ListedVersion, PageLoad, type PageLoadOptions } from './page-load.ts';
 import { Pace } from './pace.ts';
 import { ReadersFirst } from './readers-first.ts';
+import type { SeenReads } from './seen-reads.ts';
 
 export interface FileLoaderOptions {
   readonly cache: FileCache;
@@ -29,8 +31,9 @@ export interface FileLoaderOptions {
   readonly pageSizeBytes: number;
   /** Pages and questions to storages that all jobs together may have under way; fewer while readers would have to wait for them. */
   readonly concurrencyMax: number;
-  /** On the monotonic clock: when something was read last. */
-  readonly lastReadMs: () => number;
+  readonly reads: Pick<SeenReads, 'lastMs' | 'medianBucket'>;
+  /** Begins to count how late readers are served. */
+  readonly watchDelays: () => DelayWatch;
   readonly clock: Clock;
   /** Told of bytes that a job had fetched from an under storage. */
   readonly onLoaded: (bytes: number) => void;
@@ -57,7 +60,12 @@ export class FileLoader {
 
   /** Pages and questions under way. */
   get runningCount(): number {
-    return this.#permits.heldCount;
+    return this.#readersFirst.runningCount;
+  }
+
+  /** Pages at a time that jobs may have under way; below one, the share of the time in which they may have one. */
+  get level(): number {
+    return this.#readersFirst.level;
   }
 
   /** Begins nothing after the batch's deadline, or when the signal is aborted; then it rejects with the signal's reason. What is under way is kept. */
@@ -69,7 +77,7 @@ export class FileLoader {
       pace: this.#paceOf(batch.jobId),
       seenAtMs: clock.monotonic() - batch.listedAgeMs,
       deadlineMs: clock.monotonic() + batch.deadlineMs,
-      restAfter: (pageMs) => this.#readersFirst.restAfter(pageMs),
+      readersFirst: this.#readersFirst,
       signal,
     });
     let next = 0;
@@ -230,12 +238,9 @@ class BatchRun {
   }
 
   async #withPermit<T>(call: () => Promise<T>): Promise<T> {
-    const release = await this.#options.permits.acquire(this.#batch.jobId, this.#options);
-    try {
-      return await call();
-    } finally {
-      release();
-    }
+    const { permits, readersFirst } = this.#options;
+    const release = await permits.acquire(this.#batch.jobId, this.#options);
+    return readersFirst.spend(release, call, this.#options);
   }
 }
 

@@ -11,6 +11,7 @@ import type { Fill, PageFiller } from '../cache/page-filler.ts';
 import type { PageStore } from '../page-store/page-store.ts';
 import type { FairPermits } from './fair-permits.ts';
 import type { Pace } from './pace.ts';
+import type { ReadersFirst } from './readers-first.ts';
 
 /** The version to load. */
 export interface ListedVersion extends Pick<FileStatus, 'version' | 'sizeBytes'> {
@@ -30,8 +31,7 @@ export interface PageLoadOptions {
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
   readonly onLoaded: (bytes: number) => void;
-  /** So long a permit rests after a page that took so long, both in milliseconds. */
-  readonly restAfter: (pageMs: number) => number;
+  readonly readersFirst: ReadersFirst;
 }
 
 export interface LoadedVersion {
@@ -94,24 +94,14 @@ export class PageLoad {
         release();
         break;
       }
-      const one = this.#pageAndRest(page, version, options).finally(() => {
-        release();
-        running.delete(one);
-      });
+      const one = options.readersFirst
+        .spend(release, () => this.#page(page, version, options), options)
+        .finally(() => running.delete(one));
       running.add(one);
     }
     await Promise.all(running);
     if (this.#failure !== undefined) throw this.#failure;
     return this.#doneEnd === pageCount;
-  }
-
-  async #pageAndRest(page: PageId, version: LoadedVersion, options: PageLoadOptions): Promise<void> {
-    const { clock, deadlineMs, restAfter, signal } = options;
-    const begunMs = clock.monotonic();
-    await this.#page(page, version, options);
-    const endedMs = clock.monotonic();
-    const restMs = Math.min(restAfter(endedMs - begunMs), deadlineMs - endedMs);
-    if (restMs > 0) await clock.sleep(restMs, { signal }).catch(() => undefined);
   }
 
   async #page(page: PageId, version: LoadedVersion, options: PageLoadOptions): Promise<void> {

@@ -1,95 +1,167 @@
 /**
- * Has jobs give way to readers. While files are read, the permits of jobs are as many as leave the event loop free: it is asked how late it is, and permits are taken
- * away by a third as soon as it is late, and given back one by one when it was not for a while. The last permit is not taken away: it rests after each page, for up to
- * three times as long as the page took. A load that finds readers begins with few permits. Without readers jobs have all of them.
+ * Has jobs give way to readers, by what readers feel: while files are read it is watched how late the thread that serves them comes to what is due
+ * (`transport/delay-watch`), with a job's work under way and without. Jobs get to do as much as makes few reads late that would not have been so without them; *late* is
+ * beyond twice what one read in a hundred waits without them, and beyond what a read takes. So what the machine does to readers by itself costs jobs nothing, and the 99th percentile of the times of
+ * readers stays within twice of what it was.
+ *
+ * What jobs may do is a level: so many pages at a time; below one, one page, and then as long a rest as makes that share of the time. It never falls to nothing. Without
+ * readers jobs have all there is.
  */
 
 import type { Clock } from '@alluxio-ts/common/clock';
+import { type DelayWatch, delayBucketOf, delayBucketsPerDoubling } from '@alluxio-ts/transport/delay-watch';
+import { DelayHistogram } from './delay-histogram.ts';
 import type { FairPermits } from './fair-permits.ts';
+import type { SeenReads } from './seen-reads.ts';
 
 export interface ReadersFirstOptions {
   readonly permits: FairPermits;
   readonly concurrencyMax: number;
-  /** On the monotonic clock: when something was read last. */
-  readonly lastReadMs: () => number;
+  readonly reads: Pick<SeenReads, 'lastMs' | 'medianBucket'>;
+  /** Begins to count how late readers are served; asked again only after the one before was closed. */
+  readonly watchDelays: () => DelayWatch;
   readonly clock: Clock;
 }
 
-const askPauseMs = 20;
-/** A reader that waits so long for the event loop at each of its turns feels it. */
-const lateMaxMs = 2;
-/** So often in a row in time for one permit more, or a shorter rest. */
-const inTimeMin = 25;
-/** So long in time, there is room for half as many more at once. */
-const inTimeForLong = 100;
-/** Of the time that a page took: a job goes on with a quarter of what one connection gives, however busy the machine is. */
-const restMax = 3;
-const permitsAtFirst = 2;
+const stepMs = 200;
+/** Of what is due while readers are there, what may be late for a job. Clients feel more: they have to wait for each other's, the network's and their own turns beside the same job. */
+const spoiltShareMax = 0.001;
+/** Who is late by no more is not felt: on its way, an answer of some kilobytes takes as long. */
+const notLateMs = 0.5;
+const tailShare = 0.01;
+/** Four seconds without rests. */
+const countMax = 4000;
+/** At a low level less has to be seen to know, and seconds bring less. */
+const besideCountMaxOf = (level: number): number => Math.min(countMax, Math.max(500, 8000 * level));
+const levelMin = 1 / 32;
+const levelAtFirst = 1 / 2;
+const growth = 1.5;
+/** Beside a storage that takes seconds for a page a rest would otherwise be minutes. */
+const restMaxMs = 2000;
 /** Readers pause between files. */
-const readerGoneMs = 1000;
+const readerGoneMs = 3000;
+/** Between the batches of one job. */
+const pauseMaxMs = 10_000;
 
 export class ReadersFirst {
   readonly #options: ReadersFirstOptions;
+  readonly #alone = new DelayHistogram();
+  readonly #beside = new DelayHistogram();
+  /** While there are readers. */
+  #level = levelAtFirst;
+  #hasReaders = false;
   #batchCount = 0;
-  #rest = 0;
-  #watch: AbortController | undefined;
+  #runningCount = 0;
+  #endedMs = Number.NEGATIVE_INFINITY;
+  #stop = new AbortController();
+  #watch: DelayWatch | undefined;
 
   constructor(options: ReadersFirstOptions) {
     this.#options = options;
   }
 
-  /** Watches as long as there are batches; the result ends one. */
+  /** Pieces of work under way. */
+  get runningCount(): number {
+    return this.#runningCount;
+  }
+
+  /** Pages at a time that jobs may have under way; below one, the share of the time in which they may have one. */
+  get level(): number {
+    return this.#hasReaders ? this.#level : this.#options.concurrencyMax;
+  }
+
+  /** A batch begins; the result ends it. */
   begin(): () => void {
     if (this.#batchCount++ === 0) {
-      this.#watch = new AbortController();
-      const { concurrencyMax, permits } = this.#options;
-      if (this.#hasReaders()) permits.setMax(Math.min(permits.max, permitsAtFirst, concurrencyMax));
-      void this.#run(this.#watch.signal);
+      const { clock } = this.#options;
+      if (clock.monotonic() - this.#endedMs > pauseMaxMs) this.#hasReaders = false;
+      this.#stop = new AbortController();
+      this.#look();
+      void this.#run(this.#stop.signal);
     }
     return () => {
-      if (--this.#batchCount === 0) this.#watch?.abort();
+      if (--this.#batchCount > 0) return;
+      this.#endedMs = this.#options.clock.monotonic();
+      this.#stop.abort();
+      this.#endWatch();
     };
   }
 
-  /** So long a permit rests after a page that took so long, both in milliseconds. */
-  restAfter(pageMs: number): number {
-    return this.#rest * pageMs;
-  }
-
-  async #run(signal: AbortSignal): Promise<void> {
+  /** Does the work that a permit is for. The permit is given back when it has rested, which is not waited for. */
+  async spend<T>(
+    release: () => void,
+    work: () => Promise<T>,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<T> {
     const { clock } = this.#options;
-    let inTimeCount = 0;
-    while (!signal.aborted) {
-      const askedMs = clock.monotonic();
-      await clock.sleep(askPauseMs, { signal }).catch(() => undefined);
-      if (signal.aborted) return;
-      const isLate = clock.monotonic() - askedMs - askPauseMs > lateMaxMs;
-      inTimeCount = isLate ? 0 : inTimeCount + 1;
-      if (!this.#hasReaders()) this.#giveAll();
-      else if (isLate) this.#takeAway();
-      else if (inTimeCount % inTimeMin === 0) this.#giveBack(inTimeCount >= inTimeForLong);
+    const begunMs = clock.monotonic();
+    if (this.#runningCount++ === 0) this.#watch?.mark(true);
+    try {
+      return await work();
+    } finally {
+      if (--this.#runningCount === 0) this.#watch?.mark(false);
+      const restMs = (1 / Math.min(1, this.level) - 1) * (clock.monotonic() - begunMs);
+      if (restMs > 0) void clock.sleep(Math.min(restMs, restMaxMs), { signal }).then(release, release);
+      else release();
     }
   }
 
-  #giveAll(): void {
-    this.#rest = 0;
-    this.#options.permits.setMax(this.#options.concurrencyMax);
+  async #run(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#options.clock.sleep(stepMs, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      this.#look();
+    }
   }
 
-  #takeAway(): void {
-    const { permits } = this.#options;
-    if (permits.max === 1) this.#rest = Math.min(restMax, this.#rest + 1);
-    permits.setMax(Math.max(1, Math.floor((permits.max * 2) / 3)));
+  #look(): void {
+    const { clock, concurrencyMax, permits, reads } = this.#options;
+    const hadReaders = this.#hasReaders;
+    this.#hasReaders = clock.monotonic() - reads.lastMs <= readerGoneMs;
+    if (this.#hasReaders && !hadReaders) this.#level = Math.min(this.#level, levelAtFirst);
+    if (this.#hasReaders) this.#weigh();
+    else this.#endWatch();
+    permits.setMax(Math.max(1, Math.min(concurrencyMax, Math.floor(this.level))));
   }
 
-  #giveBack(isLong: boolean): void {
-    const { concurrencyMax, permits } = this.#options;
-    if (this.#rest > 0) this.#rest--;
-    else permits.setMax(Math.min(concurrencyMax, permits.max + (isLong ? Math.ceil(permits.max / 2) : 1)));
+  #weigh(): void {
+    if (!this.#watch) {
+      this.#watch = this.#options.watchDelays();
+      this.#watch.mark(this.#runningCount > 0);
+      return;
+    }
+    const { alone, beside } = this.#watch.take();
+    const level = this.#level;
+    this.#alone.add(alone, countMax);
+    this.#beside.add(beside, besideCountMaxOf(level));
+    const wanted = this.#wanted(0);
+    if (wanted < level) {
+      this.#level = Math.max(wanted, level / 2, levelMin);
+    } else if (this.#wanted(1) >= growth * level) {
+      // With one late more than was seen it would still be in order.
+      this.#level = Math.min(growth * level, this.#options.concurrencyMax);
+    }
+    // What was seen at another number of pages at a time says less of this one.
+    if (Math.floor(this.#level) !== Math.floor(level)) this.#beside.halve();
   }
 
-  #hasReaders(): boolean {
-    const { clock, lastReadMs } = this.#options;
-    return clock.monotonic() - lastReadMs() <= readerGoneMs;
+  /** The level at which jobs would make as many late as they may, by those that were at this one and so many more. */
+  #wanted(more: number): number {
+    const notLateBucket = Math.max(
+      delayBucketOf(notLateMs),
+      this.#options.reads.medianBucket,
+      // What is in a bucket may be a fifth below its bound.
+      this.#alone.bucketOfTail(tailShare) + delayBucketsPerDoubling - 1,
+    );
+    const aloneShare = this.#alone.countAbove(notLateBucket) / Math.max(1, this.#alone.total);
+    const besideShare = (this.#beside.countAbove(notLateBucket) + more) / Math.max(1, this.#beside.total);
+    const spoiltShare = besideShare - aloneShare;
+    if (spoiltShare <= 0) return Number.POSITIVE_INFINITY;
+    return (Math.max(1, this.#level) * spoiltShareMax) / spoiltShare;
+  }
+
+  #endWatch(): void {
+    this.#watch?.close();
+    this.#watch = undefined;
   }
 }

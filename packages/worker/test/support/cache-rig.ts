@@ -22,6 +22,7 @@ import { PageFiller } from '../../src/cache/page-filler.ts';
 import { ReadAhead } from '../../src/cache/read-ahead.ts';
 import { FileRecordStore } from '../../src/file-records/file-record-store.ts';
 import { FileLoader } from '../../src/load/file-loader.ts';
+import { SeenReads } from '../../src/load/seen-reads.ts';
 import { withFoundFile } from '../../src/http/file-answer.ts';
 import { MemoryPageStore } from '../../src/page-store/memory-page-store.ts';
 import { LocalRecordPort } from './local-record-port.ts';
@@ -66,7 +67,7 @@ export class CacheRig {
   /** Bytes that were fetched for jobs. */
   jobBytes = 0;
   /** On the clock's monotonic time, as a test says. */
-  lastReadMs = Number.NEGATIVE_INFINITY;
+  readonly reads: SeenReads;
   /** Files that belong to other workers. */
   readonly strange = new Set<string>();
   /** The outcome of every page read. */
@@ -75,6 +76,7 @@ export class CacheRig {
 
   constructor(options: RigOptions = {}) {
     this.clock = options.clock ?? new ManualClock();
+    this.reads = new SeenReads(() => this.clock.monotonic());
     this.memory = options.memory ?? new MemoryUfs({ clock: this.clock });
     this.ufs = new FaultyUfs(this.memory);
     this.#mount = { path: '/m', uri: parseMountUri('mem://bucket/prefix'), ufs: this.ufs, sinceMs: 0 };
@@ -140,7 +142,13 @@ export class CacheRig {
       owns: (ufsPath) => !this.strange.has(ufsPath),
       pageSizeBytes,
       concurrencyMax: options.loadConcurrencyMax ?? 8,
-      lastReadMs: () => this.lastReadMs,
+      reads: this.reads,
+      // Nothing was due.
+      watchDelays: () => ({
+        mark: () => undefined,
+        take: () => ({ alone: [], beside: [] }),
+        close: () => undefined,
+      }),
       clock: this.clock,
       onLoaded: (bytes) => (this.jobBytes += bytes),
     });

@@ -83,6 +83,7 @@ class Trio {
             directMemoryBytes: 16 * pageSizeBytes,
             fillThreadCount: 0,
             loadConcurrencyMax: 4,
+            loadsReadersFirst: true,
             readAheadMaxBytes: 32 * MIB,
             maxAgeMs: 3_600_000,
             staleIfErrorMaxMs: 0,
