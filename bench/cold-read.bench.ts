@@ -40,6 +40,12 @@ const warmCount = 3000;
 const warmConnectionCount = 8;
 const noLimit = Number.POSITIVE_INFINITY;
 
+const wayNames = {
+  direct: 'direct',
+  unknown: 'cold, nothing known of the file',
+  known: 'cold, the file known',
+} as const;
+
 /** Where bytes come from. `get` gives the milliseconds until an object, or a part of it, was there. */
 interface Source {
   get(key: string, range?: { readonly from: number; readonly to: number }): Promise<number>;
@@ -301,12 +307,6 @@ ${(['direct', 'unknown', 'known'] as const)
   .join('\n')}
 `;
 }
-
-const wayNames = {
-  direct: 'direct',
-  unknown: 'cold, nothing known of the file',
-  known: 'cold, the file known',
-} as const;
 
 /** Of the three ways, in turns; a file becomes known by a HEAD some reads before. */
 async function smallTimes(

@@ -34,6 +34,9 @@ export function delayBucketOf(delayMs: number): number {
   return Math.min(delayBucketCount - 1, Math.max(0, bucket));
 }
 
+/** However long the server was kept away at once, it counts for so many: the machine stands still now and then, for long, and that says little of the rest of the time. */
+const atOnceMax = 5;
+
 /** Timers of the event loop are no finer than a millisecond. */
 const loopIntervalMs = 2;
 
@@ -76,11 +79,13 @@ export class LoopDelayWatch implements DelayWatch {
       // What was late may be so for work that is over now.
       const counts = this.#isBeside || wasBeside ? this.#beside : this.#alone;
       wasBeside = this.#isBeside;
-      for (const nowMs = clock.monotonic(); dueMs + loopIntervalMs <= nowMs; ) {
-        dueMs += loopIntervalMs;
-        const bucket = delayBucketOf(nowMs - dueMs);
+      const nowMs = clock.monotonic();
+      const dueCount = Math.floor((nowMs - dueMs) / loopIntervalMs);
+      for (let index = 1; index <= Math.min(atOnceMax, dueCount); index++) {
+        const bucket = delayBucketOf(nowMs - dueMs - index * loopIntervalMs);
         counts[bucket] = (counts[bucket] ?? 0) + 1;
       }
+      dueMs += dueCount * loopIntervalMs;
     }
   }
 }

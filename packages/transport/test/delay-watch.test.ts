@@ -27,6 +27,17 @@ await t.test('whoever comes late has been late for each time that was due', asyn
     ],
     'four were due',
   );
+  await clock.pass(100);
+  t.strictSame(
+    counted(watch.take()),
+    [
+      [delayBucketOf(90), 1],
+      [delayBucketOf(98), 4],
+    ],
+    'of one long absence only the first five',
+  );
+  await clock.pass(2);
+  t.strictSame(counted(watch.take()), [[0, 1]], 'and in time again');
   watch.close();
   await clock.pass(8);
   t.strictSame(counted(watch.take()), []);

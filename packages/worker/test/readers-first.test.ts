@@ -141,25 +141,25 @@ await t.test(
   async (t) => {
     const watched = new Watched();
     const letGo = watched.readers.begin();
-    t.strictSame([watched.readers.level, watched.permits.max], [0.5, 1]);
-    await watched.steps(40);
+    t.strictSame([watched.readers.level, watched.permits.max], [1 / 16, 1]);
+    await watched.steps(130);
     t.strictSame([watched.readers.level, watched.permits.max], [24, 24]);
     letGo();
   },
 );
 
-await t.test('it gets as much as makes one read late in a thousand', async (t) => {
+await t.test('it gets as much as makes one read late in two thousand', async (t) => {
   const watched = new Watched();
   const letGo = watched.readers.begin();
-  watched.lateBeside = 0.02;
-  await watched.steps(100);
-  t.ok(Math.abs(watched.readers.level - 0.001 / 0.02) < 0.01, `${watched.readers.level}`);
+  watched.lateBeside = 0.01;
+  await watched.steps(130);
+  t.ok(Math.abs(watched.readers.level - 0.0005 / 0.01) < 0.01, `${watched.readers.level}`);
   t.equal(watched.permits.max, 1);
   watched.lateBeside = 0.9;
-  await watched.steps(100);
-  t.equal(watched.readers.level, 1 / 32, 'it goes on all the same');
+  await watched.steps(130);
+  t.equal(watched.readers.level, 1 / 64, 'it goes on all the same');
   watched.lateBeside = 0;
-  await watched.steps(400);
+  await watched.steps(600);
   t.equal(watched.permits.max, 24, 'and has it back when the others are not in its way any more');
   watched.lateBeside = 0.01;
   await watched.steps(4);
@@ -173,11 +173,11 @@ await t.test('what is late without it, too, is not its doing', async (t) => {
   watched.lateBeside = 0.008;
   watched.lateAlone = 0.008;
   await watched.steps(3);
-  t.ok(watched.readers.level >= 0.5, `${watched.readers.level}`);
-  // Where one in a hundred waits for 2 ms, nobody is late who waits for 2 ms.
+  t.ok(watched.readers.level >= 1 / 16, `${watched.readers.level}`);
+  // Where one in ten waits for 2 ms, nobody is late who waits for 2 ms.
   watched.lateBeside = 0.5;
-  watched.lateAlone = 0.02;
-  await watched.steps(80);
+  watched.lateAlone = 0.2;
+  await watched.steps(130);
   t.equal(watched.readers.level, 24);
   letGo();
 });
@@ -200,7 +200,7 @@ await t.test('who waits no longer than a read takes is not late', async (t) => {
   const letGo = watched.readers.begin();
   watched.lateBeside = 0.05;
   watched.reads.answered(answer);
-  await watched.steps(70);
+  await watched.steps(130);
   t.equal(watched.permits.max, 24, 'all are late by 2 ms, and reads take 3');
   for (let count = 0; count < 3; count++) watched.reads.answered({ ...answer, durationMs: 0.2 });
   await watched.steps(50);
@@ -260,7 +260,7 @@ await t.test('without readers a job has all there is, and nothing is watched', a
   await turns();
   t.strictSame([permits.max, readers.level, watched.openCount], [24, 24, 0]);
   watched.lateBeside = 0;
-  await watched.steps(200);
+  await watched.steps(400);
   t.equal(permits.max, 24);
   await clock.pass(4000);
   await turns();
@@ -280,15 +280,15 @@ await t.test('a permit rests for its share of the time, and nobody waits for tha
     await readers.spend(release, () => clock.sleep(ms), { signal: never });
   };
   watched.reads.read();
-  const spent = spend(100);
+  const spent = spend(20);
   await turns();
   t.equal(readers.runningCount, 1);
-  await clock.pass(100);
+  await clock.pass(20);
   await spent;
   t.equal(readers.runningCount, 0);
   const next = permits.acquire('job', { signal: never });
-  await clock.pass(99);
-  t.notOk(await isGranted(next), 'half of the time');
+  await clock.pass(299);
+  t.notOk(await isGranted(next), 'a sixteenth of the time');
   await clock.pass(1);
   t.ok(await isGranted(next));
   (await next)();

@@ -1,7 +1,7 @@
 /**
  * Has jobs give way to readers, by what readers feel: while files are read it is watched how late the thread that serves them comes to what is due
  * (`transport/delay-watch`), with a job's work under way and without. Jobs get to do as much as makes few reads late that would not have been so without them; *late* is
- * beyond twice what one read in a hundred waits without them, and beyond what a read takes. So what the machine does to readers by itself costs jobs nothing, and the 99th percentile of the times of
+ * beyond what is usual without them, and beyond what a read takes. So what the machine does to readers by itself costs jobs nothing, and the 99th percentile of the times of
  * readers stays within twice of what it was.
  *
  * What jobs may do is a level: so many pages at a time; below one, one page, and then as long a rest as makes that share of the time. It never falls to nothing. Without
@@ -25,17 +25,20 @@ export interface ReadersFirstOptions {
 
 const stepMs = 200;
 /** Of what is due while readers are there, what may be late for a job. Clients feel more: they have to wait for each other's, the network's and their own turns beside the same job. */
-const spoiltShareMax = 0.001;
+const spoiltShareMax = 0.0005;
 /** Who is late by no more is not felt: on its way, an answer of some kilobytes takes as long. */
 const notLateMs = 0.5;
-const tailShare = 0.01;
-/** Four seconds without rests. */
-const countMax = 4000;
-/** At a low level less has to be seen to know, and seconds bring less. */
-const besideCountMaxOf = (level: number): number => Math.min(countMax, Math.max(500, 8000 * level));
-const levelMin = 1 / 32;
-const levelAtFirst = 1 / 2;
-const growth = 1.5;
+/** Late is who waits three times as long as one in ten waits without a job. One in a hundred waits twice as long as that; but what that one waits is seen after minutes only. */
+const aloneTailShare = 0.1;
+const lateFactor = 3;
+/** Half a minute. */
+const aloneCountMax = 30_000;
+/** Eight seconds without rests; at a low level less has to be seen to know, and seconds bring less. */
+const besideCountMaxOf = (level: number): number => Math.min(8000, 16_000 * level);
+const levelMin = 1 / 64;
+/** What is spoilt before anything was seen is spoilt. */
+const levelAtFirst = 1 / 16;
+const growth = 2;
 /** Beside a storage that takes seconds for a page a rest would otherwise be minutes. */
 const restMaxMs = 2000;
 /** Readers pause between files. */
@@ -132,7 +135,7 @@ export class ReadersFirst {
     }
     const { alone, beside } = this.#watch.take();
     const level = this.#level;
-    this.#alone.add(alone, countMax);
+    this.#alone.add(alone, aloneCountMax);
     this.#beside.add(beside, besideCountMaxOf(level));
     const wanted = this.#wanted(0);
     if (wanted < level) {
@@ -147,11 +150,11 @@ export class ReadersFirst {
 
   /** The level at which jobs would make as many late as they may, by those that were at this one and so many more. */
   #wanted(more: number): number {
+    const aloneTailBucket = this.#alone.bucketOfTail(aloneTailShare);
     const notLateBucket = Math.max(
       delayBucketOf(notLateMs),
       this.#options.reads.medianBucket,
-      // What is in a bucket may be a fifth below its bound.
-      this.#alone.bucketOfTail(tailShare) + delayBucketsPerDoubling - 1,
+      Math.round(aloneTailBucket + delayBucketsPerDoubling * Math.log2(lateFactor)) - 1,
     );
     const aloneShare = this.#alone.countAbove(notLateBucket) / Math.max(1, this.#alone.total);
     const besideShare = (this.#beside.countAbove(notLateBucket) + more) / Math.max(1, this.#beside.total);
