@@ -316,6 +316,7 @@ async function smallTimes(
 ): Promise<Record<keyof typeof wayNames, number[]>> {
   const times = { direct: [] as number[], unknown: [] as number[], known: [] as number[] };
   const keyOf = (index: number): string => `small/${from + index}`;
+  // The others are those that become known.
   const unknownCount = count / 2;
   for (let index = unknownCount; index < count; index++) await head(`${alluxio.s3}/cold/${keyOf(index)}`);
   for (let index = 0; index < unknownCount; index++) {

@@ -312,8 +312,13 @@ async function readTimes(server: S3Server, plan: Plan, datasetBytes: number): Pr
     await work();
     return reader.stop();
   };
+  const idle = async (): Promise<number> => {
+    await systemClock.sleep(aloneMs);
+    return 0;
+  };
+  // Each with the bytes that it copied or loaded.
   const beside: Readonly<Record<string, () => Promise<number>>> = {
-    nothing: async () => systemClock.sleep(aloneMs).then(() => 0),
+    nothing: idle,
     'rclone copy': async () => {
       const copies = join(plan.dir, 'beside');
       const args = ['copy', '--transfers', String(connectionCount), rcloneRemoteOf(server, bucket), copies];
@@ -328,7 +333,7 @@ async function readTimes(server: S3Server, plan: Plan, datasetBytes: number): Pr
       await runLoad(running.client, '/dataset', { stopAfterMs: besideMs });
       return (await loadedBytes()) - before;
     },
-    'nothing again': async () => systemClock.sleep(aloneMs).then(() => 0),
+    'nothing again': idle,
   };
   try {
     await runLoad(running.client, '/dataset');

@@ -139,6 +139,7 @@ export class HotpathTransport implements PageTransport {
   watchDelays(): DelayWatch {
     const native = this.#native;
     if (!native) throw new Error('a transport that does not listen serves nobody');
+    // Nothing of the one before.
     native.markDelays(false);
     native.takeDelays();
     native.watchDelays(true);

@@ -268,6 +268,8 @@ await t.test('without readers a job has all there is, and nothing is watched', a
   t.equal(permits.max, 1, 'whoever comes back finds it with little');
   letGo();
   t.equal(watched.openCount, 0);
+  await clock.pass(4000);
+  t.equal(readers.level, 24, 'nor is it said to have less when neither is there any more');
 });
 
 await t.test('a permit rests for its share of the time, and nobody waits for that', async (t) => {

@@ -13,13 +13,13 @@ export class DelayHistogram {
   /** What was counted before weighs half as much whenever it makes more than so many. */
   add(counts: ArrayLike<number>, countMax: number): void {
     for (let bucket = 0; bucket < delayBucketCount; bucket++) this.#add(bucket, counts[bucket] ?? 0);
-    while (this.#total > countMax) this.halve();
+    this.#halveTo(countMax);
   }
 
   /** Likewise, in one bucket. */
   addTo(bucket: number, count: number, countMax: number): void {
     this.#add(bucket, count);
-    while (this.#total > countMax) this.halve();
+    this.#halveTo(countMax);
   }
 
   halve(): void {
@@ -41,6 +41,10 @@ export class DelayHistogram {
       above += this.#counts[bucket] ?? 0;
     }
     return bucket;
+  }
+
+  #halveTo(countMax: number): void {
+    while (this.#total > countMax) this.halve();
   }
 
   #add(bucket: number, count: number): void {

@@ -31,6 +31,8 @@ const notLateMs = 0.5;
 /** Late is who waits three times as long as one in ten waits without a job. One in a hundred waits twice as long as that; but what that one waits is seen after minutes only. */
 const aloneTailShare = 0.1;
 const lateFactor = 3;
+/** One less: what is in a bucket may be a fifth below its bound. */
+const lateBuckets = Math.round(delayBucketsPerDoubling * Math.log2(lateFactor)) - 1;
 /** Half a minute. */
 const aloneCountMax = 30_000;
 /** Eight seconds without rests; at a low level less has to be seen to know, and seconds bring less. */
@@ -52,7 +54,8 @@ export class ReadersFirst {
   readonly #beside = new DelayHistogram();
   /** While there are readers. */
   #level = levelAtFirst;
-  #hasReaders = false;
+  /** When it was looked last. */
+  #hadReaders = false;
   #batchCount = 0;
   #runningCount = 0;
   #endedMs = Number.NEGATIVE_INFINITY;
@@ -70,14 +73,14 @@ export class ReadersFirst {
 
   /** Pages at a time that jobs may have under way; below one, the share of the time in which they may have one. */
   get level(): number {
-    return this.#hasReaders ? this.#level : this.#options.concurrencyMax;
+    return this.#hasReaders() ? this.#level : this.#options.concurrencyMax;
   }
 
   /** A batch begins; the result ends it. */
   begin(): () => void {
     if (this.#batchCount++ === 0) {
       const { clock } = this.#options;
-      if (clock.monotonic() - this.#endedMs > pauseMaxMs) this.#hasReaders = false;
+      if (clock.monotonic() - this.#endedMs > pauseMaxMs) this.#hadReaders = false;
       this.#stop = new AbortController();
       this.#look();
       void this.#run(this.#stop.signal);
@@ -118,11 +121,11 @@ export class ReadersFirst {
   }
 
   #look(): void {
-    const { clock, concurrencyMax, permits, reads } = this.#options;
-    const hadReaders = this.#hasReaders;
-    this.#hasReaders = clock.monotonic() - reads.lastMs <= readerGoneMs;
-    if (this.#hasReaders && !hadReaders) this.#level = Math.min(this.#level, levelAtFirst);
-    if (this.#hasReaders) this.#weigh();
+    const { concurrencyMax, permits } = this.#options;
+    const hasReaders = this.#hasReaders();
+    if (hasReaders && !this.#hadReaders) this.#level = Math.min(this.#level, levelAtFirst);
+    this.#hadReaders = hasReaders;
+    if (hasReaders) this.#weigh();
     else this.#endWatch();
     permits.setMax(Math.max(1, Math.min(concurrencyMax, Math.floor(this.level))));
   }
@@ -150,17 +153,21 @@ export class ReadersFirst {
 
   /** The level at which jobs would make as many late as they may, by those that were at this one and so many more. */
   #wanted(more: number): number {
-    const aloneTailBucket = this.#alone.bucketOfTail(aloneTailShare);
     const notLateBucket = Math.max(
       delayBucketOf(notLateMs),
       this.#options.reads.medianBucket,
-      Math.round(aloneTailBucket + delayBucketsPerDoubling * Math.log2(lateFactor)) - 1,
+      this.#alone.bucketOfTail(aloneTailShare) + lateBuckets,
     );
     const aloneShare = this.#alone.countAbove(notLateBucket) / Math.max(1, this.#alone.total);
     const besideShare = (this.#beside.countAbove(notLateBucket) + more) / Math.max(1, this.#beside.total);
     const spoiltShare = besideShare - aloneShare;
     if (spoiltShare <= 0) return Number.POSITIVE_INFINITY;
     return (Math.max(1, this.#level) * spoiltShareMax) / spoiltShare;
+  }
+
+  #hasReaders(): boolean {
+    const { clock, reads } = this.#options;
+    return clock.monotonic() - reads.lastMs <= readerGoneMs;
   }
 
   #endWatch(): void {

@@ -66,7 +66,7 @@ export class CacheRig {
   readonly mounts = new MountTable();
   /** Bytes that were fetched for jobs. */
   jobBytes = 0;
-  /** On the clock's monotonic time, as a test says. */
+  /** What the loader takes for readers, as a test says. */
   readonly reads: SeenReads;
   /** Files that belong to other workers. */
   readonly strange = new Set<string>();
