@@ -14,11 +14,11 @@ import { GIB, MIB } from '@alluxio-ts/common/units';
 import { installS3Clients } from '../test/support/python-packages.ts';
 import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
 import { localHost } from '../test/support/test-network.ts';
+import { FullPageCache } from './full-page-cache.ts';
 import { rcloneRemoteOf, runLoad } from './load-jobs.ts';
 import { threadCpuSeconds } from './process-cpu.ts';
 import { median } from './results.ts';
 import { type StandaloneProcess, startStandaloneProcess } from './standalone-process.ts';
-import { touchMemory } from './touched-memory.ts';
 
 const help = `npm run bench:fill [-- options]
 
@@ -30,8 +30,6 @@ const bucket = 'dataset';
 const objectCount = 8;
 const objectBytes = 256 * MIB;
 const roundBytes = objectCount * objectBytes;
-/** What a round may allocate: of the page cache, of the server and of the worker. */
-const touchedGib = 6;
 const execute = promisify(execFile);
 
 const { values } = parseArgs({
@@ -45,6 +43,11 @@ const { values } = parseArgs({
 if (values.help) process.stdout.write(help);
 else await main(Number(values.rounds), values.dir);
 
+interface Place {
+  readonly dir: string;
+  readonly pageCache: FullPageCache;
+}
+
 /** CPU seconds a GiB. */
 interface Costs {
   readonly receiving: number;
@@ -57,6 +60,7 @@ interface Costs {
 async function main(rounds: number, parentDir: string): Promise<void> {
   const dir = mkdtempSync(join(parentDir, 'alluxio-fill-bench-'));
   process.env['PATH'] = `${await installS3Clients()}/bin:${process.env['PATH'] ?? ''}`;
+  const pageCache = new FullPageCache(dir);
   const server = await startS3Server(localHost, { capacityBytes: 3 * roundBytes });
   try {
     await server.createBucket(bucket);
@@ -70,7 +74,7 @@ async function main(rounds: number, parentDir: string): Promise<void> {
       await load(running);
       const costs: Costs[] = [];
       for (let round = 0; round < rounds; round++) {
-        costs.push(await measure(running, server, dir));
+        costs.push(await measure(running, server, { dir, pageCache }));
         process.stderr.write(`round ${round + 1} of ${rounds}\n`);
       }
       process.stdout.write(`${tableOf(costs)}\n\nload average ${loadavg()[0]?.toFixed(1)} at the end\n`);
@@ -79,6 +83,7 @@ async function main(rounds: number, parentDir: string): Promise<void> {
     }
   } finally {
     await server.stop();
+    pageCache.close();
     rmSync(dir, { recursive: true, force: true });
   }
 }
@@ -111,7 +116,15 @@ async function load({ client }: StandaloneProcess): Promise<void> {
   await runLoad(client, '/dataset', {});
 }
 
-async function measure(running: StandaloneProcess, server: S3Server, dir: string): Promise<Costs> {
+async function measure(
+  running: StandaloneProcess,
+  server: S3Server,
+  { dir, pageCache }: Place,
+): Promise<Costs> {
+  const settle = async (): Promise<void> => {
+    await execute('sync');
+    pageCache.fill();
+  };
   await running.client.formatCache();
   await settle();
   const receiving = await receive(server);
@@ -125,11 +138,6 @@ async function measure(running: StandaloneProcess, server: S3Server, dir: string
   for (const [name, seconds] of threadCpuSeconds(running.pid))
     threads.set(name, (seconds - (before.get(name) ?? 0)) / gib);
   return { receiving, writing, filling: sumOf(threads.values()), threads };
-}
-
-async function settle(): Promise<void> {
-  await execute('sync');
-  await touchMemory(touchedGib);
 }
 
 /** What curl takes for the same bytes, thrown away: of its own process alone. */

@@ -17,6 +17,7 @@ import { installS3Clients } from '../test/support/python-packages.ts';
 import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
 import { metricOf } from '../test/support/standalone.ts';
 import { localHost } from '../test/support/test-network.ts';
+import { FullPageCache } from './full-page-cache.ts';
 import { LoadGenerator, type LoadResult, type ReaderKind } from './load-generator.ts';
 import { rcloneRemoteOf, runLoad } from './load-jobs.ts';
 import { descendantsOf, threadsOf, treeCpuSeconds } from './process-cpu.ts';
@@ -61,6 +62,7 @@ interface Plan {
   readonly rounds: number;
   readonly dir: string;
   readonly generator: LoadGenerator;
+  readonly pageCache: FullPageCache;
 }
 
 interface Took {
@@ -95,6 +97,7 @@ async function main({ only, ...asked }: typeof values): Promise<void> {
     rounds,
     dir,
     generator: LoadGenerator.build(import.meta.dirname),
+    pageCache: new FullPageCache(dir),
   };
   const datasetBytes = plan.smallCount * smallBytes + plan.largeCount * largeBytes;
   process.env['PATH'] = `${await installS3Clients()}/bin:${process.env['PATH'] ?? ''}`;
@@ -140,6 +143,7 @@ async function main({ only, ...asked }: typeof values): Promise<void> {
     );
   } finally {
     await server.stop();
+    plan.pageCache.close();
     rmSync(dir, { recursive: true, force: true });
   }
 }
@@ -183,8 +187,8 @@ function nameOf(index: number): string {
   return `object-${String(index).padStart(6, '0')}.bin`;
 }
 
-async function rclone(server: S3Server, { dir }: Plan, round: number): Promise<Took> {
-  const target = join(dir, 'rclone');
+async function rclone(server: S3Server, plan: Plan, round: number): Promise<Took> {
+  const target = join(plan.dir, 'rclone');
   const args = [
     'copy',
     '--transfers',
@@ -194,12 +198,13 @@ async function rclone(server: S3Server, { dir }: Plan, round: number): Promise<T
     rcloneRemoteOf(server, bucket),
     target,
   ];
-  return timed('rclone copy', round, target, () =>
+  return timed('rclone copy', { plan, round, target }, () =>
     spawn('rclone', args, { stdio: ['ignore', 'ignore', 'inherit'] }),
   );
 }
 
-async function curl(server: S3Server, { dir, largeCount, smallCount }: Plan, round: number): Promise<Took> {
+async function curl(server: S3Server, plan: Plan, round: number): Promise<Took> {
+  const { dir, largeCount, smallCount } = plan;
   const target = join(dir, 'curl');
   const paths = [
     ...Array.from({ length: smallCount }, (_, index) => `small/${nameOf(index)}`),
@@ -215,19 +220,23 @@ async function curl(server: S3Server, { dir, largeCount, smallCount }: Plan, rou
     `--silent --show-error --fail --create-dirs --parallel --parallel-max ${connectionCount} --aws-sigv4 aws:amz:${server.region}:s3 --user ${credentials} --config ${config}`.split(
       ' ',
     );
-  return timed('curl --parallel', round, target, () => spawn('curl', args, { stdio: 'ignore' }));
+  return timed('curl --parallel', { plan, round, target }, () => spawn('curl', args, { stdio: 'ignore' }));
 }
 
-async function timed(tool: string, round: number, target: string, start: () => ChildProcess): Promise<Took> {
+async function timed(
+  tool: string,
+  { plan, round, target }: { readonly plan: Plan; readonly round: number; readonly target: string },
+  start: () => ChildProcess,
+): Promise<Took> {
   await settle();
+  plan.pageCache.fill();
   const begunMs = performance.now();
-  const cpuBefore = process.resourceUsage();
   const child = start();
   const watch = watchCpu(child.pid ?? 0);
   const [code] = (await once(child, 'close')) as [number | null];
   const seconds = (performance.now() - begunMs) / 1000;
   const cpuSeconds = watch.stop();
-  if (code !== 0) throw new Error(`${tool} ended with ${code}; ${cpuBefore.userCPUTime}`);
+  if (code !== 0) throw new Error(`${tool} ended with ${code}`);
   rmSync(target, { recursive: true });
   return { tool, round, seconds, cpuSeconds };
 }
@@ -257,6 +266,7 @@ function alluxioLoad(verify: boolean) {
     const running = await startAlluxio(server, plan);
     try {
       await settle();
+      plan.pageCache.fill();
       const cpuBefore = treeCpuSeconds(running.pid);
       const begunMs = performance.now();
       await runLoad(running.client, '/dataset', { verify });

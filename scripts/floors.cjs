@@ -5,7 +5,7 @@ const floors = [
   { floor: 1, path: 'packages/common/src', beside: [] },
   { floor: 2, path: 'packages/ufs-adapters/src', beside: [] },
   { floor: 2, path: 'packages/transport/src', beside: [] },
-  { floor: 2, path: 'packages/worker/src/page-store', beside: [] },
+  { floor: 2, path: 'packages/worker/src/page-store', beside: ['packages/transport/src'] },
   { floor: 2, path: 'packages/worker/src/file-records', beside: ['packages/ufs-adapters/src'] },
 
   { floor: 3, path: 'packages/worker/src/cache', beside: [] },

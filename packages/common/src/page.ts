@@ -3,7 +3,7 @@
  * name never change, data needs no invalidation, and a retry is always safe.
  */
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { KIB, MIB } from './units.ts';
 
 /** The size at which files are cut unless configured otherwise (Alluxio Enterprise's chart sets the same). */
@@ -39,19 +39,13 @@ export interface PageOrigin {
 }
 
 export function fileKeyOf(origin: PageOrigin): FileKey {
-  const digest = createHash('sha256')
-    .update(origin.ufsPath)
-    .update('\0')
-    .update(origin.version)
-    .update('\0')
-    .update(String(origin.pageSizeBytes))
-    .digest();
+  const digest = hash('sha256', `${origin.ufsPath}\0${origin.version}\0${origin.pageSizeBytes}`, 'buffer');
   return { a: digest.readUInt32LE(0), b: digest.readUInt32LE(4), c: digest.readUInt32LE(8) };
 }
 
 /** A file's id on the wire: sha256 of its UFS path in lower-case hex (Alluxio's `AlluxioURI.hash`, alluxiofs' `_get_path_hash`). */
 export function fileIdOf(ufsPath: string): string {
-  return createHash('sha256').update(ufsPath).digest('hex');
+  return hash('sha256', ufsPath);
 }
 
 /** How many pages a file of this size has. An empty file has none. */

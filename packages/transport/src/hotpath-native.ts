@@ -170,7 +170,28 @@ export const tableCallKinds = [
 
 export const timeBucketCount = 16;
 
-interface NativeModule {
+/** Writes into files in a thread of its own, one after the other. It does not keep the process alive. */
+export interface NativeFileWriter {
+  /** Writes the pieces one behind the other; they must not change, and the descriptor must stay open, until the end of `id` is told. */
+  write(id: number, fd: number, pieces: readonly Uint8Array[], position: number): void;
+  /** The thread ends when it has done what it was asked for. No write may follow. */
+  close(): void;
+}
+
+/** What the page store takes from it. */
+export interface NativePages {
+  /** One call of the kernel writes no more than `callMaxBytes`, and ends at a multiple of them. An errno of 0 says that all was written. */
+  readonly FileWriter: new (
+    callMaxBytes: number,
+    onEnded: (ended: { readonly id: number; readonly errno: number }) => void,
+  ) => NativeFileWriter;
+  /** Puts the CRC-32 of each block of 64 KiB where they are wanted, from the first place on. */
+  checksumBlocks(bytes: Uint8Array, checksums: Uint32Array): void;
+  /** Whether every block has the checksum that stands at its place, from `first` on. */
+  blocksMatch(bytes: Uint8Array, checksums: Uint32Array, first: number): boolean;
+}
+
+interface NativeModule extends NativePages {
   readonly Hotpath: new (
     options: NativeOptions,
     onEvents: (events: readonly NativeEvent[]) => void,
@@ -180,6 +201,12 @@ interface NativeModule {
 /** Whether the addon was built here, by `npm run prepare`. */
 export function isHotpathBuilt(): boolean {
   return existsSync(builtAddonFile);
+}
+
+/** Undefined where there is no addon that can be used. */
+export function findNativePages(): NativePages | undefined {
+  const addon = findHotpathAddon();
+  return addon.kind === 'there' ? (addon.module as NativeModule) : undefined;
 }
 
 /** Starts the native thread. Fails with InvalidOptions where there is no addon that can be used. */

@@ -32,6 +32,62 @@ void t.test('the example of the S3 documentation has its published signature', a
   );
 });
 
+void t.test('requests with a query have the signatures that the S3 documentation publishes', async (t) => {
+  const payload = { 'x-amz-content-sha256': createHash('sha256').digest('hex') };
+  const published: readonly [Readonly<Record<string, string>>, string][] = [
+    [{ lifecycle: '' }, 'fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543'],
+    [{ 'max-keys': '2', prefix: 'J' }, '34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7'],
+    [{ prefix: 'J', 'max-keys': '2' }, '34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7'],
+  ];
+  for (const [query, signature] of published) {
+    const signer = signerFor('https://examplebucket.s3.amazonaws.com', '');
+    const signed = await signer.sign({ method: 'GET', key: undefined, query, headers: payload });
+    t.equal(signatureIn(signed.headers), signature, JSON.stringify(query));
+  }
+});
+
+void t.test(
+  'names of a query are sorted without what stands behind them, values without white space too much',
+  async (t) => {
+    const request: S3Request = {
+      method: 'GET',
+      key: 'a',
+      query: { part: '1', 'part-number': '2', Part: '3' },
+      headers: { 'if-match': '  "a   b" ' },
+    };
+    const signed = await signerFor('http://127.0.0.1:9000', '/b').sign(request);
+    const headers = { ...signed.headers, 'if-match': '"a b"' };
+    const byHand = signatureByHand('/b/a', 'Part=3&part=1&part-number=2', headers);
+    t.equal(signatureIn(signed.headers), byHand);
+  },
+);
+
+void t.test('keys of a session say so; other keys and the next day are other signatures', async (t) => {
+  let nowMs = Date.UTC(2013, 4, 24, 23, 59);
+  let given: typeof keys & { readonly sessionToken?: string } = keys;
+  const signer = new S3Signer({
+    target: { origin: 'http://127.0.0.1:9000', pathPrefix: '/b', region: 'us-east-1' },
+    credentials: async () => given,
+    now: () => nowMs,
+  });
+  const sign = async () => (await signer.sign({ method: 'GET', key: 'a' })).headers;
+  const first = await sign();
+  t.notOk('x-amz-security-token' in first);
+  t.equal(signatureIn(first), signatureByHand('/b/a', '', first));
+  given = { ...keys, sessionToken: 'token/of+a=session' };
+  const ofSession = await sign();
+  t.equal(ofSession['x-amz-security-token'], 'token/of+a=session');
+  t.match(ofSession['authorization'], 'x-amz-date;x-amz-security-token');
+  t.equal(signatureIn(ofSession), signatureByHand('/b/a', '', ofSession));
+  given = keys;
+  nowMs += 60_000;
+  const nextDay = await sign();
+  t.match(nextDay['authorization'], '/20130525/us-east-1/s3/aws4_request');
+  t.equal(signatureIn(nextDay), signatureByHand('/b/a', '', nextDay));
+  given = { ...keys, secretAccessKey: 'another' };
+  t.not(signatureIn(await sign()), signatureIn(nextDay), 'the key that is kept is of the secret');
+});
+
 void t.test('a raw key goes out as it is, each byte encoded once, and is signed so', async (t) => {
   const wanted: readonly [string, string][] = [
     ['a//b', '/b/a//b'],
@@ -86,12 +142,17 @@ void t.test(
 function signatureByHand(path: string, query: string, headers: Record<string, string>): string {
   const names = /SignedHeaders=([^,]+)/.exec(headers['authorization'] ?? '')?.[1] ?? '';
   const lines = names.split(';').map((name) => `${name}:${headers[name]}`);
-  const sorted = query.split('&').sort().join('&');
+  const nameOf = (parameter: string): string => parameter.split('=')[0] ?? '';
+  const sorted = query
+    .split('&')
+    .sort((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1))
+    .join('&');
+  const time = headers['x-amz-date'] ?? '';
   const payload = headers['x-amz-content-sha256'];
   const canonical = ['GET', path, sorted, ...lines, '', names, payload].join('\n');
-  const scope = '20130524/us-east-1/s3/aws4_request';
+  const scope = `${time.slice(0, 8)}/us-east-1/s3/aws4_request`;
   const digest = createHash('sha256').update(canonical).digest('hex');
-  const text = ['AWS4-HMAC-SHA256', '20130524T000000Z', scope, digest].join('\n');
+  const text = ['AWS4-HMAC-SHA256', time, scope, digest].join('\n');
   const key = scope
     .split('/')
     .reduce<string | Buffer>(

@@ -4,10 +4,12 @@
 mod answer;
 mod body;
 mod checker;
+mod checksums;
 mod connection;
 mod delays;
 mod events;
 mod fast;
+mod file_writer;
 mod listener;
 mod mark;
 mod page;
@@ -34,10 +36,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use answer::push_id;
+use checksums::{blocks_match, checksums_of};
 use events::{latin1, Event, Up};
 use listener::Listener;
 use mark::PeerMarks;
-use napi::bindgen_prelude::{Error, Result, Status, Uint32Array};
+use napi::bindgen_prelude::{Error, Result, Status, Uint32Array, Uint32ArraySlice};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
 use reactor::{Reactor, Settings};
@@ -447,6 +450,23 @@ impl Drop for Hotpath {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Puts the checksum of each block where they are wanted, from the first place on.
+#[napi]
+pub fn checksum_blocks(bytes: &[u8], mut checksums: Uint32ArraySlice<'_>) {
+    // SAFETY: TypeScript made the array for this call, and no other thread has it.
+    let places = unsafe { checksums.as_mut() };
+    for (place, checksum) in places.iter_mut().zip(checksums_of(bytes)) {
+        *place = checksum;
+    }
+}
+
+/// Whether every block has the checksum that stands at its place, from `first` on; false where one has none.
+#[napi(js_name = "blocksMatch")]
+pub fn blocks_match_from(bytes: &[u8], checksums: &[u32], first: u32) -> bool {
+    let expected = checksums.get(first as usize..);
+    expected.is_some_and(|expected| blocks_match(bytes, expected))
 }
 
 /// By which TypeScript knows that it was built of the same sources.

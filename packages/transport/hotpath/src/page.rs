@@ -4,13 +4,11 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 
+use crate::checksums::{blocks_match, BLOCK_BYTES};
 use crate::locked;
 use crate::residency::is_resident;
 use crate::segment::Segment;
 use crate::uses::PageUse;
-
-/// The page store's: each block has a checksum, CRC-32 (IEEE).
-const BLOCK_BYTES: u64 = 64 * 1024;
 
 pub struct Page {
     /// Holding it keeps the bytes readable after the file was unlinked.
@@ -141,10 +139,7 @@ impl Check {
             return false;
         }
         let expected = &page.checksums[*from as usize..*to as usize];
-        let are_good = buffer
-            .chunks(BLOCK_BYTES as usize)
-            .zip(expected)
-            .all(|(block, checksum)| crc32fast::hash(block) == *checksum);
+        let are_good = blocks_match(buffer, expected);
         let mut checked = locked(&page.checked);
         if are_good && checked.forgotten_count == forgotten_count {
             for block in *from..*to {

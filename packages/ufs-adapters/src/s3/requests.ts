@@ -3,10 +3,10 @@
  * resolve `.` and `..` and so name another object.
  */
 
-import { createHash, createHmac, createSecretKey, type Hmac, type Hash, type KeyObject } from 'node:crypto';
-import { SignatureV4 } from '@smithy/signature-v4';
+import { hash } from 'node:crypto';
 import type { CredentialsSource } from './credentials.ts';
 import type { S3UfsOptions } from './options.ts';
+import { type QueryParameter, SignatureV4 } from './signature.ts';
 
 export interface S3Request {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE';
@@ -38,12 +38,14 @@ const clockDifferenceMaxMs = 5 * 60_000;
 export class S3Signer {
   readonly #options: S3SignerOptions;
   readonly #host: string;
+  readonly #signature: SignatureV4;
   /** How far the store's clock is ahead of ours, once it refused us for that. */
   #clockOffsetMs = 0;
 
   constructor(options: S3SignerOptions) {
     this.#options = options;
     this.#host = new URL(options.target.origin).host;
+    this.#signature = new SignatureV4(options.target.region);
   }
 
   /**
@@ -60,35 +62,17 @@ export class S3Signer {
   async sign(request: S3Request): Promise<SignedRequest> {
     const { target, credentials, now } = this.#options;
     const signedAtMs = now() + this.#clockOffsetMs;
-    const query = request.query ?? {};
     const path = pathOf(target.pathPrefix, request.key);
-    const headers: Record<string, string> = { ...request.headers, host: this.#host };
+    const query = Object.entries(request.query ?? {}).map(
+      ([name, value]): QueryParameter => [encodeRfc3986(name), encodeRfc3986(value)],
+    );
     const suffix = queryTextOf(query);
+    const headers: Record<string, string> = { ...request.headers, host: this.#host };
     const keys = await credentials();
     if (!keys) return { path: path + suffix, headers, signedAtMs };
-    headers['x-amz-content-sha256'] ??= request.bytes
-      ? createHash('sha256').update(request.bytes).digest('hex')
-      : 'UNSIGNED-PAYLOAD';
-    const signer = new SignatureV4({
-      credentials: keys,
-      region: target.region,
-      service: 's3',
-      sha256: Sha256,
-      // S3 alone signs the path as it is sent, encoded once.
-      uriEscapePath: false,
-    });
-    const signed = await signer.sign(
-      {
-        method: request.method,
-        protocol: 'https:',
-        hostname: this.#host,
-        path,
-        query: { ...query },
-        headers,
-      },
-      { signingDate: new Date(signedAtMs) },
-    );
-    return { path: path + suffix, headers: signed.headers, signedAtMs };
+    headers['x-amz-content-sha256'] ??= request.bytes ? hash('sha256', request.bytes) : 'UNSIGNED-PAYLOAD';
+    const signed = this.#signature.sign({ method: request.method, path, query, headers }, keys, signedAtMs);
+    return { path: path + suffix, headers: signed, signedAtMs };
   }
 }
 
@@ -98,11 +82,8 @@ export function pathOf(pathPrefix: string, key: string | undefined): string {
   return `${pathPrefix}/${key.split('/').map(encodeRfc3986).join('/')}`;
 }
 
-function queryTextOf(query: Readonly<Record<string, string>>): string {
-  const parts = Object.entries(query).map(
-    ([name, value]) => `${encodeRfc3986(name)}=${encodeRfc3986(value)}`,
-  );
-  return parts.length === 0 ? '' : `?${parts.join('&')}`;
+function queryTextOf(query: readonly QueryParameter[]): string {
+  return query.length === 0 ? '' : `?${query.map(([name, value]) => `${name}=${value}`).join('&')}`;
 }
 
 function encodeRfc3986(text: string): string {
@@ -110,49 +91,4 @@ function encodeRfc3986(text: string): string {
     /[!'()*]/g,
     (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
   );
-}
-
-/** The signer derives a key a day and gives the same bytes again; Node takes several times longer for an HMAC by bytes than by a key. */
-const keysOfBytes = new WeakMap<object, KeyObject>();
-
-function keyOf(secret: string | ArrayBuffer | ArrayBufferView): KeyObject {
-  if (typeof secret === 'string') return createSecretKey(secret, 'utf8');
-  const known = keysOfBytes.get(secret);
-  if (known) return known;
-  const key = createSecretKey(bytesOf(secret));
-  keysOfBytes.set(secret, key);
-  return key;
-}
-
-/** The hash that the signer asks for, by the fast one of Node. */
-class Sha256 {
-  readonly #secret: KeyObject | undefined;
-  #hash: Hash | Hmac;
-
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#secret = secret === undefined ? undefined : keyOf(secret);
-    this.#hash = this.#start();
-  }
-
-  update(data: string | ArrayBuffer | ArrayBufferView): void {
-    this.#hash.update(typeof data === 'string' ? data : bytesOf(data));
-  }
-
-  digest(): Promise<Uint8Array> {
-    return Promise.resolve(this.#hash.digest());
-  }
-
-  reset(): void {
-    this.#hash = this.#start();
-  }
-
-  #start(): Hash | Hmac {
-    return this.#secret === undefined ? createHash('sha256') : createHmac('sha256', this.#secret);
-  }
-}
-
-function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data);
 }

@@ -13,14 +13,13 @@ export async function readAt(fd: number, bytes: Uint8Array, position: number): P
   return done;
 }
 
-/**
- * One call writes no more. The kernel takes memory for a whole call at once where it can, and gives nobody else the processor meanwhile: on a kernel without preemption
- * that is milliseconds for 4 MiB, and ten times as long on a machine whose hypervisor has taken large free blocks away.
- */
-const callMaxBytes = 512 * 1024;
-
-/** Writes all of the pieces, one behind the other. What fails has written some of them. */
-export async function writeAt(fd: number, pieces: readonly Uint8Array[], position: number): Promise<void> {
+/** Writes all of the pieces, one behind the other; one call no more than `callMaxBytes`, and up to a multiple of them. What fails has written some of them. */
+export async function writeAt(
+  fd: number,
+  pieces: readonly Uint8Array[],
+  position: number,
+  callMaxBytes: number,
+): Promise<void> {
   let rest = pieces;
   let at = position;
   while (rest.length > 0) {

@@ -5,6 +5,7 @@
 
 import { crc32 } from '@node-rs/crc32';
 import { blockSizeBytes } from '@alluxio-ts/common/page';
+import { type NativePages, findNativePages } from '@alluxio-ts/transport/hotpath-native';
 
 /** The checksum of the bytes as one piece: for headers and footers. */
 export function checksumOf(bytes: Uint8Array): number {
@@ -15,23 +16,44 @@ export function blockCountOf(lengthBytes: number): number {
   return Math.ceil(lengthBytes / blockSizeBytes);
 }
 
-/** One checksum a block. `bytes` may lie in shared memory. */
-export function checksumBlocks(bytes: Uint8Array): Uint32Array {
-  const checksums = new Uint32Array(blockCountOf(bytes.length));
-  for (let block = 0; block < checksums.length; block++) {
-    checksums[block] = crc32(blockAt(bytes, block));
-  }
-  return checksums;
+/** The two things that are done with the blocks of a page. `bytes` may lie in shared memory, and begins at a block. */
+export interface BlockChecksums {
+  /** One checksum a block. */
+  readonly checksumBlocks: (bytes: Uint8Array) => Uint32Array;
+  /** Whether every block has the checksum that `checksums` gives from `first` on. */
+  readonly blocksMatch: (bytes: Uint8Array, checksums: Uint32Array, first: number) => boolean;
 }
 
-/** Whether every block of `bytes` (which begins at a block) has the checksum that `checksums` gives from `first` on. */
-export function blocksMatch(bytes: Uint8Array, checksums: Uint32Array, first: number): boolean {
-  const count = blockCountOf(bytes.length);
-  for (let block = 0; block < count; block++) {
-    if (crc32(blockAt(bytes, block)) !== checksums[first + block]) return false;
-  }
-  return true;
+/** Takes three times as long as the native one, which knows the newer instructions. */
+export const portableBlockChecksums: BlockChecksums = {
+  checksumBlocks(bytes) {
+    return Uint32Array.from({ length: blockCountOf(bytes.length) }, (_, block) =>
+      crc32(blockAt(bytes, block)),
+    );
+  },
+  blocksMatch(bytes, checksums, first) {
+    const count = blockCountOf(bytes.length);
+    for (let block = 0; block < count; block++) {
+      if (crc32(blockAt(bytes, block)) !== checksums[first + block]) return false;
+    }
+    return true;
+  },
+};
+
+export function nativeBlockChecksums(native: NativePages): BlockChecksums {
+  return {
+    checksumBlocks(bytes) {
+      const checksums = new Uint32Array(blockCountOf(bytes.length));
+      native.checksumBlocks(bytes, checksums);
+      return checksums;
+    },
+    blocksMatch: (bytes, checksums, first) => native.blocksMatch(bytes, checksums, first),
+  };
 }
+
+const native = findNativePages();
+
+export const { checksumBlocks, blocksMatch } = native ? nativeBlockChecksums(native) : portableBlockChecksums;
 
 function blockAt(bytes: Uint8Array, block: number): Uint8Array {
   return bytes.subarray(block * blockSizeBytes, (block + 1) * blockSizeBytes);

@@ -16,7 +16,7 @@
  */
 
 import { Buffer } from 'node:buffer';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type PageOrigin, blockSizeBytes } from '@alluxio-ts/common/page';
 import { blockCountOf, checksumOf } from './page-checksums.ts';
 
@@ -194,5 +194,5 @@ export function readChecksums(bytes: Buffer, offset: number, count: number): Uin
 }
 
 function sha256(bytes: Buffer): Buffer {
-  return createHash('sha256').update(bytes).digest();
+  return hash('sha256', bytes, 'buffer');
 }

@@ -15,7 +15,8 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import { blockCountOf } from './page-checksums.ts';
 import type { DirHealth } from './dir-health.ts';
 import type { DiskQueue } from './disk-queue.ts';
-import { closeFile, openFile, writeAt } from './file-io.ts';
+import { closeFile, openFile } from './file-io.ts';
+import { type FileWriter, createFileWriter } from './file-writer.ts';
 import { type PageTable, noEntry } from './page-table.ts';
 import {
   type RecordHeader,
@@ -60,6 +61,7 @@ export interface SegmentLogOptions {
 export class SegmentLog {
   readonly segments = new Map<number, Segment>();
   readonly #options: SegmentLogOptions;
+  readonly #writer: FileWriter = createFileWriter();
   readonly #sealing = new Set<Promise<void>>();
   readonly #batches = new RecordBatches((segment, pieces, position) =>
     this.#write(segment, pieces, position),
@@ -165,6 +167,7 @@ export class SegmentLog {
   async close(): Promise<void> {
     await this.sealActive();
     for (const segment of this.segments.values()) await segment.close();
+    this.#writer.close();
   }
 
   async #write(segment: Segment, pieces: readonly Uint8Array[], position: number): Promise<void> {
@@ -172,7 +175,7 @@ export class SegmentLog {
       await this.#options.writes.run(async () => {
         segment.pin();
         try {
-          await writeAt(await segment.fd(), pieces, position);
+          await this.#writer.write(await segment.fd(), pieces, position);
         } finally {
           segment.unpin();
         }
@@ -219,7 +222,7 @@ export class SegmentLog {
         await storeFile.spendSegmentId(segment.id);
         const fd = await openFile(segment.path, 'wx+');
         try {
-          await writeAt(fd, [encodeSegmentHeader(segment.identity, storeFile.storeId)], 0);
+          await this.#writer.write(fd, [encodeSegmentHeader(segment.identity, storeFile.storeId)], 0);
           if (isGivenUp) throw new Error('the file came too late');
           return fd;
         } catch (thrown) {
@@ -260,7 +263,7 @@ export class SegmentLog {
     await this.#options.writes.run(async () => {
       segment.pin();
       try {
-        await writeAt(await segment.fd(), [footer], offset);
+        await this.#writer.write(await segment.fd(), [footer], offset);
       } finally {
         segment.unpin();
       }

@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto';
+import { blockSizeBytes } from '@alluxio-ts/common/page';
+import { findNativePages } from '@alluxio-ts/transport/hotpath-native';
+import {
+  type BlockChecksums,
+  checksumOf,
+  nativeBlockChecksums,
+  portableBlockChecksums,
+} from '@alluxio-ts/worker/page-store/page-checksums';
+import t from 'tap';
+
+const native = findNativePages();
+const kinds: readonly (readonly [string, BlockChecksums])[] = [
+  ['portable', portableBlockChecksums],
+  ...(native ? ([['native', nativeBlockChecksums(native)]] as const) : []),
+];
+const lengths = [
+  0,
+  1,
+  15,
+  4096,
+  blockSizeBytes - 1,
+  blockSizeBytes,
+  blockSizeBytes + 1,
+  5 * blockSizeBytes + 77,
+];
+
+for (const [kind, { blocksMatch, checksumBlocks }] of kinds) {
+  t.test(`checksums of blocks, ${kind}`, async (t) => {
+    t.same(
+      [...checksumBlocks(Buffer.from('123456789'))],
+      [0xcb_f4_39_26],
+      'the check value of CRC-32 (IEEE)',
+    );
+    for (const length of lengths) {
+      // In shared memory and at an odd place, as pages are.
+      const bytes = new Uint8Array(new SharedArrayBuffer(length + 3), 3, length);
+      bytes.set(randomBytes(length));
+      const checksums = checksumBlocks(bytes);
+      const expected: number[] = [];
+      for (let at = 0; at < length; at += blockSizeBytes)
+        expected.push(checksumOf(bytes.subarray(at, at + blockSizeBytes)));
+      t.same([...checksums], expected, `one a block of ${length} bytes`);
+
+      const among = Uint32Array.of(1, 2, ...checksums);
+      t.ok(blocksMatch(bytes, among, 2));
+      if (length === 0) continue;
+      t.notOk(blocksMatch(bytes, among, 1), 'those of other blocks');
+      t.notOk(blocksMatch(bytes, among, 3), 'the last block has none');
+      t.notOk(blocksMatch(bytes, among, 100), 'none has one');
+      for (const at of [0, length - 1, length >> 1]) {
+        bytes[at] = (bytes[at] ?? 0) ^ 0x40;
+        t.notOk(blocksMatch(bytes, checksums, 0), `a flip in byte ${at} of ${length}`);
+        bytes[at] ^= 0x40;
+      }
+    }
+  });
+}
