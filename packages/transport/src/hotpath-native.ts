@@ -189,6 +189,11 @@ export interface NativePages {
   checksumBlocks(bytes: Uint8Array, checksums: Uint32Array): void;
   /** Whether every block has the checksum that stands at its place, from `first` on. */
   blocksMatch(bytes: Uint8Array, checksums: Uint32Array, first: number): boolean;
+  /**
+   * Reads bytes of a file in a thread of Node's pool. Resolves with 0 when they have these checksums, one a block, with -1 when they have not or the file ends before, else with the
+   * errno that reading failed with. The descriptor must stay open until then.
+   */
+  checkFile(fd: number, position: number, lengthBytes: number, checksums: Uint32Array): Promise<number>;
 }
 
 interface NativeModule extends NativePages {

@@ -6,15 +6,18 @@ import {
   openSync,
   closeSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
+  truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import t from 'tap';
-import type { PageHandle } from '@alluxio-ts/common/body';
+import type { PageHandle, SegmentRead } from '@alluxio-ts/common/body';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
 import { KIB, MIB } from '@alluxio-ts/common/units';
@@ -501,6 +504,51 @@ void t.test('a directory that takes no writes is left alone for a while, then tr
   );
   await store.close();
 });
+
+void t.test(
+  'verifying finds each page with a flip, and one that is cut short, and takes them out',
+  async (t) => {
+    const dir = t.testdir();
+    const reads: SegmentRead[] = [];
+    const store = await openTestStore(dir, { onSegmentRead: (read) => reads.push(read) });
+    await fill(store);
+    const flipped = [3, 10, 20];
+    for (const number of flipped) {
+      const handle = pinned(store, mixedPage(number));
+      const { native } = handle;
+      handle.release();
+      if (!native) throw new Error('a page without a place');
+      const { lengthBytes, offset, path } = native;
+      // The first byte, the last one, one between.
+      const position = offset + (number === 3 ? 0 : number === 10 ? lengthBytes - 1 : lengthBytes >> 1);
+      const fd = openSync(path, 'r+');
+      const byte = Buffer.alloc(1);
+      readSync(fd, byte, 0, 1, position);
+      byte[0] = byte.readUInt8() ^ 0x10;
+      writeSync(fd, byte, 0, 1, position);
+      closeSync(fd);
+    }
+    reads.length = 0;
+    for (const [number, { id }] of pages.entries()) {
+      const isGood = !flipped.includes(number);
+      t.equal(await store.verify(id), isGood, `page ${number}`);
+      t.equal(store.has(id), isGood, 'what is not good is out');
+    }
+    t.equal(reads.length, pages.length, 'who keeps what was checked is told of each read');
+    t.equal(store.stats().corruptCount, flipped.length);
+    t.match(await inspectAll(store, pages), { wrong: 0, corrupt: 0, miss: flipped.length });
+
+    const last = mixedPage(59);
+    const handle = pinned(store, last);
+    const { lengthBytes = 0, offset = 0, path = '' } = handle.native ?? {};
+    handle.release();
+    truncateSync(path, offset + lengthBytes - 1);
+    t.equal(await store.verify(last.id), false);
+    t.notOk(store.has(last.id));
+    await store.close();
+    t.equal(await store.verify(mixedPage(1).id), false, 'a store that is closed has nothing');
+  },
+);
 
 void t.test('a disk that does not answer is given up at the deadline', async (t) => {
   const dir = t.testdir();

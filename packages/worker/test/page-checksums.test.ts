@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { closeSync, openSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '@alluxio-ts/common/errors';
 import { blockSizeBytes } from '@alluxio-ts/common/page';
 import { findNativePages } from '@alluxio-ts/transport/hotpath-native';
 import {
@@ -25,7 +28,7 @@ const lengths = [
   5 * blockSizeBytes + 77,
 ];
 
-for (const [kind, { blocksMatch, checksumBlocks }] of kinds) {
+for (const [kind, { blocksMatch, checksumBlocks, fileMatches }] of kinds) {
   t.test(`checksums of blocks, ${kind}`, async (t) => {
     t.same(
       [...checksumBlocks(Buffer.from('123456789'))],
@@ -54,5 +57,37 @@ for (const [kind, { blocksMatch, checksumBlocks }] of kinds) {
         bytes[at] ^= 0x40;
       }
     }
+  });
+
+  t.test(`checksums of a file, ${kind}`, async (t) => {
+    const path = join(t.testdir({}), 'file');
+    const bytes = randomBytes(9 * blockSizeBytes + 5);
+    const start = 123;
+    writeFileSync(path, Buffer.concat([Buffer.alloc(start), bytes]));
+    const fd = openSync(path, 'r+');
+    t.teardown(() => closeSync(fd));
+    const checksums = checksumBlocks(bytes);
+    t.equal(await fileMatches(fd, start, bytes.length, checksums), true);
+    t.equal(await fileMatches(fd, start - 1, bytes.length, checksums), false, 'other bytes');
+    for (const at of [0, 3 * blockSizeBytes + 7, bytes.length - 1]) {
+      writeSync(fd, Buffer.of((bytes[at] ?? 0) ^ 1), 0, 1, start + at);
+      t.equal(await fileMatches(fd, start, bytes.length, checksums), false, `a flip in byte ${at}`);
+      writeSync(fd, bytes, at, 1, start + at);
+    }
+    t.equal(await fileMatches(fd, start, bytes.length, checksums), true);
+    t.equal(await fileMatches(fd, start, bytes.length, checksums.subarray(0, 9)), false, 'too few');
+    truncateSync(path, start + bytes.length - 1);
+    t.equal(await fileMatches(fd, start, bytes.length, checksums), false, 'cut short');
+  });
+
+  t.test(`a file that cannot be read, ${kind}`, async (t) => {
+    const dir = openSync('/proc/self/task', 'r');
+    t.teardown(() => closeSync(dir));
+    const error = await fileMatches(dir, 0, 10, Uint32Array.of(0)).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    t.equal(errnoOf(error), 'EISDIR');
+    t.match(error, { message: 'EISDIR: illegal operation on a directory, read' });
   });
 }

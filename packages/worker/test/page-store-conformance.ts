@@ -37,6 +37,17 @@ export function pageStoreConformance(t: Test, maker: PageStoreMaker): void {
     });
   };
 
+  withStore('a page that is here is verified, one that is not is not', async (t, store) => {
+    for (const [fileNumber, lengthBytes] of [1, 65_536, 65_537, 262_144].entries()) {
+      const page = knownPage(fileNumber, lengthBytes, { pageSizeBytes });
+      t.equal(await store.verify(page.id), false);
+      await putPage(store, page);
+      t.equal(await store.verify(page.id), true);
+      store.remove(page.id, 'freed');
+      t.equal(await store.verify(page.id), false);
+    }
+  });
+
   withStore('a finished page is read back whole and in part', async (t, store) => {
     for (const [fileNumber, lengthBytes] of [
       1, 5, 4096, 65_535, 65_536, 65_537, 200_000, 262_144,

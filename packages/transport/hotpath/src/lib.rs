@@ -9,6 +9,7 @@ mod connection;
 mod delays;
 mod events;
 mod fast;
+mod file_check;
 mod file_writer;
 mod listener;
 mod mark;
@@ -38,9 +39,10 @@ use std::time::{Duration, Instant};
 use answer::push_id;
 use checksums::{blocks_match, checksums_of};
 use events::{latin1, Event, Up};
+use file_check::FileCheck;
 use listener::Listener;
 use mark::PeerMarks;
-use napi::bindgen_prelude::{Error, Result, Status, Uint32Array, Uint32ArraySlice};
+use napi::bindgen_prelude::{AsyncTask, Error, Result, Status, Uint32Array, Uint32ArraySlice};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
 use reactor::{Reactor, Settings};
@@ -467,6 +469,13 @@ pub fn checksum_blocks(bytes: &[u8], mut checksums: Uint32ArraySlice<'_>) {
 pub fn blocks_match_from(bytes: &[u8], checksums: &[u32], first: u32) -> bool {
     let expected = checksums.get(first as usize..);
     expected.is_some_and(|expected| blocks_match(bytes, expected))
+}
+
+/// Resolves with 0 when the bytes of a file have these checksums, one a block, with -1 when they have not, else with the errno that reading failed with. The descriptor must stay open until then.
+#[napi]
+pub fn check_file(fd: i32, position: f64, length: f64, checksums: &[u32]) -> AsyncTask<FileCheck> {
+    let check = FileCheck::new(fd, position as u64, length as u64, checksums.to_vec());
+    AsyncTask::new(check)
 }
 
 /// By which TypeScript knows that it was built of the same sources.

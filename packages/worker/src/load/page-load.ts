@@ -4,7 +4,6 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { type FileKey, type PageId, pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import type { LoadBatch } from '@alluxio-ts/common/protocol/load-batch';
-import { KIB } from '@alluxio-ts/common/units';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import type { FileName } from '../cache/mount-table.ts';
 import type { Fill, PageFiller } from '../cache/page-filler.ts';
@@ -42,8 +41,6 @@ export interface LoadedVersion {
 
 /** While every slot is taken by others. */
 const slotPauseMs = 20;
-/** As much as the buffers hold that are used again: memory that is new for each read costs more than the read. */
-const readPieceBytes = 256 * KIB;
 
 export class PageLoad {
   /** Bytes of pages before `doneEnd` that were fetched, and that were here. */
@@ -107,13 +104,14 @@ export class PageLoad {
   async #page(page: PageId, version: LoadedVersion, options: PageLoadOptions): Promise<void> {
     const { pageSizeBytes, batch } = options;
     try {
-      const isHeld = batch.mode === 'verify' ? await isReadable(page, options) : options.store.has(page);
+      const { store } = options;
+      const isHeld = batch.mode === 'verify' ? await store.verify(page) : store.has(page);
       if (isHeld) {
         this.#done(page, version, { wasHeld: true, pageSizeBytes });
         return;
       }
       if (!(await this.#fetch(page, version, options))) return;
-      if (!options.store.has(page)) throw notKept(version.file);
+      if (!store.has(page)) throw notKept(version.file);
       options.onLoaded(pageLengthOf(version.seen.sizeBytes, pageSizeBytes, page.index));
       this.#done(page, version, { wasHeld: false, pageSizeBytes });
     } catch (thrown) {
@@ -169,23 +167,6 @@ async function permitFor(options: PageLoadOptions, bytes: number): Promise<(() =
   if (clock.monotonic() < deadlineMs) return release;
   release();
   return undefined;
-}
-
-/** Reads all of the page, each block checked. A page that is not good is taken out by its store. */
-async function isReadable(page: PageId, { store }: PageLoadOptions): Promise<boolean> {
-  const handle = store.get(page);
-  if (!handle) return false;
-  try {
-    for (let from = 0; from < handle.lengthBytes; from += readPieceBytes) {
-      const bytes = await handle.read(from, Math.min(handle.lengthBytes, from + readPieceBytes));
-      handle.reuse?.(bytes);
-    }
-    return true;
-  } catch {
-    return false;
-  } finally {
-    handle.release();
-  }
 }
 
 function notKept(file: FileName): AlluxioError {

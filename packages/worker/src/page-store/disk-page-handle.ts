@@ -7,7 +7,7 @@ import { type PageId, blockSizeBytes } from '@alluxio-ts/common/page';
 import type { DiskQueue } from './disk-queue.ts';
 import { readAt } from './file-io.ts';
 import { giveBuffer, takeBuffer } from '@alluxio-ts/common/read-buffers';
-import { blockCountOf, blocksMatch } from './page-checksums.ts';
+import { blockCountOf, blocksMatch, fileMatches } from './page-checksums.ts';
 import type { PagePlace } from './page-table.ts';
 import type { Segment } from './segment.ts';
 
@@ -67,6 +67,11 @@ export class DiskPageHandle implements PageHandle {
     return readChecked(this.#reader, this.#page, this.#segment, this.#place, from, to);
   }
 
+  /** Reads all of the page for its checksums alone. Fails as `read` does. */
+  async verify(): Promise<void> {
+    await verifyPage(this.#reader, this.#page, this.#segment, this.#place);
+  }
+
   reuse(bytes: Uint8Array): void {
     giveBuffer(bytes);
   }
@@ -96,16 +101,41 @@ export async function readChecked(
     );
     const isWhole = bytes.length === end - begin;
     if (!isWhole || !blocksMatch(bytes, segment.checksums, place.checksumIndex + firstBlock)) {
-      const what = isWhole ? 'does not match its checksum' : 'is cut short';
-      throw new AlluxioError('PageCorrupt', `a cached page in ${segment.path} ${what}`, {
-        context: { segmentId: segment.id, offset: place.dataStartBytes, from, to },
-      });
+      throw pageCorrupt(segment, place, { from, to });
     }
     const asked = bytes.subarray(from - begin, to - begin);
     if (asked.length * copiedShare > bytes.length) return asked;
     const copy = Buffer.from(asked);
     giveBuffer(bytes);
     return copy;
+  } catch (thrown) {
+    const error = asPageError(thrown, segment);
+    reader.onBadPage(page, place, error);
+    throw error;
+  }
+}
+
+/** Reads a page, each block checked, and gives nothing of it. On failure it has been taken out of the store. */
+async function verifyPage(
+  reader: BlockReader,
+  page: PageId,
+  segment: Segment,
+  place: PagePlace,
+): Promise<void> {
+  const { checksumIndex, dataStartBytes, lengthBytes } = place;
+  const checksums = segment.checksums.subarray(checksumIndex, checksumIndex + blockCountOf(lengthBytes));
+  try {
+    const isGood = await reader.reads.run(async () => {
+      segment.pin();
+      try {
+        const fd = await segment.fd();
+        reader.onRead({ path: segment.path, fd, offset: dataStartBytes, lengthBytes });
+        return await fileMatches(fd, dataStartBytes, lengthBytes, checksums);
+      } finally {
+        segment.unpin();
+      }
+    });
+    if (!isGood) throw pageCorrupt(segment, place, { from: 0, to: lengthBytes });
   } catch (thrown) {
     const error = asPageError(thrown, segment);
     reader.onBadPage(page, place, error);
@@ -140,6 +170,17 @@ export async function readSegment(
   } finally {
     segment.unpin();
   }
+}
+
+function pageCorrupt(
+  segment: Segment,
+  place: PagePlace,
+  bytes: { readonly from: number; readonly to: number },
+): AlluxioError {
+  const what = `a cached page in ${segment.path} does not match its checksums, or is cut short`;
+  return new AlluxioError('PageCorrupt', what, {
+    context: { segmentId: segment.id, offset: place.dataStartBytes, ...bytes },
+  });
 }
 
 /** What went wrong with a page, as one of ours. */

@@ -255,6 +255,19 @@ export class DiskPageStore implements PageStore {
     return !this.#closing && this.#health.canRead && this.#shelf.has(page);
   }
 
+  async verify(page: PageId): Promise<boolean> {
+    if (this.#closing || !this.#health.canRead || this.#reads.isFull) return false;
+    const handle = this.#shelf.get(page);
+    try {
+      await handle?.verify();
+      return handle !== undefined;
+    } catch {
+      return false;
+    } finally {
+      handle?.release();
+    }
+  }
+
   openWriter(page: PageId, origin: PageOrigin, lengthBytes: number): PageWriter | undefined {
     if (this.#closing || !this.#health.canWrite || this.#writes.isFull) return undefined;
     if (origin.pageSizeBytes !== this.#options.pageSizeBytes) return undefined;

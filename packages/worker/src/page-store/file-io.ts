@@ -1,6 +1,7 @@
 /** The few file operations of the page store, from the callback API: it costs less than FileHandle and takes shared memory. */
 
 import fs from 'node:fs';
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 
 /** Reads until `bytes` is full or the file ends; gives the count. */
 export async function readAt(fd: number, bytes: Uint8Array, position: number): Promise<number> {
@@ -72,4 +73,11 @@ function writeOnce(fd: number, pieces: readonly Uint8Array[], position: number):
   return new Promise((resolve, reject) => {
     fs.writev(fd, pieces, position, (error, count) => (error ? reject(error) : resolve(count)));
   });
+}
+
+/** An error as Node makes it of what a call of the kernel failed with. */
+export function errorOfErrno(errno: number, syscall: string): Error {
+  const code = getSystemErrorName(-errno);
+  const error = new Error(`${code}: ${getSystemErrorMessage(-errno)}, ${syscall}`);
+  return Object.assign(error, { code, errno: -errno, syscall });
 }

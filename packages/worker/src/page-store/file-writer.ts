@@ -3,13 +3,12 @@
  * Decision 0011 has what that changes.
  */
 
-import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import {
   type NativeFileWriter,
   type NativePages,
   findNativePages,
 } from '@alluxio-ts/transport/hotpath-native';
-import { writeAt } from './file-io.ts';
+import { errorOfErrno, writeAt } from './file-io.ts';
 
 /**
  * One call writes no more. The kernel takes memory for a whole call at once where it can, and gives nobody else the processor meanwhile: on a kernel without preemption
@@ -83,13 +82,6 @@ export class ThreadFileWriter implements FileWriter {
       this.#keepAlive = undefined;
     }
     if (errno === 0) asked?.written.resolve();
-    else asked?.written.reject(errorOfErrno(errno));
+    else asked?.written.reject(errorOfErrno(errno, 'write'));
   }
-}
-
-/** As Node has them. */
-function errorOfErrno(errno: number): Error {
-  const code = getSystemErrorName(-errno);
-  const error = new Error(`${code}: ${getSystemErrorMessage(-errno)}, write`);
-  return Object.assign(error, { code, errno: -errno, syscall: 'write' });
 }

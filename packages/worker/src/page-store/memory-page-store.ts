@@ -50,6 +50,11 @@ export class MemoryPageStore implements PageStore {
     return !this.#isClosed && this.#pages.has(nameOf(id));
   }
 
+  /** Memory is trusted. */
+  async verify(id: PageId): Promise<boolean> {
+    return this.get(id) !== undefined;
+  }
+
   openWriter(id: PageId, origin: PageOrigin, lengthBytes: number): PageWriter | undefined {
     const { capacityBytes, pageSizeBytes } = this.#options;
     if (this.#isClosed || origin.pageSizeBytes !== pageSizeBytes) return undefined;

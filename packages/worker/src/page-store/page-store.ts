@@ -56,6 +56,8 @@ export interface PageStore {
   get(page: PageId): PageHandle | undefined;
   /** Whether the page is here, without touching its order of eviction. */
   has(page: PageId): boolean;
+  /** Reads all of the page and compares its checksums; a use, as `get` is. False when it is not here, or was not good: then it has been taken out. */
+  verify(page: PageId): Promise<boolean>;
   /** Undefined when the store cannot take the page now (no directory in order, everything pinned): the caller goes on without. */
   openWriter(page: PageId, origin: PageOrigin, lengthBytes: number): PageWriter | undefined;
   remove(page: PageId, reason: RemoveReason): void;

@@ -44,6 +44,11 @@ export class SpreadPageStore implements PageStore {
     return this.#dirs.some(({ store }) => store.has(page));
   }
 
+  async verify(page: PageId): Promise<boolean> {
+    for (const { store } of this.#inOrder(page)) if (await store.verify(page)) return true;
+    return false;
+  }
+
   openWriter(page: PageId, origin: PageOrigin, lengthBytes: number): PageWriter | undefined {
     for (const { store } of this.#inOrder(page)) {
       const writer = store.openWriter(page, origin, lengthBytes);
