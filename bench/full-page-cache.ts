@@ -8,7 +8,7 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { GIB, KIB, MIB } from '@alluxio-ts/common/units';
 
-/** Of which the disk has nothing: no file system of Linux takes more. */
+/** Of which the disk has nothing; half of what ext4 takes for a file. */
 const fileBytes = 8192 * GIB;
 /** So much stays free, above what the kernel keeps for itself. */
 const restBytes = 400 * MIB;

@@ -1,8 +1,11 @@
 //! Reads a cached page and compares its checksums, in a thread of Node's pool: for whoever wants to know and not to have it.
 
 use std::cell::RefCell;
-use std::io;
-use std::os::fd::RawFd;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, RawFd};
+use std::os::unix::fs::FileExt;
 
 use napi::bindgen_prelude::{Env, Result, Task};
 
@@ -53,39 +56,19 @@ impl FileCheck {
         if pieces.len() as u64 != self.length.div_ceil(PIECE_BYTES) {
             return DAMAGED;
         }
+        // SAFETY: it stays open until the check is over, and is not closed here.
+        let file = ManuallyDrop::new(unsafe { File::from_raw_fd(self.fd) });
         for (piece, checksums) in (0..).zip(pieces) {
             let from = piece * PIECE_BYTES;
             let length = PIECE_BYTES.min(self.length - from);
             buffer.resize(length as usize, 0);
-            match read_all(self.fd, self.position + from, buffer) {
-                Ok(true) if blocks_match(buffer, checksums) => {}
-                Ok(_) => return DAMAGED,
+            match file.read_exact_at(buffer, self.position + from) {
+                Ok(()) if blocks_match(buffer, checksums) => {}
+                Ok(()) => return DAMAGED,
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return DAMAGED,
                 Err(error) => return error.raw_os_error().unwrap_or(libc::EIO),
             }
         }
         0
     }
-}
-
-/// False where the file ends before.
-fn read_all(fd: RawFd, position: u64, buffer: &mut [u8]) -> io::Result<bool> {
-    let mut done = 0;
-    while done < buffer.len() {
-        let rest = &mut buffer[done..];
-        let offset = libc::off_t::try_from(position + done as u64)
-            .map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
-        // SAFETY: the rest of the buffer is as long as it says.
-        let count = unsafe { libc::pread(fd, rest.as_mut_ptr().cast(), rest.len(), offset) };
-        match usize::try_from(count) {
-            Ok(0) => return Ok(false),
-            Ok(count) => done += count,
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    }
-    Ok(true)
 }

@@ -1,7 +1,8 @@
 //! A cached page where it lies in its segment's file, and which of its blocks may be sent from there: those whose bytes were checked since
 //! somebody may last have read them from the disk, as long as the kernel still has them in memory.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex};
 
 use crate::checksums::{blocks_match, BLOCK_BYTES};
@@ -129,13 +130,10 @@ impl Check {
         let forgotten_count = locked(&page.checked).forgotten_count;
         let start = from * BLOCK_BYTES;
         let length = (to * BLOCK_BYTES).min(page.length) - start;
-        buffer.clear();
-        if !read_exactly(
-            page.segment.file(),
-            page.offset + start,
-            length as usize,
-            buffer,
-        ) {
+        buffer.resize(length as usize, 0);
+        // Read, never mapped: a file that was cut short is an error here and a signal there.
+        let file = page.segment.file();
+        if file.read_exact_at(buffer, page.offset + start).is_err() {
             return false;
         }
         let expected = &page.checksums[*from as usize..*to as usize];
@@ -156,7 +154,7 @@ impl Extent {
         self.page.sendable(self.from, self.length.min(max))
     }
 
-    pub fn file(&self) -> &OwnedFd {
+    pub fn file(&self) -> &File {
         self.page.segment.file()
     }
 
@@ -176,29 +174,4 @@ impl Extent {
         let part = self.page.segment.part(self.offset(), self.length);
         Ok(part.filter(|_| sendable == self.length))
     }
-}
-
-/// Appends so many bytes of the file to `out`; false when it does not have them. Read, never mapped: a file that was cut short is a short read
-/// here and a signal there.
-fn read_exactly(file: &OwnedFd, mut offset: u64, mut left: usize, out: &mut Vec<u8>) -> bool {
-    out.reserve(left);
-    while left > 0 {
-        // SAFETY: the spare room was reserved above and is at least `left` bytes long.
-        let count = unsafe {
-            libc::pread(
-                file.as_raw_fd(),
-                out.spare_capacity_mut().as_mut_ptr().cast(),
-                left,
-                offset as libc::off_t,
-            )
-        };
-        let Ok(count @ 1..) = usize::try_from(count) else {
-            return false;
-        };
-        // SAFETY: as many bytes of the spare room were written.
-        unsafe { out.set_len(out.len() + count) };
-        left -= count;
-        offset += count as u64;
-    }
-    true
 }

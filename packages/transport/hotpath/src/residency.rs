@@ -1,6 +1,7 @@
 //! Whether bytes of a file are in the kernel's page cache: asked, never touched.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The same on every architecture that Node runs on. Linux has it from 6.5 on.
@@ -10,7 +11,7 @@ const PAGE_BYTES_MIN: u64 = 4096;
 static HAS_CACHESTAT: AtomicBool = AtomicBool::new(true);
 
 /// False also where the kernel does not tell. `length` is more than 0.
-pub fn is_resident(file: &OwnedFd, offset: u64, length: u64) -> bool {
+pub fn is_resident(file: &File, offset: u64, length: u64) -> bool {
     if HAS_CACHESTAT.load(Ordering::Relaxed) {
         match cached_page_count(file, offset, length) {
             Some(count) => return count >= page_count(offset, length, page_bytes()),
@@ -20,7 +21,7 @@ pub fn is_resident(file: &OwnedFd, offset: u64, length: u64) -> bool {
     is_in_core(file, offset, length)
 }
 
-fn cached_page_count(file: &OwnedFd, offset: u64, length: u64) -> Option<u64> {
+fn cached_page_count(file: &File, offset: u64, length: u64) -> Option<u64> {
     let range = [offset, length];
     // In the cache, dirty, in writeback, evicted, lately evicted.
     let mut counts = [0_u64; 5];
@@ -38,7 +39,7 @@ fn cached_page_count(file: &OwnedFd, offset: u64, length: u64) -> Option<u64> {
 }
 
 /// mincore of a mapping that is made for the question.
-fn is_in_core(file: &OwnedFd, offset: u64, length: u64) -> bool {
+fn is_in_core(file: &File, offset: u64, length: u64) -> bool {
     let page = page_bytes();
     let start = offset / page * page;
     let mapped = (offset + length - start) as usize;
@@ -84,7 +85,7 @@ mod tests {
         let mut made = File::create(&path).unwrap();
         made.write_all(&vec![7; 300_000]).unwrap();
         made.sync_all().unwrap();
-        let file = OwnedFd::from(File::open(&path).unwrap());
+        let file = File::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let ask = |offset, length| {
             let cached = cached_page_count(&file, offset, length)
@@ -106,7 +107,7 @@ mod tests {
         assert!(ask(8192, 4096) && !ask(8191, 2) && !ask(8192, 4097));
     }
 
-    fn drop_cache(file: &OwnedFd) {
+    fn drop_cache(file: &File) {
         // SAFETY: no memory is passed.
         unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
     }

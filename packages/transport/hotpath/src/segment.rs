@@ -2,13 +2,13 @@
 //! was cut short is an error of the call that sends, and a signal to whoever reads it.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 /// Address space that a segment gets at least: the page store's are no larger, and grow while they are open here.
 const MAPPED_MIN_BYTES: u64 = 256 * 1024 * 1024;
 
 pub struct Segment {
-    file: OwnedFd,
+    file: File,
     /// Null where the file cannot be mapped.
     start: *mut libc::c_void,
     mapped_bytes: usize,
@@ -24,7 +24,6 @@ impl Segment {
     pub fn open(path: &str) -> Option<Self> {
         let file = File::open(path).ok()?;
         let size = file.metadata().ok()?.len();
-        let file = OwnedFd::from(file);
         let mapped_bytes = size.max(MAPPED_MIN_BYTES) as usize;
         // SAFETY: a new mapping, which nobody dereferences.
         let start = unsafe {
@@ -55,7 +54,7 @@ impl Segment {
         })
     }
 
-    pub fn file(&self) -> &OwnedFd {
+    pub fn file(&self) -> &File {
         &self.file
     }
 

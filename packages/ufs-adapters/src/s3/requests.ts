@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto';
 import type { CredentialsSource } from './credentials.ts';
 import type { S3UfsOptions } from './options.ts';
-import { type QueryParameter, SignatureV4 } from './signature.ts';
+import { type QueryParameter, SignatureV4, queryTextOf } from './signature.ts';
 
 export interface S3Request {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE';
@@ -66,7 +66,7 @@ export class S3Signer {
     const query = Object.entries(request.query ?? {}).map(
       ([name, value]): QueryParameter => [encodeRfc3986(name), encodeRfc3986(value)],
     );
-    const suffix = queryTextOf(query);
+    const suffix = query.length === 0 ? '' : `?${queryTextOf(query)}`;
     const headers: Record<string, string> = { ...request.headers, host: this.#host };
     const keys = await credentials();
     if (!keys) return { path: path + suffix, headers, signedAtMs };
@@ -80,10 +80,6 @@ export class S3Signer {
 export function pathOf(pathPrefix: string, key: string | undefined): string {
   if (key === undefined) return pathPrefix === '' ? '/' : pathPrefix;
   return `${pathPrefix}/${key.split('/').map(encodeRfc3986).join('/')}`;
-}
-
-function queryTextOf(query: readonly QueryParameter[]): string {
-  return query.length === 0 ? '' : `?${query.map(([name, value]) => `${name}=${value}`).join('&')}`;
 }
 
 function encodeRfc3986(text: string): string {

@@ -69,7 +69,9 @@ export class SignatureV4 {
 
 /** By name: the `=` behind it does not count. */
 function canonicalQueryOf(query: readonly QueryParameter[]): string {
-  if (query.length === 0) return '';
-  const sorted = query.toSorted(([one], [other]) => (one < other ? -1 : 1));
-  return sorted.map(([name, value]) => `${name}=${value}`).join('&');
+  return queryTextOf(query.toSorted(([one], [other]) => (one < other ? -1 : 1)));
+}
+
+export function queryTextOf(query: readonly QueryParameter[]): string {
+  return query.map(([name, value]) => `${name}=${value}`).join('&');
 }

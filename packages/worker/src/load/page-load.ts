@@ -102,9 +102,8 @@ export class PageLoad {
   }
 
   async #page(page: PageId, version: LoadedVersion, options: PageLoadOptions): Promise<void> {
-    const { pageSizeBytes, batch } = options;
+    const { pageSizeBytes, batch, store } = options;
     try {
-      const { store } = options;
       const isHeld = batch.mode === 'verify' ? await store.verify(page) : store.has(page);
       if (isHeld) {
         this.#done(page, version, { wasHeld: true, pageSizeBytes });

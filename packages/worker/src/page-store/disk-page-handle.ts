@@ -92,7 +92,7 @@ export async function readChecked(
   from: number,
   to: number,
 ): Promise<Uint8Array> {
-  try {
+  return orTakeOut(reader, page, segment, place, async () => {
     const firstBlock = Math.floor(from / blockSizeBytes);
     const begin = firstBlock * blockSizeBytes;
     const end = Math.min(place.lengthBytes, Math.ceil(to / blockSizeBytes) * blockSizeBytes);
@@ -108,11 +108,7 @@ export async function readChecked(
     const copy = Buffer.from(asked);
     giveBuffer(bytes);
     return copy;
-  } catch (thrown) {
-    const error = asPageError(thrown, segment);
-    reader.onBadPage(page, place, error);
-    throw error;
-  }
+  });
 }
 
 /** Reads a page, each block checked, and gives nothing of it. On failure it has been taken out of the store. */
@@ -124,18 +120,27 @@ async function verifyPage(
 ): Promise<void> {
   const { checksumIndex, dataStartBytes, lengthBytes } = place;
   const checksums = segment.checksums.subarray(checksumIndex, checksumIndex + blockCountOf(lengthBytes));
-  try {
-    const isGood = await reader.reads.run(async () => {
-      segment.pin();
-      try {
-        const fd = await segment.fd();
+  await orTakeOut(reader, page, segment, place, async () => {
+    const isGood = await reader.reads.run(() =>
+      segment.use((fd) => {
         reader.onRead({ path: segment.path, fd, offset: dataStartBytes, lengthBytes });
-        return await fileMatches(fd, dataStartBytes, lengthBytes, checksums);
-      } finally {
-        segment.unpin();
-      }
-    });
+        return fileMatches(fd, dataStartBytes, lengthBytes, checksums);
+      }),
+    );
     if (!isGood) throw pageCorrupt(segment, place, { from: 0, to: lengthBytes });
+  });
+}
+
+/** On failure, as one of ours, the page has been taken out of the store. */
+async function orTakeOut<T>(
+  reader: BlockReader,
+  page: PageId,
+  segment: Segment,
+  place: PagePlace,
+  operation: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await operation();
   } catch (thrown) {
     const error = asPageError(thrown, segment);
     reader.onBadPage(page, place, error);
@@ -156,20 +161,16 @@ async function readRange(
 }
 
 /** Reads until `bytes` is full or the file ends; gives the count. */
-export async function readSegment(
+export function readSegment(
   { onRead }: Pick<BlockReader, 'onRead'>,
   segment: Segment,
   bytes: Uint8Array,
   position: number,
 ): Promise<number> {
-  segment.pin();
-  try {
-    const fd = await segment.fd();
+  return segment.use((fd) => {
     onRead({ path: segment.path, fd, offset: position, lengthBytes: bytes.length });
-    return await readAt(fd, bytes, position);
-  } finally {
-    segment.unpin();
-  }
+    return readAt(fd, bytes, position);
+  });
 }
 
 function pageCorrupt(

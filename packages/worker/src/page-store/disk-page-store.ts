@@ -8,7 +8,7 @@
 
 import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PageHandle, SegmentRead } from '@alluxio-ts/common/body';
+import type { SegmentRead } from '@alluxio-ts/common/body';
 import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Logger } from '@alluxio-ts/common/logger';
@@ -16,7 +16,7 @@ import { type PageId, type PageOrigin, fileKeyOf } from '@alluxio-ts/common/page
 import { MIB } from '@alluxio-ts/common/units';
 import { DirHealth, type DirState } from './dir-health.ts';
 import { probeDir } from './dir-probe.ts';
-import { asPageError } from './disk-page-handle.ts';
+import { type DiskPageHandle, asPageError } from './disk-page-handle.ts';
 import { DiskQueue } from './disk-queue.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
 import { PageShelf } from './page-shelf.ts';
@@ -246,7 +246,7 @@ export class DiskPageStore implements PageStore {
       });
   }
 
-  get(page: PageId): PageHandle | undefined {
+  get(page: PageId): DiskPageHandle | undefined {
     if (this.#closing || !this.#health.canRead || this.#reads.isFull) return undefined;
     return this.#shelf.get(page);
   }
@@ -256,8 +256,7 @@ export class DiskPageStore implements PageStore {
   }
 
   async verify(page: PageId): Promise<boolean> {
-    if (this.#closing || !this.#health.canRead || this.#reads.isFull) return false;
-    const handle = this.#shelf.get(page);
+    const handle = this.get(page);
     try {
       await handle?.verify();
       return handle !== undefined;

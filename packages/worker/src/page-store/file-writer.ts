@@ -1,6 +1,6 @@
 /**
  * How a page store writes into its files: in a native thread of its own, where this installation has it, else in the pool of threads that Node has for file operations.
- * Decision 0011 has what that changes.
+ * Decision 0013 has what that changes.
  */
 
 import {

@@ -1,5 +1,5 @@
 /**
- * Puts records that lie one behind the other into one write. Handing a write to the thread pool costs the main thread several times the copying of a small record; while many
+ * Puts records that lie one behind the other into one write. Handing a write to another thread costs the main thread several times the copying of a small record; while many
  * pages are on their way a record waits a moment for the next ones, and none does while it is the only one.
  */
 

@@ -172,14 +172,7 @@ export class SegmentLog {
 
   async #write(segment: Segment, pieces: readonly Uint8Array[], position: number): Promise<void> {
     try {
-      await this.#options.writes.run(async () => {
-        segment.pin();
-        try {
-          await this.#writer.write(await segment.fd(), pieces, position);
-        } finally {
-          segment.unpin();
-        }
-      });
+      await this.#writeInto(segment, pieces, position);
     } catch (thrown) {
       segment.isBroken = true;
       this.seal(segment);
@@ -188,6 +181,11 @@ export class SegmentLog {
       if (errno === 'ENOSPC' || errno === 'EDQUOT') this.#options.onDiskFull();
       throw this.#unavailable('cannot write to', segment, thrown);
     }
+  }
+
+  #writeInto(segment: Segment, pieces: readonly Uint8Array[], position: number): Promise<void> {
+    const { writes } = this.#options;
+    return writes.run(() => segment.use((fd) => this.#writer.write(fd, pieces, position)));
   }
 
   #makeSegment(): Segment {
@@ -260,14 +258,7 @@ export class SegmentLog {
   async #writeFooter(segment: Segment): Promise<number> {
     const offset = alignUp(segment.endBytes, recordAlignmentBytes);
     const footer = encodeFooter(this.#entriesOf(segment), segment.identity, offset);
-    await this.#options.writes.run(async () => {
-      segment.pin();
-      try {
-        await this.#writer.write(await segment.fd(), [footer], offset);
-      } finally {
-        segment.unpin();
-      }
-    });
+    await this.#writeInto(segment, [footer], offset);
     return offset + footer.length;
   }
 

@@ -148,6 +148,16 @@ export class Segment {
     this.#checksums = this.#checksums.slice(0, this.#checksumCount);
   }
 
+  /** Has the descriptor used; it stays open meanwhile. Fails as opening the file does, and as `operation`. */
+  async use<T>(operation: (fd: number) => Promise<T>): Promise<T> {
+    this.pin();
+    try {
+      return await operation(await this.fd());
+    } finally {
+      this.unpin();
+    }
+  }
+
   pin(): void {
     this.#pinCount++;
   }
