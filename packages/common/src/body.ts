@@ -34,11 +34,9 @@ export interface NativePlace {
   readonly checksums: Uint32Array;
 }
 
-/** Bytes of a segment file that are about to be read. */
+/** Bytes of a segment file that are about to be read, and nothing beyond them: there is no readahead. */
 export interface SegmentRead {
   readonly path: string;
-  /** The descriptor that they are read by. */
-  readonly fd: number;
   readonly offset: number;
   readonly lengthBytes: number;
 }

@@ -130,8 +130,8 @@ export interface NativeHotpath {
   putRoute(route: NativeRoute): void;
   dropFile(fileKey: readonly number[]): void;
   dropSegment(path: string): void;
-  /** Somebody is about to read these bytes of a segment by this descriptor. Ends the descriptor's readahead. */
-  beforeRead(path: string, fd: number, offset: number, lengthBytes: number): void;
+  /** Somebody is about to read these bytes of a segment. */
+  beforeRead(path: string, offset: number, lengthBytes: number): void;
   dropAll(): void;
   dropRoutes(): void;
   /**
@@ -178,6 +178,14 @@ export interface NativeFileWriter {
   close(): void;
 }
 
+/** A page in its file. */
+export interface NativeFileRange {
+  readonly fd: number;
+  readonly position: number;
+  readonly lengthBytes: number;
+  readonly checksums: Uint32Array;
+}
+
 /** What the page store takes from it. */
 export interface NativePages {
   /** One call of the kernel writes no more than `callMaxBytes`, and ends at a multiple of them. An errno of 0 says that all was written. */
@@ -190,10 +198,12 @@ export interface NativePages {
   /** Whether every block has the checksum that stands at its place, from `first` on. */
   blocksMatch(bytes: Uint8Array, checksums: Uint32Array, first: number): boolean;
   /**
-   * Reads bytes of a file in a thread of Node's pool. Resolves with 0 when they have these checksums, one a block, with -1 when they have not or the file ends before, else with the
-   * errno that reading failed with. The descriptor must stay open until then.
+   * Reads bytes of files in a thread of Node's pool. Resolves with a number for each: 0 when they have these checksums, one a block, -1 when they have not or the file ends before, else the
+   * errno that reading failed with. The descriptors must stay open until then.
    */
-  checkFile(fd: number, position: number, lengthBytes: number, checksums: Uint32Array): Promise<number>;
+  checkFiles(ranges: readonly NativeFileRange[]): Promise<readonly number[]>;
+  /** From the disk comes no more than what is asked for by this descriptor. */
+  readNoFurther(fd: number): void;
 }
 
 interface NativeModule extends NativePages {

@@ -132,8 +132,8 @@ export class HotpathTransport implements PageTransport {
     this.#table?.drop(dropped);
   }
 
-  beforeRead({ fd, lengthBytes, offset, path }: SegmentRead): void {
-    this.#native?.beforeRead(path, fd, offset, lengthBytes);
+  beforeRead({ lengthBytes, offset, path }: SegmentRead): void {
+    this.#native?.beforeRead(path, offset, lengthBytes);
   }
 
   watchDelays(): DelayWatch {

@@ -552,7 +552,7 @@ function describeTable(t: Test): void {
       flipOnDevice(file.segment, [{ offset: 4096 + 10, bit: 1 }]);
       const fd = openSync(file.segment, 'r');
       const bytes = Buffer.alloc(pageSizeBytes);
-      transport.beforeRead({ path: file.segment, fd, offset: 4096, lengthBytes: bytes.length });
+      transport.beforeRead({ path: file.segment, offset: 4096, lengthBytes: bytes.length });
       readSync(fd, bytes, 0, bytes.length, 4096);
       closeSync(fd);
       t.notOk(bytes.equals(file.bytes.subarray(0, bytes.length)), 'the bad bytes are in memory now');

@@ -10,26 +10,40 @@ export interface OwnedBodyOptions {
 
 /** A body can be iterated once. Whoever does not want it leaves the loop at once or aborts the signal of the call. */
 export function ownedBody(options: OwnedBodyOptions): AsyncIterable<Uint8Array> {
-  const { signal } = options;
-  let isTaken = false;
-  const abandon = (): void => {
-    if (isTaken) return;
-    isTaken = true;
-    void Promise.resolve(options.release()).catch(() => undefined);
-  };
-  if (signal?.aborted) abandon();
-  else signal?.addEventListener('abort', abandon, { once: true });
+  return new OwnedBody(options);
+}
 
-  async function* iterate(): AsyncGenerator<Uint8Array> {
+/** A class, since a generator function that is made anew for each body has the engine describe its generators anew. */
+class OwnedBody implements AsyncIterable<Uint8Array> {
+  readonly #options: OwnedBodyOptions;
+  readonly #abandon: (() => void) | undefined;
+  #isTaken = false;
+
+  constructor(options: OwnedBodyOptions) {
+    this.#options = options;
+    const { signal } = options;
+    if (!signal) return;
+    this.#abandon = () => this.#release();
+    if (signal.aborted) this.#abandon();
+    else signal.addEventListener('abort', this.#abandon, { once: true });
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    const { chunks, release, signal } = this.#options;
     signal?.throwIfAborted();
-    if (isTaken) throw new TypeError('the body of a read can be iterated only once');
-    isTaken = true;
-    signal?.removeEventListener('abort', abandon);
+    if (this.#isTaken) throw new TypeError('the body of a read can be iterated only once');
+    this.#isTaken = true;
+    if (this.#abandon) signal?.removeEventListener('abort', this.#abandon);
     try {
-      yield* options.chunks();
+      yield* chunks();
     } finally {
-      await options.release();
+      await release();
     }
   }
-  return { [Symbol.asyncIterator]: iterate };
+
+  #release(): void {
+    if (this.#isTaken) return;
+    this.#isTaken = true;
+    void Promise.resolve(this.#options.release()).catch(() => undefined);
+  }
 }

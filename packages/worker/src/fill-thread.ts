@@ -45,9 +45,9 @@ goneMounts.addEventListener('message', (message) =>
 
 export async function fill({ job, mount }: FillTask): Promise<FillAnswer> {
   try {
-    const file = await storages.use(mount, (ufs) => receivePage(ufs, job, slots));
-    return { file, error: undefined, counts: metrics.take() };
+    const result = await storages.use(mount, (ufs) => receivePage(ufs, job, slots));
+    return { result, counts: metrics.take() };
   } catch (thrown) {
-    return { error: plainErrorOf(thrown), counts: metrics.take() };
+    return { result: plainErrorOf(thrown), counts: metrics.take() };
   }
 }

@@ -6,6 +6,8 @@ import { blockSizeBytes } from '@alluxio-ts/common/page';
 import { findNativePages } from '@alluxio-ts/transport/hotpath-native';
 import {
   type BlockChecksums,
+  ReceivedChecksums,
+  blockCountOf,
   checksumOf,
   nativeBlockChecksums,
   portableBlockChecksums,
@@ -28,7 +30,13 @@ const lengths = [
   5 * blockSizeBytes + 77,
 ];
 
-for (const [kind, { blocksMatch, checksumBlocks, fileMatches }] of kinds) {
+for (const [kind, { blocksMatch, fileMatches, sumBlocks }] of kinds) {
+  const checksumBlocks = (bytes: Uint8Array): Uint32Array => {
+    const checksums = new Uint32Array(blockCountOf(bytes.length));
+    sumBlocks(bytes, checksums);
+    return checksums;
+  };
+
   t.test(`checksums of blocks, ${kind}`, async (t) => {
     t.same(
       [...checksumBlocks(Buffer.from('123456789'))],
@@ -91,3 +99,30 @@ for (const [kind, { blocksMatch, checksumBlocks, fileMatches }] of kinds) {
     t.match(error, { message: 'EISDIR: illegal operation on a directory, read' });
   });
 }
+
+t.test('checksums of a page as it comes', async (t) => {
+  const length = 5 * blockSizeBytes + 77;
+  const bytes = randomBytes(length);
+  const expected = Array.from({ length: 6 }, (_, block) =>
+    checksumOf(bytes.subarray(block * blockSizeBytes, (block + 1) * blockSizeBytes)),
+  );
+  const steps = [1, 1000, blockSizeBytes - 1, blockSizeBytes, blockSizeBytes + 1, 3 * blockSizeBytes, length];
+  for (const split of [0, blockSizeBytes, 3 * blockSizeBytes, 5 * blockSizeBytes]) {
+    for (const step of steps) {
+      const page = new Uint8Array(length);
+      const checksums = new ReceivedChecksums(page);
+      for (const [from, to] of [
+        [split, length],
+        [0, split],
+      ] as const) {
+        checksums.begin(from);
+        for (let at = from; at < to; at += step) {
+          const end = Math.min(to, at + step);
+          page.set(bytes.subarray(at, end), at);
+          checksums.reach(end);
+        }
+      }
+      t.same([...checksums.values], expected, `from ${split} on first, ${step} at a time`);
+    }
+  }
+});

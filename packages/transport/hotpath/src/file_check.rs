@@ -1,4 +1,4 @@
-//! Reads a cached page and compares its checksums, in a thread of Node's pool: for whoever wants to know and not to have it.
+//! Reads cached pages and compares their checksums, in a thread of Node's pool: for whoever wants to know and not to have them.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -7,7 +7,8 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 
-use napi::bindgen_prelude::{Env, Result, Task};
+use napi::bindgen_prelude::{Env, Result, Task, Uint32Array};
+use napi_derive::napi;
 
 use crate::checksums::{blocks_match, BLOCK_BYTES};
 
@@ -21,36 +22,52 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-pub struct FileCheck {
+/// A page in its file.
+#[napi(object)]
+pub struct FileRange {
+    pub fd: i32,
+    pub position: f64,
+    pub length_bytes: f64,
+    pub checksums: Uint32Array,
+}
+
+struct FileCheck {
     fd: RawFd,
     position: u64,
     length: u64,
     checksums: Vec<u32>,
 }
 
-impl Task for FileCheck {
-    type Output = i32;
-    type JsValue = i32;
+/// One task for several small pages: handing each to a thread costs the caller more than checking it takes.
+pub struct FileChecks(Vec<FileCheck>);
 
-    fn compute(&mut self) -> Result<i32> {
-        Ok(BUFFER.with_borrow_mut(|buffer| self.run(buffer)))
+impl FileChecks {
+    pub fn new(ranges: Vec<FileRange>) -> Self {
+        let checks = ranges.into_iter().map(|range| FileCheck {
+            fd: range.fd,
+            position: range.position as u64,
+            length: range.length_bytes as u64,
+            checksums: range.checksums.to_vec(),
+        });
+        Self(checks.collect())
+    }
+}
+
+impl Task for FileChecks {
+    type Output = Vec<i32>;
+    type JsValue = Vec<i32>;
+
+    fn compute(&mut self) -> Result<Vec<i32>> {
+        let run = |buffer: &mut Vec<u8>| self.0.iter().map(|check| check.run(buffer)).collect();
+        Ok(BUFFER.with_borrow_mut(run))
     }
 
-    fn resolve(&mut self, _env: Env, output: i32) -> Result<i32> {
+    fn resolve(&mut self, _env: Env, output: Vec<i32>) -> Result<Vec<i32>> {
         Ok(output)
     }
 }
 
 impl FileCheck {
-    pub fn new(fd: RawFd, position: u64, length: u64, checksums: Vec<u32>) -> Self {
-        Self {
-            fd,
-            position,
-            length,
-            checksums,
-        }
-    }
-
     fn run(&self, buffer: &mut Vec<u8>) -> i32 {
         let pieces = self.checksums.chunks((PIECE_BYTES / BLOCK_BYTES) as usize);
         if pieces.len() as u64 != self.length.div_ceil(PIECE_BYTES) {

@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use answer::push_id;
 use checksums::{blocks_match, checksums_of};
 use events::{latin1, Event, Up};
-use file_check::FileCheck;
+use file_check::{FileChecks, FileRange};
 use listener::Listener;
 use mark::PeerMarks;
 use napi::bindgen_prelude::{AsyncTask, Error, Result, Status, Uint32Array, Uint32ArraySlice};
@@ -338,11 +338,9 @@ impl Hotpath {
         locked(&self.shared.table).drop_segment(&path);
     }
 
-    /// Somebody is about to read these bytes of a segment by this descriptor: from the disk comes what nobody has checked, and no more than was asked for.
+    /// Somebody is about to read these bytes of a segment: from the disk comes what nobody has checked.
     #[napi]
-    pub fn before_read(&self, path: String, fd: i32, offset: f64, length_bytes: f64) {
-        // SAFETY: no memory is passed.
-        unsafe { libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_RANDOM) };
+    pub fn before_read(&self, path: String, offset: f64, length_bytes: f64) {
         locked(&self.shared.table).forget_checks(&path, offset as u64, length_bytes as u64);
     }
 
@@ -471,11 +469,17 @@ pub fn blocks_match_from(bytes: &[u8], checksums: &[u32], first: u32) -> bool {
     expected.is_some_and(|expected| blocks_match(bytes, expected))
 }
 
-/// Resolves with 0 when the bytes of a file have these checksums, one a block, with -1 when they have not, else with the errno that reading failed with. The descriptor must stay open until then.
+/// Of each range of a file: 0 when its bytes have the checksums, one a block, -1 when they have not, else the errno that reading failed with. The descriptors must stay open until then.
 #[napi]
-pub fn check_file(fd: i32, position: f64, length: f64, checksums: &[u32]) -> AsyncTask<FileCheck> {
-    let check = FileCheck::new(fd, position as u64, length as u64, checksums.to_vec());
-    AsyncTask::new(check)
+pub fn check_files(ranges: Vec<FileRange>) -> AsyncTask<FileChecks> {
+    AsyncTask::new(FileChecks::new(ranges))
+}
+
+/// From the disk comes no more than what is asked for by this descriptor.
+#[napi]
+pub fn read_no_further(fd: i32) {
+    // SAFETY: no memory is passed.
+    unsafe { libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_RANDOM) };
 }
 
 /// By which TypeScript knows that it was built of the same sources.

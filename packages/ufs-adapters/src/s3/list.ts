@@ -75,11 +75,12 @@ async function askPage(connection: S3Connection, question: PageQuestion): Promis
 
 /** The entries of a page with their keys below the mount, in order. */
 function mergePage(options: S3UfsOptions, prefix: string, page: S3ListPage): NamedEntry[] {
-  const files = page.files.flatMap((file): NamedEntry[] => {
+  const files: NamedEntry[] = [];
+  for (const file of page.files) {
     const name = relativeKey(options, prefix, file.key);
     // The empty name is the marker of the mount's own directory.
-    return name === '' ? [] : [{ name, entry: { kind: 'file', file: { ...file, key: name } } }];
-  });
+    if (name !== '') files.push({ name, entry: { kind: 'file', file: { ...file, key: name } } });
+  }
   const prefixes = page.prefixes.map((key): NamedEntry => {
     const name = relativeKey(options, prefix, key);
     return { name, entry: { kind: 'prefix', key: name } };
@@ -87,6 +88,7 @@ function mergePage(options: S3UfsOptions, prefix: string, page: S3ListPage): Nam
   if (!options.isListOrdered) return [...files, ...prefixes];
   checkOrder(options, files);
   checkOrder(options, prefixes);
+  if (prefixes.length === 0) return files;
   return [...files, ...prefixes].sort((one, other) => compareKeys(one.name, other.name));
 }
 

@@ -18,20 +18,24 @@ export interface ResponseHead {
 const statusPattern = /^HTTP\/1\.([01]) (\d{3})(?: (.*))?$/;
 const namePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // oxlint-disable-next-line no-control-regex -- these are what no value may hold
-const badValuePattern = /[\0\r\n]/;
+const badTextPattern = /\0|\r(?!\n)|(?<!\r)\n/;
+/** Names of headers that came before, as they came, by which a store's are not looked at anew with each answer. */
+const seenNames = new Map<string, string>();
+const seenNamesMax = 1024;
 
 /** `text` is the head without the empty line that ends it. Throws HPE_INVALID for what is no such head. */
 export function parseResponseHead(text: string): ResponseHead {
-  const [first = '', ...lines] = text.split('\r\n');
-  const status = statusPattern.exec(first);
+  const firstEnd = lineEndOf(text, 0);
+  const status = statusPattern.exec(text.slice(0, firstEnd));
   if (!status) throw notHttp('a status line');
+  if (badTextPattern.test(text)) throw notHttp('headers');
   const headers: Record<string, string> = {};
-  for (const line of lines) {
-    const colon = line.indexOf(':');
-    const name = line.slice(0, Math.max(colon, 0));
-    const value = line.slice(colon + 1).trim();
-    if (!namePattern.test(name) || badValuePattern.test(value)) throw notHttp('headers');
-    const key = name.toLowerCase();
+  for (let at = firstEnd + 2, end = at; at <= text.length; at = end + 2) {
+    end = lineEndOf(text, at);
+    const colon = text.indexOf(':', at);
+    if (colon === -1 || colon >= end) throw notHttp('headers');
+    const key = headerNameOf(text.slice(at, colon));
+    const value = text.slice(colon + 1, end).trim();
     const earlier = headers[key];
     headers[key] = earlier === undefined ? value : `${earlier}, ${value}`;
   }
@@ -49,6 +53,21 @@ export function parseResponseHead(text: string): ResponseHead {
     isKeptAlive: isNew && !/\bclose\b/.test(connection),
     lengthBytes: lengthOf(headers),
   };
+}
+
+function lineEndOf(text: string, from: number): number {
+  const end = text.indexOf('\r\n', from);
+  return end === -1 ? text.length : end;
+}
+
+/** In lower case. Throws for what is no name. */
+function headerNameOf(name: string): string {
+  const seen = seenNames.get(name);
+  if (seen !== undefined) return seen;
+  if (!namePattern.test(name)) throw notHttp('headers');
+  const key = name.toLowerCase();
+  if (seenNames.size < seenNamesMax) seenNames.set(name, key);
+  return key;
 }
 
 function lengthOf(headers: Record<string, string>): number | undefined {

@@ -1,5 +1,6 @@
 /** Reads what S3 says of an object: headers of HEAD and GET, and the document of a listing. */
 
+import { definedFields } from '@alluxio-ts/common/defined-fields';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { KIB } from '@alluxio-ts/common/units';
 import type { FileHeaders, FileStatus } from '../ufs.ts';
@@ -43,27 +44,27 @@ export function statusOf(key: string, sizeBytes: number, headers: ResponseHeader
 }
 
 function fileHeadersOf(headers: ResponseHeaders): FileHeaders {
-  const metadata = metadataOf(headers);
-  const fields = {
+  return definedFields({
     contentType: headerOf(headers, 'content-type'),
     contentEncoding: headerOf(headers, 'content-encoding'),
     contentDisposition: headerOf(headers, 'content-disposition'),
     contentLanguage: headerOf(headers, 'content-language'),
     cacheControl: headerOf(headers, 'cache-control'),
     expires: headerOf(headers, 'expires'),
-    metadata: Object.keys(metadata).length === 0 ? undefined : metadata,
-  };
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+    metadata: metadataOf(headers),
+  });
 }
 
-function metadataOf(headers: ResponseHeaders): Record<string, string> {
-  const metadata: Record<string, string> = {};
+/** Undefined where there is none. */
+function metadataOf(headers: ResponseHeaders): Record<string, string> | undefined {
+  let metadata: Record<string, string> | undefined;
   let sizeBytes = 0;
   for (const name of Object.keys(headers)) {
     if (!name.startsWith(metadataPrefix)) continue;
     const value = headerOf(headers, name) ?? '';
     sizeBytes += name.length - metadataPrefix.length + Buffer.byteLength(value);
     if (sizeBytes > metadataMaxBytes) break;
+    metadata ??= {};
     metadata[name.slice(metadataPrefix.length)] = value;
   }
   return metadata;
@@ -125,6 +126,7 @@ function quoted(etag: string | undefined): string | undefined {
 
 /** As S3 encodes: `+` is a space, a plus is `%2B`. */
 function decodeUrl(text: string): string {
+  if (!/[%+]/.test(text)) return text;
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {

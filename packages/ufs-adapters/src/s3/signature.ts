@@ -24,6 +24,7 @@ export type QueryParameter = readonly [name: string, value: string];
 /** Signs for one region. Keeps the key of the day, which takes four HMACs to derive. */
 export class SignatureV4 {
   readonly #region: string;
+  #time = { second: Number.NaN, text: '' };
   #derived: { readonly of: string; readonly key: KeyObject } | undefined;
 
   constructor(region: string) {
@@ -32,7 +33,7 @@ export class SignatureV4 {
 
   /** The headers, and those that say who asks, when, and that it is they. */
   sign(request: SignableRequest, keys: SigningKeys, signedAtMs: number): Record<string, string> {
-    const time = new Date(signedAtMs).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+    const time = this.#timeOf(signedAtMs);
     const date = time.slice(0, 8);
     const headers: Record<string, string> = { ...request.headers, 'x-amz-date': time };
     if (keys.sessionToken !== undefined) headers['x-amz-security-token'] = keys.sessionToken;
@@ -42,7 +43,7 @@ export class SignatureV4 {
       request.method,
       request.path,
       canonicalQueryOf(request.query),
-      ...names.map((name) => `${name}:${headers[name]?.trim().replaceAll(/\s+/g, ' ')}`),
+      ...names.map((name) => `${name}:${canonicalValueOf(headers[name] ?? '')}`),
       '',
       signedNames,
       headers['x-amz-content-sha256'],
@@ -55,6 +56,16 @@ export class SignatureV4 {
     return headers;
   }
 
+  /** As the algorithm writes it; the same text for all of a second. */
+  #timeOf(ms: number): string {
+    const second = Math.floor(ms / 1000);
+    if (this.#time.second !== second) {
+      const text = new Date(second * 1000).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+      this.#time = { second, text };
+    }
+    return this.#time.text;
+  }
+
   #keyOf({ secretAccessKey }: SigningKeys, date: string): KeyObject {
     const of = `${date}/${secretAccessKey}`;
     if (this.#derived?.of === of) return this.#derived.key;
@@ -65,6 +76,11 @@ export class SignatureV4 {
     this.#derived = { of, key: createSecretKey(key) };
     return this.#derived.key;
   }
+}
+
+function canonicalValueOf(value: string): string {
+  const trimmed = value.trim();
+  return /\s/.test(trimmed) ? trimmed.replaceAll(/\s+/g, ' ') : trimmed;
 }
 
 /** By name: the `=` behind it does not count. */

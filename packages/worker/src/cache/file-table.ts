@@ -77,6 +77,9 @@ const renewedShare = 1 / 6;
 /** Of those that nobody waits for, at once; a record that gets none runs out. */
 const renewalsMax = 32;
 
+/** A confirmation that makes a record younger by less is not worth a write. */
+const storedGainMinMs = 10_000;
+
 /** After a failed check, records of the same mount stand in for so long before the under storage is asked again. */
 const failedPauseMs = 1000;
 
@@ -208,7 +211,13 @@ export class FileTable {
   async confirm(file: FileName, seen: Pick<FileStatus, 'version'>, seenAtMs: number): Promise<boolean> {
     const known = this.peek(file) ?? (await this.recall(file));
     if (!known || known.status.version === undefined || known.status.version !== seen.version) return false;
-    if (known.checkedAtMs < seenAtMs) this.#learn(file, { ...known, checkedAtMs: seenAtMs });
+    const gainedMs = seenAtMs - known.checkedAtMs;
+    if (gainedMs > 0) {
+      const record = { ...known, checkedAtMs: seenAtMs };
+      this.#know(file, record);
+      // Otherwise, a record that is read back after a start is asked for again by so much earlier.
+      if (gainedMs >= storedGainMinMs) this.#remember(file, record);
+    }
     return true;
   }
 
@@ -216,13 +225,14 @@ export class FileTable {
   learn(file: FileName, status: FileStatus, askedAtMs: number): void {
     const known = this.peek(file);
     if (known && known.checkedAtMs > askedAtMs) return;
-    this.#learn(file, { status, fileKey: this.fileKeyOf(file, status), checkedAtMs: askedAtMs });
+    const record = { status, fileKey: this.fileKeyOf(file, status), checkedAtMs: askedAtMs };
+    this.#know(file, record);
+    this.#remember(file, record);
   }
 
-  #learn(file: FileName, record: FileRecord): void {
+  #know(file: FileName, record: FileRecord): void {
     this.#absent.delete(file.ufsPath);
     this.#known.set(this.#scoped(file), record);
-    this.#remember(file, record);
   }
 
   /** Whether the mount's storage has failed a question of this worker in the last half minute. */
@@ -345,8 +355,7 @@ export class FileTable {
       return undefined;
     }
     const record = { status, fileKey: this.fileKeyOf(file, status), checkedAtMs: askedAtMs };
-    this.#absent.delete(file.ufsPath);
-    this.#known.set(this.#scoped(file), record);
+    this.#know(file, record);
     // What was forgotten meanwhile may be this file, by a mount that went: memory keeps them apart, the store does not.
     if (forgetCount === this.#forgetCount) this.#remember(file, record);
     return record;

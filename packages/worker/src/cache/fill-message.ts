@@ -10,8 +10,7 @@ import {
 import type { SharedSlots } from '@alluxio-ts/common/slot-pool';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import type { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
-import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
-import type { FillJob } from './fill-runner.ts';
+import type { FillJob, ReceivedPage } from './fill-runner.ts';
 
 /** What a thread is started with. */
 export interface FillThreadData {
@@ -43,9 +42,7 @@ export interface FillTask {
 }
 
 export interface FillAnswer {
-  /** What the storage said of the file beside its bytes. */
-  readonly file?: FileStatus | undefined;
-  readonly error: PlainError | undefined;
+  readonly result: ReceivedPage | PlainError;
   readonly counts: readonly UfsCount[];
 }
 

@@ -6,6 +6,7 @@
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { SlotWriter } from '@alluxio-ts/common/slot-pool';
 import type { FileStatus, Ufs, UfsRead } from '@alluxio-ts/ufs-adapters/ufs';
+import { ReceivedChecksums } from '../page-store/page-checksums.ts';
 import type { ServedMount } from './mount-table.ts';
 
 /** One page to receive. Plain data: it crosses to other threads. */
@@ -23,12 +24,19 @@ export interface FillJob {
   readonly fileSizeBytes: number;
 }
 
+/** What came with the bytes of a page. */
+export interface ReceivedPage {
+  /** What the storage said of the file on the way; undefined where it did not say all. */
+  readonly file: FileStatus | undefined;
+  /** One a block. */
+  readonly checksums: Uint32Array;
+}
+
 export interface FillRunner {
   /**
-   * Receives the page into its slot and moves the slot's watermarks as bytes come; resolves when all are there, with what the storage said of the file
-   * on the way (undefined where it did not say all). Never writes to the slot after it has settled. Rejects with what the storage failed with, and with UfsUnavailable when the thread was lost. A fill is not cancelled: others may wait for it.
+   * Receives the page into its slot and moves the slot's watermarks as bytes come; resolves when all are there. Never writes to the slot after it has settled. Rejects with what the storage failed with, and with UfsUnavailable when the thread was lost. A fill is not cancelled: others may wait for it.
    */
-  run(mount: ServedMount, job: FillJob): Promise<FileStatus | undefined>;
+  run(mount: ServedMount, job: FillJob): Promise<ReceivedPage>;
   /** The mount is not served any more: whatever is kept for it may go. */
   mountGone(mount: ServedMount): void;
   /** No run may be under way or follow. */
@@ -43,7 +51,7 @@ export class LocalFillRunner implements FillRunner {
     this.#slots = slots;
   }
 
-  run(mount: ServedMount, job: FillJob): Promise<FileStatus | undefined> {
+  run(mount: ServedMount, job: FillJob): Promise<ReceivedPage> {
     return receivePage(mount.ufs, job, this.#slots);
   }
 
@@ -58,18 +66,27 @@ export async function receivePage(
   job: FillJob,
   slots: SlotWriter,
   begun?: UfsRead,
-): Promise<FileStatus | undefined> {
+): Promise<ReceivedPage> {
   const { lengthBytes, slot, split } = job;
   const bytes = slots.bytesOf(slot);
+  const checksums = new ReceivedChecksums(bytes.subarray(0, lengthBytes));
   const tail = { from: split, to: lengthBytes, bytes };
   const { body, file } = begun ?? (await readRange(ufs, job, tail));
-  await receive(body, job, tail, (count) => slots.advanceTail(slot, count));
+  checksums.begin(split);
+  await receive(body, job, tail, (count) => {
+    slots.advanceTail(slot, count);
+    checksums.reach(split + count);
+  });
   if (split > 0) {
     const head = { from: 0, to: split, bytes };
     const read = await readRange(ufs, job, head);
-    await receive(read.body, job, head, (count) => slots.advanceHead(slot, count));
+    checksums.begin(0);
+    await receive(read.body, job, head, (count) => {
+      slots.advanceHead(slot, count);
+      checksums.reach(count);
+    });
   }
-  return file.isPartial ? undefined : file;
+  return { file: file.isPartial ? undefined : file, checksums: checksums.values };
 }
 
 interface SlotRange {

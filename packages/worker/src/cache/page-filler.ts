@@ -15,7 +15,7 @@ import { blockSizeBytes, pageCountOf, pageLengthOf } from '@alluxio-ts/common/pa
 import type { SlotLease, SlotPool } from '@alluxio-ts/common/slot-pool';
 import type { FileStatus, UfsRead } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore, PageWriter } from '../page-store/page-store.ts';
-import { type FillRunner, receivePage } from './fill-runner.ts';
+import { type FillRunner, type ReceivedPage, receivePage } from './fill-runner.ts';
 import type { FileName } from './mount-table.ts';
 
 /** Nobody sees it. */
@@ -198,7 +198,7 @@ export class PageFiller {
     const { file, page, record } = request;
     const { lengthBytes, split, version } = fill;
     const { slot } = fill.lease;
-    let status: FileStatus | undefined;
+    let received: ReceivedPage;
     try {
       const job = {
         slot,
@@ -210,21 +210,27 @@ export class PageFiller {
         offset: page.index * pageSizeBytes,
         fileSizeBytes: record.status.sizeBytes,
       };
-      status = await (fill.begun
+      received = await (fill.begun
         ? receivePage(file.mount.ufs, job, slots, fill.begun)
         : runner.run(file.mount, job));
     } catch (thrown) {
       fill.writer?.abort();
       throw thrown;
     }
-    if (fill.writer) await this.#keep(request, fill.writer, slots.bytesOf(slot).subarray(0, lengthBytes));
-    return status;
+    const bytes = slots.bytesOf(slot).subarray(0, lengthBytes);
+    if (fill.writer) await this.#keep(request, fill.writer, bytes, received.checksums);
+    return received.file;
   }
 
   /** A page that cannot be written is still a page that was read: its readers go on, and the next one asks the under storage. */
-  async #keep(request: FillRequest, writer: PageWriter, bytes: Uint8Array): Promise<void> {
+  async #keep(
+    request: FillRequest,
+    writer: PageWriter,
+    bytes: Uint8Array,
+    checksums: Uint32Array,
+  ): Promise<void> {
     try {
-      await writer.write(bytes);
+      await writer.write(bytes, checksums);
       writer.finish();
     } catch (thrown) {
       writer.abort();

@@ -11,7 +11,6 @@ import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { MIB } from '@alluxio-ts/common/units';
 import type { UfsMetrics } from '@alluxio-ts/ufs-adapters/layers/with-metrics';
 import type { ReadRate } from '@alluxio-ts/ufs-adapters/read-rate';
-import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import { Piscina } from 'piscina';
 import {
   errorOfPlain,
@@ -21,7 +20,7 @@ import {
   type FillThreadMount,
   replayCounts,
 } from './fill-message.ts';
-import { type FillJob, type FillRunner, LocalFillRunner } from './fill-runner.ts';
+import { type FillJob, type FillRunner, LocalFillRunner, type ReceivedPage } from './fill-runner.ts';
 import type { ServedMount } from './mount-table.ts';
 
 export interface ThreadFillRunnerOptions {
@@ -104,14 +103,15 @@ export class ThreadFillRunner implements FillRunner {
     this.#watch();
   }
 
-  async run(mount: ServedMount, job: FillJob): Promise<FileStatus | undefined> {
+  async run(mount: ServedMount, job: FillJob): Promise<ReceivedPage> {
     const known = this.#mounts.get(mount) ?? this.#know(mount);
     if (!known) return this.#local.run(mount, job);
     const answer = this.#isLost ? undefined : await this.#ask({ mount: known, job });
     if (!answer) return this.#local.run(mount, job);
     replayCounts(answer.counts, this.#options.metricsOf);
-    if (answer.error) throw errorOfPlain(answer.error);
-    return answer.file;
+    const { result } = answer;
+    if ('code' in result) throw errorOfPlain(result);
+    return result;
   }
 
   mountGone(mount: ServedMount): void {

@@ -123,7 +123,7 @@ async function verifyPage(
   await orTakeOut(reader, page, segment, place, async () => {
     const isGood = await reader.reads.run(() =>
       segment.use((fd) => {
-        reader.onRead({ path: segment.path, fd, offset: dataStartBytes, lengthBytes });
+        reader.onRead({ path: segment.path, offset: dataStartBytes, lengthBytes });
         return fileMatches(fd, dataStartBytes, lengthBytes, checksums);
       }),
     );
@@ -168,7 +168,7 @@ export function readSegment(
   position: number,
 ): Promise<number> {
   return segment.use((fd) => {
-    onRead({ path: segment.path, fd, offset: position, lengthBytes: bytes.length });
+    onRead({ path: segment.path, offset: position, lengthBytes: bytes.length });
     return readAt(fd, bytes, position);
   });
 }

@@ -5,7 +5,7 @@
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { PageId, PageOrigin } from '@alluxio-ts/common/page';
-import { checksumBlocks } from './page-checksums.ts';
+import { blockCountOf, checksumBlocks } from './page-checksums.ts';
 import type { PageWriter } from './page-store.ts';
 import type { PagePlace } from './page-table.ts';
 import type { RecordLayout } from './record-format.ts';
@@ -35,15 +35,16 @@ export class DiskPageWriter implements PageWriter {
     this.#options = options;
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
+  async write(bytes: Uint8Array, checksums = checksumBlocks(bytes)): Promise<void> {
     const { layout, log, origin, page, segment } = this.#options;
-    if (this.#state !== 'open' || bytes.length !== layout.lengthBytes) {
+    const isWhole = bytes.length === layout.lengthBytes && checksums.length === blockCountOf(bytes.length);
+    if (this.#state !== 'open' || !isWhole) {
       throw new AlluxioError('Internal', `write of ${bytes.length} bytes to a page writer (${this.#state})`, {
         context: { lengthBytes: layout.lengthBytes },
       });
     }
     this.#state = 'writing';
-    this.#checksums = checksumBlocks(bytes);
+    this.#checksums = checksums;
     try {
       const header = { origin, index: page.index, layout, checksums: this.#checksums };
       this.#offset = await log.writeRecord(segment, header, bytes);

@@ -2,6 +2,9 @@
 
 import fs from 'node:fs';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+import { findNativePages } from '@alluxio-ts/transport/hotpath-native';
+
+const native = findNativePages();
 
 /** Reads until `bytes` is full or the file ends; gives the count. */
 export async function readAt(fd: number, bytes: Uint8Array, position: number): Promise<number> {
@@ -53,6 +56,13 @@ export function openFile(path: string, flags: string): Promise<number> {
   return new Promise((resolve, reject) => {
     fs.open(path, flags, 0o600, (error, fd) => (error ? reject(error) : resolve(fd)));
   });
+}
+
+/** A file of which pages are read: what the kernel would read ahead nobody has asked for, and whoever looks at what lies in memory would not know of it. */
+export async function openSegmentFile(path: string, flags: string): Promise<number> {
+  const fd = await openFile(path, flags);
+  native?.readNoFurther(fd);
+  return fd;
 }
 
 export function closeFile(fd: number): Promise<void> {

@@ -32,9 +32,9 @@ export interface PageStoreStats {
 export interface PageWriter {
   /**
    * Writes the whole page; called once. Fails with PageStoreUnavailable when the disk does not take it (full, broken): the caller
-   * aborts and goes on without the cache. `bytes` must not change until it settles; it may lie in shared memory.
+   * aborts and goes on without the cache. `bytes` must not change until it settles; it may lie in shared memory. `checksums`, one a block, where they were made of these very bytes already.
    */
-  write(bytes: Uint8Array): Promise<void>;
+  write(bytes: Uint8Array, checksums?: Uint32Array): Promise<void>;
   /** Makes the page readable. */
   finish(): void;
   abort(): void;

@@ -101,7 +101,7 @@ export function encodeRecordHeader(
   const { origin, layout, checksums } = header;
   const path = Buffer.from(origin.ufsPath);
   const version = Buffer.from(origin.version);
-  const bytes = Buffer.alloc(layout.dataOffsetBytes);
+  const bytes = zeroBytes(layout.dataOffsetBytes);
   magic.copy(bytes, 0);
   bytes.writeUInt32LE(formatVersion, 8);
   bytes.writeUInt32LE(layout.headerBytes, 12);
@@ -126,11 +126,27 @@ export function encodeRecordHeader(
 
 /** What stands behind the data: zeros, and the end mark. */
 export function encodeRecordEnd(layout: RecordLayout, segment: SegmentIdentity, offsetBytes: number): Buffer {
-  const bytes = Buffer.alloc(layout.recordBytes - layout.dataOffsetBytes - layout.lengthBytes);
+  const bytes = zeroBytes(layout.recordBytes - layout.dataOffsetBytes - layout.lengthBytes);
   const at = bytes.length - endMarkBytes;
   endMagic.copy(bytes, at);
   segment.nonce.copy(bytes, at + 8);
   bytes.writeBigUInt64LE(BigInt(offsetBytes), at + 24);
+  return bytes;
+}
+
+/** A piece of memory that several records share: the engine takes longer to make and to collect memory of its own than to fill this much. */
+const sharedBytes = 64 * 1024;
+let shared = Buffer.allocUnsafeSlow(sharedBytes);
+let sharedFrom = 0;
+
+function zeroBytes(lengthBytes: number): Buffer {
+  if (lengthBytes > sharedBytes / 4) return Buffer.alloc(lengthBytes);
+  if (sharedFrom + lengthBytes > sharedBytes) {
+    shared = Buffer.allocUnsafeSlow(sharedBytes);
+    sharedFrom = 0;
+  }
+  const bytes = shared.subarray(sharedFrom, sharedFrom + lengthBytes).fill(0);
+  sharedFrom += lengthBytes;
   return bytes;
 }
 

@@ -217,7 +217,7 @@ export class Scrubber {
       const file = await openDirect(segment.path, constants.O_RDONLY);
       try {
         // Where the file system has no direct I/O, what is read gets into the kernel's memory.
-        this.#options.shelf.onRead({ path: segment.path, fd: file.fd, offset: from, lengthBytes: length });
+        this.#options.shelf.onRead({ path: segment.path, offset: from, lengthBytes: length });
         const { bytesRead } = await file.read(bytes, 0, length, from);
         return { bytes: bytes.subarray(0, bytesRead), from };
       } finally {

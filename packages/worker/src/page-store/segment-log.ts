@@ -15,7 +15,7 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import { blockCountOf } from './page-checksums.ts';
 import type { DirHealth } from './dir-health.ts';
 import type { DiskQueue } from './disk-queue.ts';
-import { closeFile, openFile } from './file-io.ts';
+import { closeFile, openSegmentFile } from './file-io.ts';
 import { type FileWriter, createFileWriter } from './file-writer.ts';
 import { type PageTable, noEntry } from './page-table.ts';
 import {
@@ -218,7 +218,7 @@ export class SegmentLog {
     try {
       return await writes.run(async () => {
         await storeFile.spendSegmentId(segment.id);
-        const fd = await openFile(segment.path, 'wx+');
+        const fd = await openSegmentFile(segment.path, 'wx+');
         try {
           await this.#writer.write(fd, [encodeSegmentHeader(segment.identity, storeFile.storeId)], 0);
           if (isGivenUp) throw new Error('the file came too late');

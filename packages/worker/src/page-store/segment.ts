@@ -6,7 +6,7 @@
  * store. A descriptor is closed only when both are gone, so a late read never meets a number that means another file.
  */
 
-import { closeFile, openFile } from './file-io.ts';
+import { closeFile, openSegmentFile } from './file-io.ts';
 import { PageList } from './page-table.ts';
 import type { RecordLayout, SegmentIdentity } from './record-format.ts';
 import { footerEntryBytesOf, segmentHeaderBytes, trailerBytes } from './segment-format.ts';
@@ -73,7 +73,7 @@ export class Segment {
 
   /** The descriptor; opened for reading at first use unless `made` gave it. */
   fd(): Promise<number> {
-    this.#fd ??= openFile(this.path, 'r').catch((thrown: unknown) => {
+    this.#fd ??= openSegmentFile(this.path, 'r').catch((thrown: unknown) => {
       this.#fd = undefined;
       throw thrown;
     });
