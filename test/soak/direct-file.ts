@@ -49,7 +49,8 @@ function transfer(count: number, step: (done: number) => number): void {
   }
 }
 
-function residentBytesOf(path: string): number {
+/** How much of a file is in the memory of the kernel. */
+export function residentBytesOf(path: string): number {
   const text = execFileSync('fincore', ['--bytes', '--noheadings', '--output', 'RES', path], {
     encoding: 'utf8',
   });
