@@ -36,6 +36,7 @@ export function jobProgressText(job: Job, { path, isVerbose, nowMs }: JobReportO
     options.skipIfExists && `Bytes Skipped: ${formatSize(shown.heldBytes)}${total}`,
     !options.loadMetadataOnly && `Bytes Loaded: ${formatSize(loadedBytesOf(job))}${total}`,
     !options.loadMetadataOnly && throughput !== undefined && `Throughput: ${formatSize(throughput)}/s`,
+    shown.repairedBytes > 0 && `Bytes Fetched Again To Repair: ${formatSize(shown.repairedBytes)}`,
     `File Failure rate: ${percentText(shown.failedFiles, shown.scannedFiles)}`,
     `Subtask Failure rate: ${percentText(shown.failedFiles, shown.dispatchedFiles)}`,
     `Files Failed: ${shown.failedFiles}`,

@@ -74,6 +74,12 @@ await t.test('what was asked for changes the lines', async (t) => {
   t.match(ended, /\tRecent failed subtasks: \n\t\ts3:\/\/b\/d\/x: UfsTimeout: slow\n/);
   t.match(ended, /\tFailed files saved to: \/w\/jobs\/id.failed.tsv\n$/);
   t.notMatch(ended, /Throughput/, 'within the first second');
+  const repaired = { ...job, shown: { ...job.shown, repairedBytes: 512 } };
+  t.match(
+    jobProgressText(repaired, report),
+    /\tBytes Loaded: 2.00KB out of 4.00KB\n.*\n\tBytes Fetched Again To Repair: 512B\n/,
+    'beside what was loaded, not in it',
+  );
 });
 
 await t.test('the JSON has the names of Alluxio, without what is not known', async (t) => {

@@ -80,6 +80,8 @@ const countsSchema = z.object({
   /** Bytes that workers fetched, and bytes that they had. */
   loadedBytes: z.int().default(0),
   heldBytes: z.int().default(0),
+  /** Bytes that were fetched once more, since the cache had lost them, or not as they were, when they were verified. */
+  repairedBytes: z.int().default(0),
   failedFiles: z.int().default(0),
   /** Files that were handed out again after a failure. */
   retriedFiles: z.int().default(0),

@@ -149,7 +149,7 @@ export class LoadPass {
       },
       answered: ({ chunk, sizeBytes }, workerId, result) => {
         const heldBytes = isVerifying ? 0 : result.heldBytes;
-        chunk.counts.loadedBytes += result.loadedBytes;
+        chunk.counts[isVerifying ? 'repairedBytes' : 'loadedBytes'] += result.loadedBytes;
         chunk.counts.heldBytes += heldBytes;
         chunk.counts.scannedBytes += isVerifying ? 0 : result.learnedBytes;
         metrics.add('alluxio_distributed_load_job_loaded_bytes_total', {}, result.loadedBytes);
