@@ -36,6 +36,7 @@ export class JobProgressLine {
       `${formatSize(bytes)}${ofBytes}`,
       `${formatSize(this.#bytesPerSecond())}/s`,
       `${shown.processedFiles}${ofFiles} files`,
+      job.givingWayWorkers ? 'gives way to readers' : undefined,
       shown.failedFiles === 0 ? undefined : `${shown.failedFiles} failed`,
       this.#leftText(share),
     ]

@@ -39,6 +39,7 @@ await t.test('a job in one line: its share, its rate of late, what is left and w
     shown: { ...noCounts, loadedBytes: 50 * MIB, processedFiles: 50, failedFiles: 2 },
   });
   t.match(line.text(failed), /50 of 100 files {2}2 failed/);
+  t.match(line.text({ ...failed, givingWayWorkers: 1 }), /100 files {2}gives way to readers {2}2 failed/);
 });
 
 await t.test('without a total there is no bar and no time left; verifying is said', async (t) => {

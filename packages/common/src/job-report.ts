@@ -37,6 +37,7 @@ export function jobProgressText(job: Job, { path, isVerbose, nowMs }: JobReportO
     !options.loadMetadataOnly && `Bytes Loaded: ${formatSize(loadedBytesOf(job))}${total}`,
     !options.loadMetadataOnly && throughput !== undefined && `Throughput: ${formatSize(throughput)}/s`,
     shown.repairedBytes > 0 && `Bytes Fetched Again To Repair: ${formatSize(shown.repairedBytes)}`,
+    job.givingWayWorkers && `Gives Way To Readers: on ${workersText(job.givingWayWorkers)}`,
     `File Failure rate: ${percentText(shown.failedFiles, shown.scannedFiles)}`,
     `Subtask Failure rate: ${percentText(shown.failedFiles, shown.dispatchedFiles)}`,
     `Files Failed: ${shown.failedFiles}`,
@@ -44,7 +45,7 @@ export function jobProgressText(job: Job, { path, isVerbose, nowMs }: JobReportO
     `Subtask Retry rate: ${percentText(shown.retriedFiles, shown.dispatchedFiles)}`,
     'Subtasks on Retry Dead Letter Queue: 0',
     job.failedFilesPath !== undefined && `Failed files saved to: ${job.failedFilesPath}`,
-  ].filter((row) => row !== false);
+  ].filter((row) => typeof row === 'string');
   return `Progress for loading path '${path}':\n${rows.map((row) => `\t${row}\n`).join('')}`;
 }
 
@@ -114,6 +115,10 @@ export function skippedBytesOf({ options, shown }: Job): number {
 function throughputOf(job: Job, elapsedMs: number): number | undefined {
   const seconds = Math.floor(elapsedMs / 1000);
   return seconds === 0 ? undefined : Math.floor(loadedBytesOf(job) / seconds);
+}
+
+function workersText(count: number): string {
+  return count === 1 ? '1 worker' : `${count} workers`;
 }
 
 function stageOf({ shown, total }: Job): string {

@@ -251,6 +251,24 @@ await t.test('verifying finds and mends what has gone since it was loaded', asyn
   t.ok(rig.batches.some(({ batch }) => batch.mode === 'verify'));
 });
 
+await t.test('a job says that it gives way to readers while it does', async (t) => {
+  const rig = await open(t, { workerCount: 1 });
+  await rig.write(30, 100);
+  const [worker] = rig.workers.values();
+  const { promise: seen, resolve: goOn } = Promise.withResolvers<void>();
+  rig.onBatch = async () => {
+    worker?.reads.read();
+    if (rig.batches.length > 1) await seen;
+  };
+  const loading = rig.load(rig.start(), { options: { batchSize: 10 } });
+  try {
+    await until(async () => rig.batches.length > 1 && (await rig.openJob()).givingWayWorkers === 1);
+  } finally {
+    goOn();
+  }
+  t.match(await loading, { state: 'SUCCEEDED', givingWayWorkers: 0, shown: { processedFiles: 30 } });
+});
+
 await t.test('what does not fit is said before all of it was loaded in vain', async (t) => {
   const rig = await open(t, { workerCount: 1 });
   await rig.write(10, 100);

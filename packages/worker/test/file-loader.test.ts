@@ -81,7 +81,7 @@ await withRig('a second load fetches nothing and confirms what is known', async 
   rig.ufs.calls.length = 0;
   await rig.clock.pass(50_000);
   const again = await rig.loader.load(batchOf(files, { listedAgeMs: 1000 }), { signal: never });
-  t.match(again, { doneFiles: 3, loadedBytes: 0, heldBytes: totalBytes, failed: [] });
+  t.match(again, { doneFiles: 3, loadedBytes: 0, heldBytes: totalBytes, failed: [], givesWay: false });
   t.same(rig.ufs.calls, []);
   await rig.clock.pass(30_000);
   t.equal(
@@ -215,7 +215,7 @@ await withRig(
     await rig.clock.pass(299);
     t.equal(rig.ufs.callCount('read', 'a'), 1, 'fifteen times what the page took');
     await rig.clock.pass(1);
-    t.match(await loading, { doneFiles: 1, loadedBytes: 2 * pageSizeBytes });
+    t.match(await loading, { doneFiles: 1, loadedBytes: 2 * pageSizeBytes, givesWay: true });
   },
   { loadConcurrencyMax: 1 },
 );

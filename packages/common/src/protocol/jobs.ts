@@ -141,6 +141,8 @@ export const jobSchema = z.object({
   shown: countsSchema,
   /** What all of it comes to, once it was counted. */
   total: z.object({ files: z.int(), bytes: z.int(), isComplete: z.boolean() }).optional(),
+  /** While it runs: how many workers do less for it than they could, for the sake of readers. */
+  givingWayWorkers: z.int().optional(),
   /** Of a dry run. */
   missingRoomBytes: z.int().optional(),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),

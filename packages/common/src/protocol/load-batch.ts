@@ -52,6 +52,8 @@ export const loadBatchResultSchema = z.object({
   heldBytes: z.int(),
   /** Bytes of whole files that the batch learned the size of by itself: those that came without a version. */
   learnedBytes: z.int(),
+  /** Whether jobs had to do less than they could at its end, for the sake of readers. */
+  givesWay: z.boolean().default(false),
   /** By their place in the batch. */
   unfinished: z.array(z.object({ index: z.int(), fromPage: z.int() })),
   /** Files of another worker, as far as this one knows. */

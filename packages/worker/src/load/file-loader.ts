@@ -94,6 +94,7 @@ export class FileLoader {
       letGo();
     }
     signal.throwIfAborted();
+    run.result.givesWay = this.level < concurrencyMax;
     return run.result;
   }
 
@@ -119,6 +120,7 @@ class BatchRun {
     loadedBytes: 0,
     heldBytes: 0,
     learnedBytes: 0,
+    givesWay: false,
     unfinished: [],
     strayed: [],
     failed: [],

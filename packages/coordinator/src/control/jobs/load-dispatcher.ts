@@ -80,6 +80,8 @@ interface WorkerLane {
   readonly running: Set<AbortController>;
   failingSinceMs: number | undefined;
   failureCount: number;
+  /** As its last batch told. */
+  givesWay: boolean;
 }
 
 export class LoadDispatcher {
@@ -104,6 +106,11 @@ export class LoadDispatcher {
   /** How many batches a worker has now. */
   runningOf(workerId: string): number {
     return this.#lanes.get(workerId)?.running.size ?? 0;
+  }
+
+  /** Workers that have batches and do less for them than they could, for the sake of readers. */
+  get givingWayCount(): number {
+    return [...this.#lanes.values()].filter(({ givesWay, running }) => givesWay && running.size > 0).length;
   }
 
   /** Resolves when no call is under way any more; none is begun after it was called. */
@@ -137,6 +144,7 @@ export class LoadDispatcher {
       running: new Set(),
       failingSinceMs: undefined,
       failureCount: 0,
+      givesWay: false,
     };
     this.#lanes.set(workerId, lane);
     return lane;
@@ -236,6 +244,7 @@ export class LoadDispatcher {
     if (this.#options.signal.aborted) return;
     lane.failingSinceMs = undefined;
     lane.failureCount = 0;
+    lane.givesWay = result.givesWay;
     const sizeBytes = doneBytesOf(tasks, result);
     this.#options.events.answered({ chunk, sizeBytes }, workerId, result);
     const unfinished = result.unfinished.flatMap(({ index, fromPage }) => {

@@ -76,6 +76,10 @@ export class LoadPass {
     return this.#dispatcher?.runningOf(workerId) ?? 0;
   }
 
+  get givingWayCount(): number {
+    return this.#dispatcher?.givingWayCount ?? 0;
+  }
+
   /** Resolves when every file is done or has failed. Rejects with the signal's reason, or with what the listing failed with; nothing is under way then. */
   async run({ signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { job, mode } = this.#options;

@@ -40,7 +40,7 @@ export class LoadRunner {
   get job(): Job {
     if (!this.#pass) return this.#job;
     const { cursor, counts, shown } = this.#pass.window;
-    return { ...this.#job, cursor, counts, shown };
+    return { ...this.#job, cursor, counts, shown, givingWayWorkers: this.#pass.givingWayCount };
   }
 
   runningOf(workerId: string): number {
@@ -71,7 +71,7 @@ export class LoadRunner {
     await saving;
     signal.throwIfAborted();
     await this.#failedFiles.settled();
-    this.#job = { ...this.job, ...outcome, endedMs: clock.now() };
+    this.#job = { ...this.job, ...outcome, givingWayWorkers: 0, endedMs: clock.now() };
     this.#pass = undefined;
     await this.#saveEnd();
     logger.info({ jobId: id, state: this.#job.state, ...this.#job.shown }, 'job-ended');
