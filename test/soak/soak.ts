@@ -1,5 +1,5 @@
 /**
- * The long versions of the fault tests: `npm run soak -- --help`. Writes lines of progress and a summary; the exit code is 1 when anything failed. The directory of a failed
+ * The long versions of the fault tests: `npm run soak -- --help`. Writes lines of progress and a summary; the exit code is 1 when anything failed, 2 where the command line is wrong. The directory of a failed
  * run is kept, and its name said.
  */
 
@@ -247,7 +247,7 @@ async function main(): Promise<number> {
   const unknown = names.filter((name) => !Object.hasOwn(scenarios, name));
   if (unknown.length > 0) {
     process.stderr.write(`no scenario ${unknown.join(', ')}\n\n${help}`);
-    return 1;
+    return 2;
   }
   const seed = Number(values.seed);
   const scale = Number(values.scale);
