@@ -1,6 +1,7 @@
 /** Requests whose routes are known never reach the surface; whatever the owner does that is not a plain answer does. */
 
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
@@ -41,6 +42,18 @@ function fileAnswer(range: string | undefined): FileAnswer {
     },
     body: content.subarray(from, to),
   };
+}
+
+/** Whether somebody's end of a connection to this port of 127.0.0.1 has not heard yet that the other end was closed. */
+function isEstablished(port: number): boolean {
+  const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const established = '01';
+  return readFileSync('/proc/net/tcp', 'latin1')
+    .split('\n')
+    .some((line) => {
+      const [, , to, state] = line.trim().split(/\s+/);
+      return to === remote && state === established;
+    });
 }
 
 /** Another worker, whose answers a test may change. */
@@ -485,8 +498,8 @@ function describeRelay(t: Test): void {
       for (let round = 0; round < 3; round++) {
         await rig.get({ range: 'bytes=0-9' });
         for (const socket of rig.owner.sockets) socket.destroy();
-        await until(() => rig.owner.sockets.size === 0);
         // Told of the end before it is asked again: its thread has heard of both in the order in which they came.
+        await until(() => rig.owner.sockets.size === 0 && !isEstablished(rig.owner.port));
         t.equal((await rig.get({ range: 'bytes=0-9' })).status, 206);
       }
       rig.owner.answer = (request, response) => {
