@@ -88,6 +88,34 @@ for (const [kind, { blocksMatch, fileMatches, sumBlocks }] of kinds) {
     t.equal(await fileMatches(fd, start, bytes.length, checksums), false, 'cut short');
   });
 
+  t.test(`many checks at a time have each its own result, ${kind}`, async (t) => {
+    const dir = t.testdir({});
+    const files = ['one', 'other'].map((name) => {
+      const path = join(dir, name);
+      const bytes = randomBytes(30 * blockSizeBytes + 5);
+      writeFileSync(path, bytes);
+      const fd = openSync(path, 'r');
+      t.teardown(() => closeSync(fd));
+      return { fd, bytes };
+    });
+    const checks = files.flatMap(({ bytes, fd }) =>
+      Array.from({ length: 10 }, (_, index) => {
+        const from = index * 3 * blockSizeBytes;
+        const checksums = checksumBlocks(bytes.subarray(from, from + 2 * blockSizeBytes + index));
+        const isGood = index % 3 !== 1;
+        if (!isGood) checksums[index % 2] = 7;
+        return { fd, from, lengthBytes: 2 * blockSizeBytes + index, checksums, isGood };
+      }),
+    );
+    const results = await Promise.all(
+      checks.map(({ checksums, fd, from, lengthBytes }) => fileMatches(fd, from, lengthBytes, checksums)),
+    );
+    t.same(
+      results,
+      checks.map(({ isGood }) => isGood),
+    );
+  });
+
   t.test(`a file that cannot be read, ${kind}`, async (t) => {
     const dir = openSync('/proc/self/task', 'r');
     t.teardown(() => closeSync(dir));
@@ -97,6 +125,23 @@ for (const [kind, { blocksMatch, fileMatches, sumBlocks }] of kinds) {
     );
     t.equal(errnoOf(error), 'EISDIR');
     t.match(error, { message: 'EISDIR: illegal operation on a directory, read' });
+  });
+}
+
+if (native) {
+  t.test('a file on a disk that hangs holds up no other', async (t) => {
+    const path = join(t.testdir({}), 'file');
+    writeFileSync(path, 'bytes');
+    const [hung, fd] = [openSync(path, 'r'), openSync(path, 'r')];
+    t.teardown(() => [hung, fd].forEach(closeSync));
+    const { fileMatches } = nativeBlockChecksums({
+      ...native,
+      checkFiles: (ranges) =>
+        ranges.some((range) => range.fd === hung) ? new Promise(() => undefined) : native.checkFiles(ranges),
+    });
+    const checksums = Uint32Array.of(checksumOf(Buffer.from('bytes')));
+    void fileMatches(hung, 0, 5, checksums);
+    t.equal(await fileMatches(fd, 0, 5, checksums), true);
   });
 }
 

@@ -90,34 +90,40 @@ interface CheckBatch {
   lengthBytes: number;
 }
 
-/** Puts checks that are asked for in one turn into one task of the pool, up to a MiB: to begin one costs several times what checking a small page does. */
+/**
+ * Puts checks of one file that are asked for in one turn into one task of the pool, up to a MiB: to begin one costs several times what checking a small page does. Of one file, since
+ * another may lie on a disk that hangs.
+ */
 class CheckBatches {
   readonly #native: NativePages;
-  #open: CheckBatch | undefined;
+  /** By their descriptors. */
+  readonly #open = new Map<number, CheckBatch>();
 
   constructor(native: NativePages) {
     this.#native = native;
   }
 
   async add(range: NativeFileRange): Promise<number> {
-    const batch = (this.#open ??= this.#begin());
+    const batch = this.#open.get(range.fd) ?? this.#begin(range.fd);
     const index = batch.ranges.push(range) - 1;
     batch.lengthBytes += range.lengthBytes;
-    if (batch.lengthBytes >= checkBatchBytes) this.#open = undefined;
+    if (batch.lengthBytes >= checkBatchBytes) this.#open.delete(range.fd);
     const results = await batch.results;
     return results[index] ?? -1;
   }
 
-  #begin(): CheckBatch {
+  #begin(fd: number): CheckBatch {
     const ranges: NativeFileRange[] = [];
     const turn = Promise.withResolvers<void>();
     // After all that is ready to run now.
     process.nextTick(turn.resolve);
     const results = turn.promise.then(() => {
-      if (this.#open?.ranges === ranges) this.#open = undefined;
+      if (this.#open.get(fd)?.ranges === ranges) this.#open.delete(fd);
       return this.#native.checkFiles(ranges);
     });
-    return { ranges, results, lengthBytes: 0 };
+    const batch = { ranges, results, lengthBytes: 0 };
+    this.#open.set(fd, batch);
+    return batch;
   }
 }
 
@@ -133,8 +139,7 @@ export function checksumBlocks(bytes: Uint8Array): Uint32Array {
 }
 
 /**
- * The checksums of a page that is being received: of each block as soon as it is whole, while the processor still has its bytes at hand. Reading a page from memory once more takes twice as
- * long.
+ * The checksums of a page that is being received: of each block as soon as it is whole, while the processor still has its bytes at hand.
  */
 export class ReceivedChecksums {
   /** One a block, once all of the page has come. */
