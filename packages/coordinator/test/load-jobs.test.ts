@@ -251,6 +251,39 @@ await t.test('verifying finds and mends what has gone since it was loaded', asyn
   t.ok(rig.batches.some(({ batch }) => batch.mode === 'verify'));
 });
 
+await t.test(
+  'what a job comes to is known from its own listing, unless that has to wait for the loading',
+  async (t) => {
+    const rig = await open(t, { workerCount: 1 });
+    const coordinator = rig.start();
+    const listings = (): number => rig.listed.calls.filter(({ operation }) => operation === 'list').length;
+    await rig.write(300, 10);
+    t.match(await rig.load(coordinator), {
+      state: 'SUCCEEDED',
+      total: { files: 300, bytes: 3000, isComplete: true },
+    });
+    t.equal(listings(), 1);
+
+    await rig.write(21_000, 10);
+    const { promise: seen, resolve: goOn } = Promise.withResolvers<void>();
+    rig.onBatch = () => seen;
+    const loading = rig.load(coordinator);
+    try {
+      await until(async () =>
+        (await rig.jobs.list()).some(({ state, total }) => state === 'RUNNING' && total?.isComplete),
+      );
+      const job = await rig.openJob();
+      t.match(job, { total: { files: 21_000, bytes: 210_000 }, shown: { processedFiles: 0 } });
+      t.ok(job.shown.scannedFiles < 21_000, 'the listing of the load is held up');
+      await coordinator.control.stop('LOAD', { id: job.id });
+    } finally {
+      goOn();
+    }
+    t.match(await loading, { state: 'STOPPED' });
+    t.equal(listings(), 3);
+  },
+);
+
 await t.test('a job says that it gives way to readers while it does', async (t) => {
   const rig = await open(t, { workerCount: 1 });
   await rig.write(30, 100);

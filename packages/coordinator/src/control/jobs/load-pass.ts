@@ -28,6 +28,14 @@ export interface LoadPassOptions extends LoadPassParts {
   readonly onFailures: (failures: readonly JobFailure[]) => void;
 }
 
+/** What a whole listing came to. */
+export interface ListedWhole {
+  readonly files: number;
+  readonly bytes: number;
+  /** Of each worker's files, by its id. */
+  readonly bytesOf: ReadonlyMap<string, number>;
+}
+
 /** Files that are listed and not done: what a job takes of memory, some 400 bytes each. */
 const openFilesMax = 20_000;
 /** Of a chunk: so many for each worker that all of them find something in it. */
@@ -55,6 +63,7 @@ export class LoadPass {
   readonly window: LoadWindow;
   /** Of a look: bytes that each worker would have to fetch. */
   readonly missingBytes = new Map<string, number>();
+  readonly #listed = Promise.withResolvers<ListedWhole | undefined>();
   #dispatcher: LoadDispatcher | undefined;
 
   constructor(options: LoadPassOptions) {
@@ -69,6 +78,11 @@ export class LoadPass {
       countsFiles: mode !== 'verify',
       onFailures,
     });
+  }
+
+  /** Resolves with what the listing came to when it has ended; with undefined when that takes as long as the loading, or it did not begin at the begin. */
+  get listed(): Promise<ListedWhole | undefined> {
+    return this.#listed.promise;
   }
 
   /** How many batches a worker has now. */
@@ -98,6 +112,7 @@ export class LoadPass {
       this.window.endOfListing();
       await this.window.whenOpenAtMost(0, { signal });
     } finally {
+      this.#listed.resolve(undefined);
       await dispatcher.close();
     }
   }
@@ -106,7 +121,11 @@ export class LoadPass {
     const { job, workers, metrics, mode } = this.#options;
     let tasks: LoadTask[] = [];
     let chunk: Chunk | undefined;
+    const { source, after } = this.window.cursor;
+    if (source > 0 || after !== undefined) this.#listed.resolve(undefined);
+    const whole = new WholeListing(workers);
     for await (const item of this.#items(signal)) {
+      whole.add(item);
       const { chunk: into, isFull } = this.window.add({ ...item, sizeBytes: item.sizeBytes ?? 0 });
       chunk = into;
       if (mode !== 'verify') metrics.add('alluxio_distributed_load_job_scanned_total', {}, 1);
@@ -116,8 +135,10 @@ export class LoadPass {
       if (!isFull && tasks.length < job.options.batchSize * Math.max(1, workers.online().length)) continue;
       dispatcher.add(into, tasks);
       tasks = [];
+      if (this.window.openFiles > openFilesMax) this.#listed.resolve(undefined);
       await this.window.whenOpenAtMost(openFilesMax, { signal });
     }
+    this.#listed.resolve(whole);
     if (chunk) dispatcher.add(chunk, tasks);
   }
 
@@ -182,5 +203,24 @@ export class LoadPass {
 
   #note(workerId: string, bytes: number): void {
     this.missingBytes.set(workerId, (this.missingBytes.get(workerId) ?? 0) + bytes);
+  }
+}
+
+/** Adds up a listing. */
+export class WholeListing implements ListedWhole {
+  files = 0;
+  bytes = 0;
+  readonly bytesOf = new Map<string, number>();
+  readonly #workers: Pick<LoadWorkers, 'ownerOf'>;
+
+  constructor(workers: Pick<LoadWorkers, 'ownerOf'>) {
+    this.#workers = workers;
+  }
+
+  add({ sizeBytes = 0, ufsPath }: Pick<LoadItem, 'sizeBytes' | 'ufsPath'>): void {
+    this.files++;
+    this.bytes += sizeBytes;
+    const owner = this.#workers.ownerOf(ufsPath);
+    if (owner !== undefined) this.bytesOf.set(owner, (this.bytesOf.get(owner) ?? 0) + sizeBytes);
   }
 }

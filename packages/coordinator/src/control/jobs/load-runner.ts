@@ -20,6 +20,9 @@ const savePauseMs = 1000;
 /** While the state store is away a job goes on; its end waits to be written. */
 const endPauseMs = 1000;
 
+/** What is done while a pass runs, until the signal is aborted. */
+type Beside = (signal: AbortSignal, pass: LoadPass) => Promise<void>;
+
 export class LoadRunner {
   readonly #options: LoadRunnerOptions;
   readonly #failedFiles: FailedFiles;
@@ -106,7 +109,7 @@ export class LoadRunner {
     const { dryRun, loadMetadataOnly, verify } = this.#job.options;
     if (this.#job.cursor.pass === 'load') {
       const mode = dryRun ? 'look' : loadMetadataOnly ? 'metadata' : 'load';
-      const pass = await this.#runPass(mode, (signal) => this.#count(signal));
+      const pass = await this.#runPass(mode, (signal, { listed }) => this.#count(listed, signal));
       if (dryRun) await this.#findMissingRoom(pass);
       if (!verify || mode !== 'load' || pass.window.counts.failedFiles > 0) return;
       this.#job = { ...this.job, state: 'VERIFYING', cursor: { pass: 'verify', source: 0 } };
@@ -115,14 +118,14 @@ export class LoadRunner {
   }
 
   /** A dry run that was interrupted begins anew: what it has seen of the workers is nowhere else. */
-  async #runPass(mode: LoadMode, beside?: (signal: AbortSignal) => Promise<void>): Promise<LoadPass> {
+  async #runPass(mode: LoadMode, beside?: Beside): Promise<LoadPass> {
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#options.signal, this.#end.signal, ended.signal]);
     const job = mode === 'look' ? anew(this.#job) : this.#job;
     const onFailures = (failures: readonly JobFailure[]) => this.#keepFailures(failures);
     const pass = new LoadPass({ ...this.#options, job, mode, onFailures });
     this.#pass = pass;
-    const other = beside?.(signal).catch((thrown: unknown) => ended.abort(thrown));
+    const other = beside?.(signal, pass).catch((thrown: unknown) => ended.abort(thrown));
     try {
       await pass.run({ signal });
       await other;
@@ -138,13 +141,13 @@ export class LoadRunner {
   }
 
   /** Once for a job; not where the total is not wanted, and not of an index, whose files nobody has looked at. */
-  async #count(signal: AbortSignal): Promise<void> {
+  async #count(listed: LoadPass['listed'], signal: AbortSignal): Promise<void> {
     const { index, options, total } = this.#job;
     if (options.partialListing || index !== undefined || total?.isComplete) return;
     const onCounted = (counted: NonNullable<Job['total']>) => {
       this.#job = { ...this.#job, total: counted };
     };
-    await countTotal({ ...this.#options, job: this.#job, onCounted }, { signal });
+    await countTotal({ ...this.#options, job: this.#job, listed, onCounted }, { signal });
   }
 
   async #findMissingRoom({ missingBytes }: LoadPass): Promise<void> {

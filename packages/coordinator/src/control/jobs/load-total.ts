@@ -1,10 +1,13 @@
-/** Counts what a load job comes to, by a listing of its own beside the load, and whether each worker has room for its part. */
+/**
+ * What a load job comes to, and whether each worker has room for its part: as its pass has listed it, or, where that takes as long as the loading does, by a listing of its own
+ * beside it.
+ */
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Job } from '@alluxio-ts/common/protocol/jobs';
 import { withRetries } from '@alluxio-ts/common/retry';
 import { formatSize } from '@alluxio-ts/common/units';
-import type { LoadPassParts } from './load-pass.ts';
+import { type ListedWhole, type LoadPassParts, WholeListing } from './load-pass.ts';
 import { loadItemsOf } from './load-source.ts';
 import type { LoadWorkers } from './load-workers.ts';
 
@@ -12,6 +15,8 @@ export type JobTotal = NonNullable<Job['total']>;
 
 export interface LoadTotalOptions extends LoadPassParts {
   readonly job: Job;
+  /** As the pass has it, if it soon does. */
+  readonly listed: Promise<ListedWhole | undefined>;
   readonly onCounted: (total: JobTotal) => void;
 }
 
@@ -25,35 +30,32 @@ export async function countTotal(
   options: LoadTotalOptions,
   call: { readonly signal: AbortSignal },
 ): Promise<void> {
-  const { clock, random, workers, job } = options;
-  const bytesOf = new Map<string, number>();
-  await withRetries({ clock, random, triesMax, pauseMinMs, pauseMaxMs, ...call }, async () => {
-    bytesOf.clear();
-    await countOnce(options, bytesOf, call.signal);
-  });
+  const { clock, random, workers, job, listed, onCounted } = options;
+  const counted =
+    (await listed) ??
+    (await withRetries({ clock, random, triesMax, pauseMinMs, pauseMaxMs, ...call }, () =>
+      countOnce(options, call.signal),
+    ));
+  onCounted(totalOf(counted, true));
   if (job.options.loadMetadataOnly || job.options.dryRun) return;
-  for (const [workerId, bytes] of bytesOf) await checkRoom(workers, workerId, bytes, call);
+  for (const [workerId, bytes] of counted.bytesOf) await checkRoom(workers, workerId, bytes, call);
 }
 
 async function countOnce(
   { job, mounted, clock, workers, onCounted }: LoadTotalOptions,
-  bytesOf: Map<string, number>,
   signal: AbortSignal,
-): Promise<void> {
-  let files = 0;
-  let bytes = 0;
-  for await (const { sizeBytes = 0, ufsPath } of loadItemsOf(
-    job,
-    { pass: 'load', source: 0 },
-    { mounted, clock, signal },
-  )) {
-    files++;
-    bytes += sizeBytes;
-    const owner = workers.ownerOf(ufsPath);
-    if (owner !== undefined) bytesOf.set(owner, (bytesOf.get(owner) ?? 0) + sizeBytes);
-    if (files % toldEachFiles === 0) onCounted({ files, bytes, isComplete: false });
+): Promise<ListedWhole> {
+  signal.throwIfAborted();
+  const whole = new WholeListing(workers);
+  for await (const item of loadItemsOf(job, { pass: 'load', source: 0 }, { mounted, clock, signal })) {
+    whole.add(item);
+    if (whole.files % toldEachFiles === 0) onCounted(totalOf(whole, false));
   }
-  onCounted({ files, bytes, isComplete: true });
+  return whole;
+}
+
+function totalOf({ bytes, files }: ListedWhole, isComplete: boolean): JobTotal {
+  return { files, bytes, isComplete };
 }
 
 async function checkRoom(

@@ -67,6 +67,11 @@ export class LoadWindow {
     return this.#counts;
   }
 
+  /** Files that are neither done nor failed. */
+  get openFiles(): number {
+    return this.#openFiles;
+  }
+
   /** With what was counted behind the cursor. */
   get shown(): JobCounts {
     return this.#chunks.reduce((sum, { counts }) => sumOfCounts(sum, counts), this.#counts);
