@@ -121,8 +121,10 @@ function workersText(count: number): string {
   return count === 1 ? '1 worker' : `${count} workers`;
 }
 
+/** Everything is listed soon, long before it is loaded: only what failed before makes it retrying. */
 function stageOf({ shown, total }: Job): string {
-  return total?.isComplete && shown.scannedFiles === total.files ? 'RETRYING' : 'LOADING';
+  const isListed = total?.isComplete && shown.scannedFiles === total.files;
+  return isListed && shown.retriedFiles > 0 ? 'RETRYING' : 'LOADING';
 }
 
 function recentFailures({ failures }: Job): string {

@@ -74,6 +74,11 @@ await t.test('what was asked for changes the lines', async (t) => {
   t.match(ended, /\tRecent failed subtasks: \n\t\ts3:\/\/b\/d\/x: UfsTimeout: slow\n/);
   t.match(ended, /\tFailed files saved to: \/w\/jobs\/id.failed.tsv\n$/);
   t.notMatch(ended, /Throughput/, 'within the first second');
+  const listed = { ...job, total: { files: 4, bytes: 4096, isComplete: true } };
+  const verbose = { ...report, isVerbose: true };
+  t.match(jobProgressText(listed, verbose), /\tStage: LOADING\n/, 'listed, and not loaded');
+  const retried = { ...listed, shown: { ...listed.shown, retriedFiles: 1 } };
+  t.match(jobProgressText(retried, verbose), /\tStage: RETRYING\n/);
   const slow = jobProgressText({ ...job, givingWayWorkers: 2 }, report);
   t.match(slow, /\tThroughput: .*\n\tGives Way To Readers: on 2 workers\n/);
   const repaired = { ...job, shown: { ...job.shown, repairedBytes: 512 } };
