@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemClock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { defaultLoadOptions, isEnded } from '@alluxio-ts/common/protocol/jobs';
 import t, { type Test } from 'tap';
@@ -265,21 +266,14 @@ await t.test(
     t.equal(listings(), 1);
 
     await rig.write(21_000, 10);
-    const { promise: seen, resolve: goOn } = Promise.withResolvers<void>();
-    rig.onBatch = () => seen;
-    const loading = rig.load(coordinator);
-    try {
-      await until(async () =>
-        (await rig.jobs.list()).some(({ state, total }) => state === 'RUNNING' && total?.isComplete),
-      );
-      const job = await rig.openJob();
-      t.match(job, { total: { files: 21_000, bytes: 210_000 }, shown: { processedFiles: 0 } });
-      t.ok(job.shown.scannedFiles < 21_000, 'the listing of the load is held up');
-      await coordinator.control.stop('LOAD', { id: job.id });
-    } finally {
-      goOn();
-    }
-    t.match(await loading, { state: 'STOPPED' });
+    rig.onBatch = (_, __, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+    const { job } = await coordinator.control.submitLoad({ paths: ['/m/dir'], options: defaultLoadOptions });
+    const find = () => coordinator.control.find('LOAD', { id: job.id });
+    while (!(await find())?.total?.isComplete) await systemClock.sleep(20);
+    const seen = await find();
+    t.match(seen, { total: { files: 21_000, bytes: 210_000 }, shown: { processedFiles: 0 } });
+    t.ok((seen?.shown.scannedFiles ?? 0) < 21_000, 'the listing of the load is held up');
     t.equal(listings(), 3);
   },
 );
