@@ -2,6 +2,7 @@
 
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { readNoFurther } from './file-io.ts';
 
 /** Addresses, offsets and lengths of direct I/O are multiples of it. */
 export const directAlignmentBytes = 4096;
@@ -23,7 +24,9 @@ export function alignedBytes(count: number): Uint8Array {
   return new Uint8Array(memory.buffer, 0, count);
 }
 
-/** Opens for direct I/O, or in the ordinary way where the file system has none. */
+/** Opens for direct I/O, or in the ordinary way where the file system has none, without readahead. Some take the flag and read in the ordinary way all the same. */
 export async function openDirect(path: string, flags: number): Promise<FileHandle> {
-  return open(path, flags | constants.O_DIRECT, 0o600).catch(() => open(path, flags, 0o600));
+  const file = await open(path, flags | constants.O_DIRECT, 0o600).catch(() => open(path, flags, 0o600));
+  readNoFurther(file.fd);
+  return file;
 }

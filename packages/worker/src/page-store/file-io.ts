@@ -58,11 +58,16 @@ export function openFile(path: string, flags: string): Promise<number> {
   });
 }
 
-/** A file of which pages are read: what the kernel would read ahead nobody has asked for, and whoever looks at what lies in memory would not know of it. */
+/** A file of which pages are read. */
 export async function openSegmentFile(path: string, flags: string): Promise<number> {
   const fd = await openFile(path, flags);
-  native?.readNoFurther(fd);
+  readNoFurther(fd);
   return fd;
+}
+
+/** Of a descriptor by which pages are read: what the kernel would read ahead nobody has asked for, and whoever looks at what lies in memory would not know of it. */
+export function readNoFurther(fd: number): void {
+  native?.readNoFurther(fd);
 }
 
 export function closeFile(fd: number): Promise<void> {
