@@ -19,9 +19,6 @@ const statusPattern = /^HTTP\/1\.([01]) (\d{3})(?: (.*))?$/;
 const namePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // oxlint-disable-next-line no-control-regex -- these are what no value may hold
 const badTextPattern = /\0|\r(?!\n)|(?<!\r)\n/;
-/** Names of headers that came before, as they came, by which a store's are not looked at anew with each answer. */
-const seenNames = new Map<string, string>();
-const seenNamesMax = 1024;
 
 /** `text` is the head without the empty line that ends it. Throws HPE_INVALID for what is no such head. */
 export function parseResponseHead(text: string): ResponseHead {
@@ -34,7 +31,9 @@ export function parseResponseHead(text: string): ResponseHead {
     end = lineEndOf(text, at);
     const colon = text.indexOf(':', at);
     if (colon === -1 || colon >= end) throw notHttp('headers');
-    const key = headerNameOf(text.slice(at, colon));
+    const name = text.slice(at, colon);
+    if (!namePattern.test(name)) throw notHttp('headers');
+    const key = name.toLowerCase();
     const value = text.slice(colon + 1, end).trim();
     const earlier = headers[key];
     headers[key] = earlier === undefined ? value : `${earlier}, ${value}`;
@@ -58,16 +57,6 @@ export function parseResponseHead(text: string): ResponseHead {
 function lineEndOf(text: string, from: number): number {
   const end = text.indexOf('\r\n', from);
   return end === -1 ? text.length : end;
-}
-
-/** In lower case. Throws for what is no name. */
-function headerNameOf(name: string): string {
-  const seen = seenNames.get(name);
-  if (seen !== undefined) return seen;
-  if (!namePattern.test(name)) throw notHttp('headers');
-  const key = name.toLowerCase();
-  if (seenNames.size < seenNamesMax) seenNames.set(name, key);
-  return key;
 }
 
 function lengthOf(headers: Record<string, string>): number | undefined {

@@ -215,7 +215,7 @@ export class FileTable {
     if (gainedMs > 0) {
       const record = { ...known, checkedAtMs: seenAtMs };
       this.#know(file, record);
-      // Otherwise, a record that is read back after a start is asked for again by so much earlier.
+      // What is not written costs a question by so much earlier, after a start that reads the record back.
       if (gainedMs >= storedGainMinMs) this.#remember(file, record);
     }
     return true;

@@ -40,7 +40,7 @@ export interface BlockChecksums {
 /** As much as the buffers hold that are used again, in whole blocks. */
 const pieceBytes = 4 * blockSizeBytes;
 
-/** Pages that are checked by one task. */
+/** So many bytes of pages are checked by one task, and the rest of the last page. */
 const checkBatchBytes = 1024 * 1024;
 
 /** Takes three times as long as the native one, which knows the newer instructions. */

@@ -12,6 +12,7 @@ import { type LoadItem, loadItemsOf } from './load-source.ts';
 import { type Chunk, LoadWindow } from './load-window.ts';
 import type { LoadWorkers } from './load-workers.ts';
 import type { MountedPaths } from './mounted-paths.ts';
+import { WholeListing } from './whole-listing.ts';
 
 export interface LoadPassParts {
   readonly mounted: MountedPaths;
@@ -26,14 +27,6 @@ export interface LoadPassOptions extends LoadPassParts {
   readonly job: Job;
   readonly mode: LoadMode;
   readonly onFailures: (failures: readonly JobFailure[]) => void;
-}
-
-/** What a whole listing came to. */
-export interface ListedWhole {
-  readonly files: number;
-  readonly bytes: number;
-  /** Of each worker's files, by its id. */
-  readonly bytesOf: ReadonlyMap<string, number>;
 }
 
 /** Files that are listed and not done: what a job takes of memory, some 400 bytes each. */
@@ -63,7 +56,7 @@ export class LoadPass {
   readonly window: LoadWindow;
   /** Of a look: bytes that each worker would have to fetch. */
   readonly missingBytes = new Map<string, number>();
-  readonly #listed = Promise.withResolvers<ListedWhole | undefined>();
+  readonly #listed = Promise.withResolvers<WholeListing | undefined>();
   #dispatcher: LoadDispatcher | undefined;
 
   constructor(options: LoadPassOptions) {
@@ -80,8 +73,8 @@ export class LoadPass {
     });
   }
 
-  /** Resolves with what the listing came to when it has ended; with undefined when that takes as long as the loading, or it did not begin at the begin. */
-  get listed(): Promise<ListedWhole | undefined> {
+  /** Resolves with what the listing came to when it has ended; with undefined when that takes as long as the loading, did not begin at the begin, or is of a second pass. */
+  get listed(): Promise<WholeListing | undefined> {
     return this.#listed.promise;
   }
 
@@ -122,10 +115,11 @@ export class LoadPass {
     let tasks: LoadTask[] = [];
     let chunk: Chunk | undefined;
     const { source, after } = this.window.cursor;
-    if (source > 0 || after !== undefined) this.#listed.resolve(undefined);
-    const whole = new WholeListing(workers);
+    const isFromBegin = source === 0 && after === undefined;
+    let whole = isFromBegin && mode !== 'verify' ? new WholeListing(workers) : undefined;
+    if (!whole) this.#listed.resolve(undefined);
     for await (const item of this.#items(signal)) {
-      whole.add(item);
+      whole?.add(item);
       const { chunk: into, isFull } = this.window.add({ ...item, sizeBytes: item.sizeBytes ?? 0 });
       chunk = into;
       if (mode !== 'verify') metrics.add('alluxio_distributed_load_job_scanned_total', {}, 1);
@@ -135,7 +129,10 @@ export class LoadPass {
       if (!isFull && tasks.length < job.options.batchSize * Math.max(1, workers.online().length)) continue;
       dispatcher.add(into, tasks);
       tasks = [];
-      if (this.window.openFiles > openFilesMax) this.#listed.resolve(undefined);
+      if (this.window.openFiles > openFilesMax) {
+        whole = undefined;
+        this.#listed.resolve(undefined);
+      }
       await this.window.whenOpenAtMost(openFilesMax, { signal });
     }
     this.#listed.resolve(whole);
@@ -203,24 +200,5 @@ export class LoadPass {
 
   #note(workerId: string, bytes: number): void {
     this.missingBytes.set(workerId, (this.missingBytes.get(workerId) ?? 0) + bytes);
-  }
-}
-
-/** Adds up a listing. */
-export class WholeListing implements ListedWhole {
-  files = 0;
-  bytes = 0;
-  readonly bytesOf = new Map<string, number>();
-  readonly #workers: Pick<LoadWorkers, 'ownerOf'>;
-
-  constructor(workers: Pick<LoadWorkers, 'ownerOf'>) {
-    this.#workers = workers;
-  }
-
-  add({ sizeBytes = 0, ufsPath }: Pick<LoadItem, 'sizeBytes' | 'ufsPath'>): void {
-    this.files++;
-    this.bytes += sizeBytes;
-    const owner = this.#workers.ownerOf(ufsPath);
-    if (owner !== undefined) this.bytesOf.set(owner, (this.bytesOf.get(owner) ?? 0) + sizeBytes);
   }
 }

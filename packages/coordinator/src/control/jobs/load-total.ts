@@ -7,16 +7,17 @@ import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { Job } from '@alluxio-ts/common/protocol/jobs';
 import { withRetries } from '@alluxio-ts/common/retry';
 import { formatSize } from '@alluxio-ts/common/units';
-import { type ListedWhole, type LoadPassParts, WholeListing } from './load-pass.ts';
+import type { LoadPassParts } from './load-pass.ts';
 import { loadItemsOf } from './load-source.ts';
 import type { LoadWorkers } from './load-workers.ts';
+import { WholeListing } from './whole-listing.ts';
 
 export type JobTotal = NonNullable<Job['total']>;
 
 export interface LoadTotalOptions extends LoadPassParts {
   readonly job: Job;
   /** As the pass has it, if it soon does. */
-  readonly listed: Promise<ListedWhole | undefined>;
+  readonly listed: Promise<WholeListing | undefined>;
   readonly onCounted: (total: JobTotal) => void;
 }
 
@@ -44,7 +45,7 @@ export async function countTotal(
 async function countOnce(
   { job, mounted, clock, workers, onCounted }: LoadTotalOptions,
   signal: AbortSignal,
-): Promise<ListedWhole> {
+): Promise<WholeListing> {
   signal.throwIfAborted();
   const whole = new WholeListing(workers);
   for await (const item of loadItemsOf(job, { pass: 'load', source: 0 }, { mounted, clock, signal })) {
@@ -54,7 +55,7 @@ async function countOnce(
   return whole;
 }
 
-function totalOf({ bytes, files }: ListedWhole, isComplete: boolean): JobTotal {
+function totalOf({ bytes, files }: WholeListing, isComplete: boolean): JobTotal {
   return { files, bytes, isComplete };
 }
 
