@@ -1,14 +1,17 @@
 /** Makes a storage fail as a test wants it, and counts what it is asked for. Nothing here waits for time: a gate opens when the test says so. */
 
+import { receiveRead } from '@alluxio-ts/ufs-adapters/reception';
 import type {
   CallOptions,
   FileStatus,
   ListEntry,
   ListOptions,
   ReadOptions,
+  ReceiveOptions,
   Ufs,
   UfsCapability,
   UfsRead,
+  UfsReception,
 } from '@alluxio-ts/ufs-adapters/ufs';
 
 export type FaultyOperation = 'stat' | 'list' | 'read' | 'write' | 'remove';
@@ -136,15 +139,42 @@ export class FaultyUfs implements Ufs {
   }
 
   async read(key: string, options: ReadOptions): Promise<UfsRead> {
-    const { offset, lengthBytes, version, signal } = options;
-    await this.#meet({ operation: 'read', key, offset, lengthBytes, version }, signal);
+    await this.#meetRead(key, options);
+    return this.#read(key, options, this.#takeBodyFault(key));
+  }
+
+  async receive(key: string, options: ReceiveOptions): Promise<UfsReception> {
+    await this.#meetRead(key, options);
+    const fault = this.#takeBodyFault(key);
+    if (fault) return receiveRead(() => this.#read(key, options, fault), options);
+    let received = 0;
+    const onReceived = (count: number): void => {
+      this.#count(key, count - received);
+      received = count;
+      options.onReceived(count);
+    };
+    const { file, over } = await this.#ufs.receive(key, { ...options, onReceived });
+    this.#openBodyCount++;
+    const close = (): void => void this.#openBodyCount--;
+    over.then(close, close);
+    return { file: this.#disguise(file), over };
+  }
+
+  async #read(key: string, options: ReadOptions, fault: BodyFault | undefined): Promise<UfsRead> {
     const { file, body } = await this.#ufs.read(key, options);
-    const at = this.#bodyFaults.findIndex((fault) => fault.key === key);
-    const fault = at < 0 ? undefined : this.#bodyFaults.splice(at, 1)[0];
     return {
       file: this.#disguise(file),
-      body: { [Symbol.asyncIterator]: () => this.#chunks(body, key, fault, signal) },
+      body: { [Symbol.asyncIterator]: () => this.#chunks(body, key, fault, options.signal) },
     };
+  }
+
+  #meetRead(key: string, { offset, lengthBytes, version, signal }: ReadOptions): Promise<void> {
+    return this.#meet({ operation: 'read', key, offset, lengthBytes, version }, signal);
+  }
+
+  #takeBodyFault(key: string): BodyFault | undefined {
+    const at = this.#bodyFaults.findIndex((fault) => fault.key === key);
+    return at < 0 ? undefined : this.#bodyFaults.splice(at, 1)[0];
   }
 
   async write(key: string, bytes: Uint8Array, options: CallOptions = {}): Promise<FileStatus> {
@@ -205,8 +235,12 @@ export class FaultyUfs implements Ufs {
   }
 
   #counted(key: string, chunk: Uint8Array): Uint8Array {
-    this.#bytes.set(key, (this.#bytes.get(key) ?? 0) + chunk.length);
+    this.#count(key, chunk.length);
     return chunk;
+  }
+
+  #count(key: string, bytes: number): void {
+    this.#bytes.set(key, (this.#bytes.get(key) ?? 0) + bytes);
   }
 }
 

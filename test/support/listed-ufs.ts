@@ -2,14 +2,17 @@
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { checkRange, checkVersion, fileNotFound } from '@alluxio-ts/ufs-adapters/ranges';
+import { receiveRead } from '@alluxio-ts/ufs-adapters/reception';
 import type {
   FileStatus,
   ListEntry,
   ListOptions,
   ReadOptions,
+  ReceiveOptions,
   Ufs,
   UfsCapability,
   UfsRead,
+  UfsReception,
 } from '@alluxio-ts/ufs-adapters/ufs';
 
 export interface ListedUfsOptions {
@@ -70,6 +73,10 @@ export class ListedUfs implements Ufs {
     const { offset, lengthBytes } = options;
     const bytes = listedBytes(index, this.#options.fileBytes).subarray(offset, offset + lengthBytes);
     return { file, body: bodyOf(bytes) };
+  }
+
+  receive(key: string, options: ReceiveOptions): Promise<UfsReception> {
+    return receiveRead(() => this.read(key, options), options);
   }
 
   write(): Promise<FileStatus> {

@@ -81,13 +81,15 @@ export interface ReadOptions extends CallOptions {
   readonly version?: string;
   readonly offset: number;
   readonly lengthBytes: number;
-  /**
-   * Memory of `lengthBytes` that the body may be received into, each byte at its place; a chunk that lies in it (same buffer) needs no copying, any other
-   * one does. It is the adapter's until the body has ended, failed or was left.
-   */
-  readonly into?: Uint8Array;
   /** The size of the file, where the caller knows it: a storage may have more to say of its bytes when all of them are asked for. */
   readonly fileSizeBytes?: number;
+}
+
+export interface ReceiveOptions extends ReadOptions {
+  /** Memory of `lengthBytes`, where the bytes are to be. It is the adapter's until `over` has settled. */
+  readonly into: Uint8Array;
+  /** Told of how many bytes there are, from the begin of `into` on: more each time, from the moment that the version was compared, which may be before `receive` resolves. Must neither wait nor throw. */
+  readonly onReceived: (count: number) => void;
 }
 
 export interface UfsRead {
@@ -99,6 +101,14 @@ export interface UfsRead {
    * It can be iterated once, and must be: whoever does not want it leaves the loop at once, or aborts the signal of the call.
    */
   readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** Bytes on their way into memory of the caller. They come whether or not anybody waits; whoever does not want them aborts the signal of the call. */
+export interface UfsReception {
+  /** As of a read. */
+  readonly file: FileStatus;
+  /** Resolves with how many there are: those asked for, fewer only where the file ends. Fails as the body of a read does; a failure that nobody waits for harms nobody. */
+  readonly over: Promise<number>;
 }
 
 export interface Ufs {
@@ -115,6 +125,8 @@ export interface Ufs {
    * Fails with VersionChanged when another version is there, FileNotFound when none is.
    */
   read(key: string, options: ReadOptions): Promise<UfsRead>;
+  /** As `read`, into memory of the caller: without an object or a promise for each piece that comes. */
+  receive(key: string, options: ReceiveOptions): Promise<UfsReception>;
   /** Replaces the file; undefined where `capability.write` is false is never called. */
   write(key: string, bytes: Uint8Array, options?: CallOptions): Promise<FileStatus>;
   /** Succeeds also when there was no such file. */

@@ -7,7 +7,6 @@ import { RetryBudget } from '@alluxio-ts/ufs-adapters/retry-budget';
 import { DirectPool } from '@alluxio-ts/ufs-adapters/s3/direct-pool';
 import { Patience } from '@alluxio-ts/ufs-adapters/s3/patience';
 import t, { type Test } from 'tap';
-import { collect } from './support/ufs-conformance.ts';
 
 const patience = new Patience({ clock: systemClock, leastMs: 5000, budget: new RetryBudget() });
 
@@ -59,8 +58,8 @@ function poolOf(t: Test, { port }: Server, connectionsMax = 4, timeoutMs = 5000)
 
 async function get(pool: DirectPool, sizeBytes: number, signal?: AbortSignal): Promise<string> {
   const into = new Uint8Array(sizeBytes);
-  const { chunks } = await pool.get({ head: 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n', into, signal, patience });
-  return (await collect(chunks())).toString();
+  const { whole } = await pool.get({ head: 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n', into, signal, patience });
+  return Buffer.from(await whole()).toString();
 }
 
 const plain = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello';
@@ -106,17 +105,35 @@ void t.test('an answer in any pieces is the same answer', async (t) => {
   const pool = poolOf(t, server);
   for (cut = 1; cut < wanted.length; cut++) {
     const into = new Uint8Array(8);
-    const { head, chunks } = await pool.get({
+    const { head, whole } = await pool.get({
       head: 'GET / HTTP/1.1\r\n\r\n',
       into,
       signal: undefined,
       patience,
     });
     t.match(head, { statusCode: 206, headers: { a: '1, 2' }, lengthBytes: 5 });
-    t.equal((await collect(chunks())).toString(), 'hello', `cut at ${cut}`);
+    t.equal(Buffer.from(await whole()).toString(), 'hello', `cut at ${cut}`);
     t.equal(Buffer.from(into).toString(), 'hello\0\0\0');
   }
   t.equal(server.sockets.length, 1);
+});
+
+void t.test('a body is whole when its last piece is there, and each piece is told', async (t) => {
+  const server = await serve(t, (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc'));
+  const into = new Uint8Array(9);
+  const request = { head: 'GET / HTTP/1.1\r\n\r\n', into, signal: undefined, patience };
+  const pool = poolOf(t, server);
+  for (const isTold of [true, false]) {
+    const response = await pool.get(request);
+    const counts: number[] = [];
+    const whole = response.whole(isTold ? (count) => void counts.push(count) : undefined);
+    for (const piece of ['def', 'ghi']) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      server.sockets[0]?.write(piece);
+    }
+    t.equal(Buffer.from(await whole).toString(), 'abcdefghi');
+    t.same(counts, isTold ? [3, 6, 9] : []);
+  }
 });
 
 void t.test('what is not HTTP, or could be read in two ways, is refused', async (t) => {
@@ -176,11 +193,12 @@ void t.test('memory that was given up is not written to any more', async (t) => 
   const pool = poolOf(t, server);
   const into = new Uint8Array(9);
   const response = await pool.get({ head: 'GET / HTTP/1.1\r\n\r\n', into, signal: undefined, patience });
-  for await (const chunk of response.chunks()) {
-    t.equal(Buffer.from(chunk).toString(), 'abc');
-    break;
-  }
+  const { promise: some, resolve } = Promise.withResolvers<number>();
+  const whole = response.whole(resolve);
+  t.equal(await some, 3);
+  t.equal(Buffer.from(into).toString('latin1', 0, 3), 'abc');
   response.discard();
+  await t.rejects(whole);
   into.fill(0);
   const [socket] = server.sockets;
   socket?.write('defghi');

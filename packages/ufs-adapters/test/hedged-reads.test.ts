@@ -1,6 +1,7 @@
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { type HedgeOutcome, withHedge } from '@alluxio-ts/ufs-adapters/layers/with-hedge';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
+import { receiveChunks } from '@alluxio-ts/ufs-adapters/reception';
 import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import t from 'tap';
 import { FaultyUfs } from '../../../test/support/faulty-ufs.ts';
@@ -31,6 +32,15 @@ class TimedUfs extends MemoryUfs {
       throw thrown;
     }
     return super.read(key, options);
+  }
+
+  /** As an adapter whose first bytes are there, and told, before the answer is passed on. */
+  override async receive(...[key, options]: Parameters<Ufs['receive']>): ReturnType<Ufs['receive']> {
+    options.onReceived(1);
+    const { body, file } = await this.read(key, options);
+    const over = receiveChunks(body, options);
+    await over;
+    return { file, over };
   }
 }
 
@@ -135,4 +145,28 @@ void t.test('a failure counts when both fail, and the caller may give up', async
   const given = ufs.read('file', { ...range, signal: control.signal });
   control.abort(new Error('gone'));
   await t.rejects(given, /gone/);
+});
+
+void t.test('what is received into memory is that of the one that began first, and told once', async (t) => {
+  const clock = new ManualClock();
+  // The 101st and the 103rd begin, and the second request for each comes before or after it.
+  const delays = [500, 3, 12, 500];
+  const inner = new TimedUfs(clock, (read) => (read < 100 ? 5 : (delays[read - 100] ?? 5)));
+  await inner.write('file', Buffer.from('bytes'));
+  const outcomes: HedgeOutcome[] = [];
+  const ufs = withHedge(inner, { clock, onHedge: (outcome) => outcomes.push(outcome) });
+  for (let index = 0; index < 100; index++) await timed(clock, ufs.read('file', range));
+  for (const [index, winner] of (['second', 'first'] as const).entries()) {
+    const into = new Uint8Array(5);
+    const told: number[] = [];
+    const onReceived = (count: number): void => void told.push(count);
+    const { result } = await timed(clock, ufs.receive('file', { ...range, into, onReceived }));
+    t.equal(await result.over, 5);
+    t.equal(Buffer.from(into).toString(), 'bytes');
+    t.same(told, [5], winner);
+    t.equal(outcomes[index], winner);
+    await clock.pass(1000);
+    t.same(told, [5], 'of the other one nothing is heard');
+  }
+  t.equal(inner.abortedCount, 2, 'the one that lost is given up');
 });

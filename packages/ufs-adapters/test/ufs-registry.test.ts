@@ -158,8 +158,8 @@ void t.test('reads at the pace of whoever asked leave half of the places to othe
   const waiting = ufs.read('file', range);
   await t.rejects(ufs.read('file', range), { code: 'Overloaded', message: /past the cache of mem:\/\/x/ });
   const into = new Uint8Array(new SharedArrayBuffer(3000));
-  const fills = [0, 1].map(() => ufs.read('file', { ...range, into }));
-  for (const fill of fills) t.equal((await collect((await fill).body)).length, 3000);
+  const fills = [0, 1].map(() => ufs.receive('file', { ...range, into, onReceived: () => undefined }));
+  for (const fill of fills) t.equal(await (await fill).over, 3000);
   left.abort(new Error('gone'));
   t.equal((await collect((await waiting).body)).length, 3000);
 });
@@ -191,6 +191,23 @@ void t.test('a read holds its place until its body is over, in whatever way', as
   }
   inner.fail(failure('UfsAccessDenied'), { operation: 'read' });
   await t.rejects(ufs.read('file', range), { code: 'UfsAccessDenied' });
+  const into = new Uint8Array(300_000);
+  for (const isBroken of [false, true]) {
+    const gate = inner.holdBody('file', 1000);
+    const control = new AbortController();
+    const asked = { ...range, into, onReceived: () => undefined, signal: control.signal };
+    const { over } = await ufs.receive('file', asked);
+    const waiting = ufs.stat('file');
+    await t.rejects(ufs.stat('file'), { code: 'Overloaded' }, 'bytes on their way hold a place');
+    if (isBroken) control.abort(new Error('left'));
+    else gate.open();
+    t.equal(await over.catch((thrown: unknown) => String(thrown)), isBroken ? 'Error: left' : 300_000);
+    t.equal((await waiting)?.sizeBytes, 300_000);
+  }
+  inner.fail(failure('UfsAccessDenied'), { operation: 'read' });
+  await t.rejects(ufs.receive('file', { ...range, into, onReceived: () => undefined }), {
+    code: 'UfsAccessDenied',
+  });
   for await (const _ of ufs.list({ prefix: '' }))
     t.ok(await ufs.stat('file'), 'a lister may ask for what it lists');
 });
@@ -211,6 +228,18 @@ void t.test('metrics count what the caller saw', async (t) => {
   await keysOf(ufs.list({ prefix: '' }));
   inner.fail(failure('UfsTimeout'), { operation: 'list' });
   await t.rejects(keysOf(ufs.list({ prefix: '' })));
+  const seenBytes = metrics.bytesSeen();
+  const into = new Uint8Array(300_000);
+  const left = new AbortController();
+  const asked = { ...range, into, onReceived: () => undefined, signal: left.signal };
+  await (await ufs.receive('file', asked)).over;
+  t.equal(metrics.bytesSeen() - seenBytes, 300_000, 'each byte once');
+  inner.breakBody('file', 10, failure('UfsBadResponse'));
+  await t.rejects((await ufs.receive('file', asked)).over);
+  inner.holdBody('file', 10);
+  const { over } = await ufs.receive('file', asked);
+  left.abort();
+  await t.rejects(over);
   t.same(metrics.seen, [
     'read ok',
     'body ok',
@@ -222,6 +251,12 @@ void t.test('metrics count what the caller saw', async (t) => {
     'stat aborted',
     'list ok',
     'list UfsTimeout',
+    'read ok',
+    'body ok',
+    'read ok',
+    'body UfsBadResponse',
+    'read ok',
+    'body aborted',
   ]);
 });
 

@@ -7,6 +7,7 @@ export function delegateTo(ufs: Ufs): Ufs {
     stat: (key, options) => ufs.stat(key, options),
     list: (options) => ufs.list(options),
     read: (key, options) => ufs.read(key, options),
+    receive: (key, options) => ufs.receive(key, options),
     write: (key, bytes, options) => ufs.write(key, bytes, options),
     remove: (key, options) => ufs.remove(key, options),
     close: () => ufs.close(),

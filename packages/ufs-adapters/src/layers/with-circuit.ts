@@ -29,6 +29,7 @@ export function withCircuit(ufs: Ufs, { circuit, clock }: CircuitLayerOptions): 
     stat: (key, options = {}) => told(key, options, () => ufs.stat(key, options)),
     list: (options) => listInSteps(ufs.list(options), (next) => told(options.prefix, options, next)),
     read: (key, options) => told(key, options, () => ufs.read(key, options)),
+    receive: (key, options) => told(key, options, () => ufs.receive(key, options)),
     write: (key, bytes, options = {}) => told(key, options, () => ufs.write(key, bytes, options)),
     remove: (key, options = {}) => told(key, options, () => ufs.remove(key, options)),
     close: () => ufs.close(),

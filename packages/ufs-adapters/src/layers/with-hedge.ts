@@ -5,10 +5,10 @@
 
 import type { Clock } from '@alluxio-ts/common/clock';
 import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
-import { inChunks } from '../in-chunks.ts';
+import { HeldCount, receiveRead } from '../reception.ts';
 import { RecentTimes } from '../recent-times.ts';
 import { delegateTo } from './delegate.ts';
-import type { ReadOptions, Ufs, UfsRead } from '../ufs.ts';
+import type { ReadOptions, ReceiveOptions, Ufs, UfsRead, UfsReception } from '../ufs.ts';
 
 /** Of all reads so many may be sent twice. */
 const share = 0.02;
@@ -27,26 +27,31 @@ export interface HedgeLayerOptions {
   readonly onHedge: (outcome: HedgeOutcome) => void;
 }
 
-interface Attempt {
+interface Attempt<T> {
   readonly control: AbortController;
   /** Never rejects. */
-  readonly answer: Promise<UfsRead | { readonly thrown: unknown }>;
+  readonly answer: Promise<{ readonly begun: T } | { readonly thrown: unknown }>;
 }
 
 export function withHedge(ufs: Ufs, { clock, onHedge }: HedgeLayerOptions): Ufs {
   const times = new RecentTimes();
   let saved = 0;
 
-  function attempt(key: string, options: ReadOptions): Attempt {
+  function attempt<T>(
+    outer: AbortSignal | undefined,
+    begin: (signal: AbortSignal) => Promise<T>,
+  ): Attempt<T> {
     const control = new AbortController();
-    const { signal } = options;
-    const joined = signal ? AbortSignal.any([signal, control.signal]) : control.signal;
-    const answer = ufs.read(key, { ...options, signal: joined }).catch((thrown: unknown) => ({ thrown }));
+    const signal = outer ? AbortSignal.any([outer, control.signal]) : control.signal;
+    const answer = begin(signal).then(
+      (begun) => ({ begun }),
+      (thrown: unknown) => ({ thrown }),
+    );
     return { control, answer };
   }
 
   /** True when the first has not answered by the time that nearly all do. */
-  async function isLate({ answer }: Attempt): Promise<boolean> {
+  async function isLate({ answer }: Attempt<unknown>): Promise<boolean> {
     if (times.count < samplesMin) return false;
     return !(await resolvesWithin(clock, times.quantile(1 - share) * lateFactor + lateMinMs, answer));
   }
@@ -58,7 +63,7 @@ export function withHedge(ufs: Ufs, { clock, onHedge }: HedgeLayerOptions): Ufs 
   }
 
   /** The answer of whichever begins first; a failure counts only when both fail. */
-  async function raced(first: Attempt, second: Attempt): Promise<Awaited<Attempt['answer']>> {
+  async function raced<T>(first: Attempt<T>, second: Attempt<T>): Promise<Awaited<Attempt<T>['answer']>> {
     const winner = await Promise.race([
       first.answer.then((answer) => ({ of: first, answer })),
       second.answer.then((answer) => ({ of: second, answer })),
@@ -74,21 +79,51 @@ export function withHedge(ufs: Ufs, { clock, onHedge }: HedgeLayerOptions): Ufs 
     return winner.answer;
   }
 
-  async function read(key: string, options: ReadOptions): Promise<UfsRead> {
+  /** What has begun first, of the two. */
+  async function hedged<T>(
+    outer: AbortSignal | undefined,
+    beginFirst: (signal: AbortSignal) => Promise<T>,
+    beginSecond: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     const beginMs = clock.monotonic();
     saved = Math.min(savedMax, saved + share);
-    const first = attempt(key, options);
+    const first = attempt(outer, beginFirst);
     let answered = first.answer;
     if (await isLate(first)) {
-      // Both may be answering for a moment: only the first has the caller's memory.
-      if (mayHedge()) answered = raced(first, attempt(key, inChunks(options)));
+      if (mayHedge()) answered = raced(first, attempt(outer, beginSecond));
       else onHedge('refused');
     }
     const answer = await answered;
     if ('thrown' in answer) throw answer.thrown;
     times.add(clock.monotonic() - beginMs);
-    return answer;
+    return answer.begun;
   }
 
-  return { ...delegateTo(ufs), read };
+  function read(key: string, options: ReadOptions): Promise<UfsRead> {
+    const begin = (signal: AbortSignal): Promise<UfsRead> => ufs.read(key, { ...options, signal });
+    return hedged(options.signal, begin, begin);
+  }
+
+  /** Both may be answering for a moment: only the first has the caller's memory, and what the other one gives is copied there once the first is given up. */
+  async function receive(key: string, options: ReceiveOptions): Promise<UfsReception> {
+    const { into: _into, onReceived, ...asked } = options;
+    const told = new HeldCount();
+    const take = await hedged<() => UfsReception | Promise<UfsReception>>(
+      options.signal,
+      async (signal) => {
+        const reception = await ufs.receive(key, { ...options, signal, onReceived: told.tell });
+        return () => {
+          told.follow(onReceived);
+          return reception;
+        };
+      },
+      async (signal) => {
+        const read = await ufs.read(key, { ...asked, signal });
+        return () => receiveRead(async () => read, options);
+      },
+    );
+    return take();
+  }
+
+  return { ...delegateTo(ufs), read, receive };
 }

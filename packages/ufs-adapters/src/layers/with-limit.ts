@@ -2,7 +2,7 @@
 
 import { Limiter } from '@alluxio-ts/common/limiter';
 import { ownedBody } from '../owned-body.ts';
-import type { ReadOptions, Ufs, UfsRead } from '../ufs.ts';
+import type { ReadOptions, ReceiveOptions, Ufs, UfsRead, UfsReception } from '../ufs.ts';
 import { listInSteps } from './delegate.ts';
 
 export interface LimitOptions {
@@ -15,7 +15,7 @@ export interface LimitOptions {
 }
 
 /**
- * A read holds its place until its body ends, is left, or its signal is aborted. One that goes to whoever asked, at whatever speed that takes it (it has no `into`),
+ * A read holds its place until its body ends, is left, or its signal is aborted. One whose body goes to whoever asked, at whatever speed that takes it (not into memory),
  * gets at most half of the places, so that slow clients leave the others to fills. A listing holds one only while an entry is
  * awaited: a caller who reads what it lists must not wait for itself. One call too many fails with Overloaded.
  */
@@ -65,10 +65,22 @@ export function withLimit(ufs: Ufs, options: LimitOptions): Ufs {
 
   async function read(key: string, asked: ReadOptions): Promise<UfsRead> {
     const { signal } = asked;
-    const release = await (asked.into ? enter(signal) : enterAsStream(signal));
+    const release = await enterAsStream(signal);
     try {
       const { file, body } = await ufs.read(key, asked);
       return { file, body: ownedBody({ chunks: () => body, release, signal }) };
+    } catch (thrown) {
+      release();
+      throw thrown;
+    }
+  }
+
+  async function receive(key: string, asked: ReceiveOptions): Promise<UfsReception> {
+    const release = await enter(asked.signal);
+    try {
+      const reception = await ufs.receive(key, asked);
+      void reception.over.then(release, release);
+      return reception;
     } catch (thrown) {
       release();
       throw thrown;
@@ -80,6 +92,7 @@ export function withLimit(ufs: Ufs, options: LimitOptions): Ufs {
     stat: (key, options = {}) => limited(options.signal, () => ufs.stat(key, options)),
     list: (options) => listInSteps(ufs.list(options), (next) => limited(options.signal, next)),
     read,
+    receive,
     write: (key, bytes, options = {}) => limited(options.signal, () => ufs.write(key, bytes, options)),
     remove: (key, options = {}) => limited(options.signal, () => ufs.remove(key, options)),
     close: () => ufs.close(),

@@ -5,7 +5,16 @@ import { AlluxioError, type ErrorCode } from '@alluxio-ts/common/errors';
 import type { HedgeOutcome } from './with-hedge.ts';
 import { listInSteps } from './delegate.ts';
 import type { RetryOutcome } from '../retry-budget.ts';
-import type { CallOptions, ListEntry, ListOptions, ReadOptions, Ufs, UfsRead } from '../ufs.ts';
+import type {
+  CallOptions,
+  ListEntry,
+  ListOptions,
+  ReadOptions,
+  ReceiveOptions,
+  Ufs,
+  UfsRead,
+  UfsReception,
+} from '../ufs.ts';
 
 /** `body` is what follows a read that began: its end, not its beginning. */
 export type UfsOperation = 'stat' | 'list' | 'read' | 'body' | 'write' | 'remove';
@@ -69,6 +78,21 @@ export function withMetrics(ufs: Ufs, options: { readonly metrics: UfsMetrics; r
     return { file, body: { [Symbol.asyncIterator]: () => countBody(body, asked.signal) } };
   }
 
+  async function receive(key: string, asked: ReceiveOptions): Promise<UfsReception> {
+    let receivedBytes = 0;
+    const onReceived = (count: number): void => {
+      metrics.bytes(count - receivedBytes);
+      receivedBytes = count;
+      asked.onReceived(count);
+    };
+    const reception = await counted('read', asked, () => ufs.receive(key, { ...asked, onReceived }));
+    reception.over.then(
+      () => metrics.calls('body', 'ok'),
+      (thrown: unknown) => metrics.calls('body', outcomeOf(thrown, asked.signal)),
+    );
+    return reception;
+  }
+
   async function* countBody(
     body: AsyncIterable<Uint8Array>,
     signal: AbortSignal | undefined,
@@ -94,6 +118,7 @@ export function withMetrics(ufs: Ufs, options: { readonly metrics: UfsMetrics; r
     stat: (key, asked = {}) => counted('stat', asked, () => ufs.stat(key, asked)),
     list,
     read,
+    receive,
     write: (key, bytes, asked = {}) => counted('write', asked, () => ufs.write(key, bytes, asked)),
     remove: (key, asked = {}) => counted('remove', asked, () => ufs.remove(key, asked)),
     close: () => ufs.close(),

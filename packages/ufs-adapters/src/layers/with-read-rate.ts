@@ -1,9 +1,9 @@
 /** Holds the bodies of reads to a rate, by pauses before their chunks are passed on: the connection then fills up, and the storage waits. */
 
-import { inChunks } from '../in-chunks.ts';
 import type { ReadRate } from '../read-rate.ts';
+import { receiveRead } from '../reception.ts';
 import { delegateTo } from './delegate.ts';
-import type { ReadOptions, Ufs, UfsRead } from '../ufs.ts';
+import type { ReadOptions, ReceiveOptions, Ufs, UfsRead, UfsReception } from '../ufs.ts';
 
 export interface ReadRateLayerOptions {
   readonly rate: ReadRate;
@@ -28,10 +28,13 @@ export function withReadRate(ufs: Ufs, { rate, onPaused }: ReadRateLayerOptions)
   }
 
   async function read(key: string, options: ReadOptions): Promise<UfsRead> {
-    // What is received straight into memory comes as fast as the storage gives it.
-    const { file, body } = await ufs.read(key, inChunks(options));
+    const { file, body } = await ufs.read(key, options);
     return { file, body: { [Symbol.asyncIterator]: () => paced(body, options.signal) } };
   }
 
-  return { ...delegateTo(ufs), read };
+  /** What is received straight into memory comes as fast as the storage gives it: chunks do not. */
+  const receive = (key: string, options: ReceiveOptions): Promise<UfsReception> =>
+    receiveRead(() => read(key, options), options);
+
+  return { ...delegateTo(ufs), read, receive };
 }

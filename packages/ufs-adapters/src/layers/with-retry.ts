@@ -80,6 +80,7 @@ export function withRetry(ufs: Ufs, options: RetryLayerOptions): Ufs {
     stat: (key, options = {}) => retried(options.signal, () => ufs.stat(key, options)),
     list,
     read: (key, options) => retried(options.signal, () => ufs.read(key, options)),
+    receive: (key, options) => retried(options.signal, () => ufs.receive(key, options)),
     write: (key, bytes, options = {}) => retried(options.signal, () => ufs.write(key, bytes, options)),
     remove: (key, options = {}) => retried(options.signal, () => ufs.remove(key, options)),
     close: () => ufs.close(),

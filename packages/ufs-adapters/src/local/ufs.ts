@@ -7,15 +7,18 @@ import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { KIB } from '@alluxio-ts/common/units';
 import { ownedBody } from '../owned-body.ts';
 import { checkRange, checkVersion, emptyRead, fileNotFound, versionChanged } from '../ranges.ts';
+import { unwatched } from '../reception.ts';
 import type {
   CallOptions,
   FileStatus,
   ListEntry,
   ListOptions,
   ReadOptions,
+  ReceiveOptions,
   Ufs,
   UfsCapability,
   UfsRead,
+  UfsReception,
 } from '../ufs.ts';
 import { isAbsent, localError } from './errors.ts';
 import { identityOf, localStatus } from './file-version.ts';
@@ -23,7 +26,7 @@ import { listLocal } from './list.ts';
 import { isFileKey, LocalPaths, temporaryPrefix } from './local-paths.ts';
 import type { LocalUfsOptions } from './options.ts';
 
-/** One read of the file, into a buffer that each chunk uses again. */
+/** One read of the file; a body's chunks share a buffer of this size. */
 const readSizeBytes = 256 * KIB;
 
 /** Without O_NONBLOCK the open of a pipe would wait for its writer. The path is real already, so a link is one put there since. */
@@ -32,6 +35,15 @@ const openFlags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLL
 export interface LocalUfsParts {
   readonly clock: Clock;
   readonly random: Random;
+}
+
+/** Bytes [start, end) of an open file, as it was when its status was looked at. */
+interface Span {
+  readonly handle: FileHandle;
+  readonly path: string;
+  readonly start: number;
+  readonly end: number;
+  readonly identity: string;
 }
 
 /** A system call that hangs (a dead NFS server) cannot be taken back: an abort takes effect when it returns. */
@@ -66,59 +78,66 @@ export class LocalUfs implements Ufs {
   }
 
   async read(key: string, options: ReadOptions): Promise<UfsRead> {
-    options.signal?.throwIfAborted();
+    const { file, span } = await this.#begin(key, options);
+    if (!span) return emptyRead(file);
+    const body = ownedBody({
+      chunks: () => this.#chunks(span, options.signal),
+      release: () => span.handle.close(),
+      signal: options.signal,
+    });
+    return { file, body };
+  }
+
+  async receive(key: string, options: ReceiveOptions): Promise<UfsReception> {
+    const { file, span } = await this.#begin(key, options);
+    return { file, over: span ? unwatched(this.#receive(span, options)) : Promise.resolve(0) };
+  }
+
+  /** Opens the file and compares its version; no span where there is nothing to read. */
+  async #begin(
+    key: string,
+    options: ReadOptions,
+  ): Promise<{ readonly file: FileStatus; readonly span: Span | undefined }> {
+    const { lengthBytes, offset: start, signal, version } = options;
+    signal?.throwIfAborted();
     checkRange(key, options);
+    const path = this.#paths.pathOf(key);
     const handle = await this.#open(key);
     try {
       const stats = await handle.stat({ bigint: true });
-      if (!stats.isFile()) throw fileNotFound(this.#paths.pathOf(key));
+      if (!stats.isFile()) throw fileNotFound(path);
       const file = localStatus(key, stats, this.#clock.now());
-      checkVersion(this.#paths.pathOf(key), file, options.version);
-      options.signal?.throwIfAborted();
-      const end = Math.min(options.offset + options.lengthBytes, file.sizeBytes);
-      if (options.offset >= end) {
-        await handle.close();
-        return emptyRead(file);
-      }
-      const span = { start: options.offset, end, identity: identityOf(stats) };
-      const body = ownedBody({
-        chunks: () => this.#chunks(handle, key, span, options),
-        release: () => handle.close(),
-        signal: options.signal,
-      });
-      return { file, body };
+      checkVersion(path, file, version);
+      signal?.throwIfAborted();
+      const end = Math.min(start + lengthBytes, file.sizeBytes);
+      if (start < end) return { file, span: { handle, path, start, end, identity: identityOf(stats) } };
+      await handle.close();
+      return { file, span: undefined };
     } catch (thrown) {
       await handle.close();
-      throw localError(thrown, `read ${this.#paths.pathOf(key)}`);
+      throw localError(thrown, `read ${path}`);
     }
   }
 
-  /** The file is looked at again before the last chunk is handed out, so that nobody holds all bytes of a mix of versions. */
-  async *#chunks(
-    handle: FileHandle,
-    key: string,
-    span: { readonly start: number; readonly end: number; readonly identity: string },
-    { into, signal }: Pick<ReadOptions, 'into' | 'signal'>,
-  ): AsyncGenerator<Uint8Array> {
-    const path = this.#paths.pathOf(key);
-    const own = into ? undefined : Buffer.allocUnsafeSlow(Math.min(readSizeBytes, span.end - span.start));
-    let position = span.start;
+  async *#chunks(span: Span, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(readSizeBytes, span.end - span.start));
+    for (let position = span.start; position < span.end; ) {
+      const count = await readPiece(span, position, buffer, signal);
+      position += count;
+      yield buffer.subarray(0, count);
+    }
+  }
+
+  async #receive(span: Span, { into, onReceived, signal }: ReceiveOptions): Promise<number> {
+    const { end, handle, start } = span;
     try {
-      while (position < span.end) {
-        signal?.throwIfAborted();
-        const length = Math.min(readSizeBytes, span.end - position);
-        const buffer = own ?? into?.subarray(position - span.start) ?? new Uint8Array(length);
-        const { bytesRead } = await handle.read({ buffer, length, position });
-        if (bytesRead === 0) throw versionChanged(path);
-        position += bytesRead;
-        if (position === span.end && identityOf(await handle.stat({ bigint: true })) !== span.identity) {
-          throw versionChanged(path);
-        }
-        signal?.throwIfAborted();
-        yield buffer.subarray(0, bytesRead);
+      for (let position = start; position < end; ) {
+        position += await readPiece(span, position, into.subarray(position - start), signal);
+        onReceived(position - start);
       }
-    } catch (thrown) {
-      throw localError(thrown, `read ${path}`);
+      return end - start;
+    } finally {
+      await handle.close();
     }
   }
 
@@ -177,6 +196,28 @@ export class LocalUfs implements Ufs {
       if (isAbsent(thrown)) throw fileNotFound(this.#paths.pathOf(key));
       throw localError(thrown, `open ${this.#paths.pathOf(key)}`);
     }
+  }
+}
+
+/** One call. The file is looked at again before the last bytes are handed out, so that nobody holds all of a mix of versions. */
+async function readPiece(
+  { end, handle, identity, path }: Span,
+  position: number,
+  buffer: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  signal?.throwIfAborted();
+  try {
+    const length = Math.min(readSizeBytes, end - position);
+    const { bytesRead } = await handle.read({ buffer, length, position });
+    const isLast = position + bytesRead === end;
+    if (bytesRead === 0 || (isLast && identityOf(await handle.stat({ bigint: true })) !== identity)) {
+      throw versionChanged(path);
+    }
+    signal?.throwIfAborted();
+    return bytesRead;
+  } catch (thrown) {
+    throw localError(thrown, `read ${path}`);
   }
 }
 

@@ -1,8 +1,10 @@
 /** A storage in memory, for tests: the smallest complete `Ufs`, and the model that the others are compared with. */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { commonPrefixOf, compareKeys } from '../byte-order.ts';
 import { checkRange, checkVersion, emptyRead, fileNotFound } from '../ranges.ts';
+import { receiveChunks, unwatched } from '../reception.ts';
 import type {
   CallOptions,
   FileHeaders,
@@ -10,9 +12,11 @@ import type {
   ListEntry,
   ListOptions,
   ReadOptions,
+  ReceiveOptions,
   Ufs,
   UfsCapability,
   UfsRead,
+  UfsReception,
 } from '../ufs.ts';
 
 /** Small, so that tests see bodies of several chunks. */
@@ -68,6 +72,11 @@ export class MemoryUfs implements Ufs {
     return { file: file.status, body: chunksOf(bytes, options.signal) };
   }
 
+  async receive(key: string, options: ReceiveOptions): Promise<UfsReception> {
+    const { body, file } = await this.read(key, options);
+    return { file, over: unwatched(receiveChunks(fromNextTurn(body, options.signal), options)) };
+  }
+
   /** Every write makes a new version, also with equal bytes. `headers` lets a test attach what a client may read back. */
   async write(
     key: string,
@@ -95,6 +104,16 @@ export class MemoryUfs implements Ufs {
   }
 
   async close(): Promise<void> {}
+}
+
+/** As from a connection, where nothing has come when the answer begins. */
+async function* fromNextTurn(
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  await nextTurn(undefined, signal ? { signal } : {}).catch(() => undefined);
+  signal?.throwIfAborted();
+  yield* body;
 }
 
 async function* chunksOf(bytes: Uint8Array, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {

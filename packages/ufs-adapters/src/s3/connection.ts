@@ -7,6 +7,7 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { MIB } from '@alluxio-ts/common/units';
 import { Pool } from 'undici';
+import { receiveChunks } from '../reception.ts';
 import { RetryBudget } from '../retry-budget.ts';
 import { type CredentialsSource, credentialsSourceOf } from './credentials.ts';
 import { errorDocumentMaxBytes } from './direct-connection.ts';
@@ -21,6 +22,8 @@ import { childText, parseXml, type XmlElement } from './xml.ts';
 /** A page of 1,000 entries with the longest names, each byte encoded as three, stays below this. */
 const documentMaxBytes = 16 * MIB;
 
+const nowhere = new Uint8Array(0);
+
 /** Less than stores keep a silent connection. */
 const idleTimeoutMs = 4000;
 
@@ -29,7 +32,7 @@ export interface S3Call {
   readonly action: string;
   readonly request: S3Request;
   readonly signal: AbortSignal | undefined;
-  /** Where the body may be received; a piece that lies in it is where it belongs. */
+  /** Where the body may be received: `receive` of the answer is to be called, unless it is an error's. */
   readonly into?: Uint8Array | undefined;
 }
 
@@ -39,6 +42,8 @@ export interface S3Response {
   readonly statusText: string;
   readonly headers: ResponseHeaders;
   chunks(): AsyncIterable<Uint8Array>;
+  /** Resolves with how many bytes came into the memory of the call; more than there is room for end it. */
+  receive(onReceived: (count: number) => void): Promise<number>;
   /** Ends the connection of a body that was not read to its end; without effect after that. */
   discard(): void;
 }
@@ -129,7 +134,10 @@ export class S3Connection {
       statusCode: head.statusCode,
       statusText: head.statusText,
       headers: head.headers,
-      chunks: () => response.chunks(),
+      chunks: async function* () {
+        yield await response.whole();
+      },
+      receive: async (onReceived) => (await response.whole(onReceived)).length,
       discard: () => response.discard(),
     };
   }
@@ -249,7 +257,7 @@ function newPool(options: S3UfsOptions): Pool {
 
 async function requestBy(
   pool: Pool,
-  { request }: S3Call,
+  { into = nowhere, request }: S3Call,
   { path, headers }: SignedRequest,
   signal: AbortSignal | undefined,
 ): Promise<S3Response> {
@@ -272,6 +280,7 @@ async function requestBy(
     statusText,
     headers: answered,
     chunks: () => body as AsyncIterable<Uint8Array>,
+    receive: (onReceived) => receiveChunks(body, { into, onReceived, ...(signal ? { signal } : {}) }),
     discard: () => {
       body.on('error', () => undefined);
       body.destroy();

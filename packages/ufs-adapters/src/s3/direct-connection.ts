@@ -31,6 +31,8 @@ export const errorDocumentMaxBytes = 64 * 1024;
 const headEnd = Buffer.from('\r\n\r\n');
 
 interface Waiter {
+  /** Of all of the body; otherwise of the head. */
+  readonly isOfBody: boolean;
   resolve(): void;
   reject(reason: unknown): void;
 }
@@ -40,8 +42,9 @@ export class DirectAnswer {
   head: ResponseHead | undefined;
   /** Where the body goes; undefined when nobody wants it: it is longer than asked, or its length is not known. */
   body: Uint8Array | undefined;
-  receivedBytes = 0;
+  #receivedBytes = 0;
   readonly #into: Uint8Array;
+  #onReceived: ((count: number) => void) | undefined;
   #failure: { readonly reason: unknown } | undefined;
   #waiter: Waiter | undefined;
 
@@ -50,26 +53,29 @@ export class DirectAnswer {
   }
 
   get isWhole(): boolean {
-    return this.body !== undefined && this.receivedBytes === this.body.length;
+    return this.body !== undefined && this.#receivedBytes === this.body.length;
+  }
+
+  /** Where the rest of the body belongs; undefined when nothing of it is to come. */
+  get rest(): Uint8Array | undefined {
+    return this.isWhole ? undefined : this.body?.subarray(this.#receivedBytes);
   }
 
   /** Resolves with the head; fails with what happened to the connection. */
   async begun(): Promise<ResponseHead> {
-    while (this.head === undefined) await this.#change();
+    if (!this.head) await this.#wait({ isOfBody: false });
+    if (!this.head) throw new Error('an answer began without a head');
     return this.head;
   }
 
-  /** The body, as it comes: pieces of the caller's memory, or of memory of its own when it is an error's. */
-  async *chunks(): AsyncGenerator<Uint8Array> {
+  /** Resolves with the body when all of it is there: in the caller's memory, or in memory of its own when it is an error's. Tells meanwhile how much has come. */
+  async whole(onReceived?: (count: number) => void): Promise<Uint8Array> {
     const { body } = this;
     if (!body) throw new HttpFailure('HPE_INVALID', 'the answer is longer than what was asked for');
-    let given = 0;
-    while (given < body.length) {
-      while (this.receivedBytes === given) await this.#change();
-      const end = this.receivedBytes;
-      yield body.subarray(given, end);
-      given = end;
-    }
+    this.#onReceived = onReceived;
+    if (this.#receivedBytes > 0) onReceived?.(this.#receivedBytes);
+    if (!this.isWhole) await this.#wait({ isOfBody: true });
+    return body;
   }
 
   begin(head: ResponseHead): void {
@@ -77,7 +83,15 @@ export class DirectAnswer {
     this.body = this.#bodyMemoryOf(head);
   }
 
-  changed(): void {
+  /** So many bytes more are where they belong. */
+  received(count: number): void {
+    this.#receivedBytes += count;
+  }
+
+  /** Has whoever waits look at what came. */
+  tell(): void {
+    this.#onReceived?.(this.#receivedBytes);
+    if (this.#waiter?.isOfBody && !this.isWhole) return;
     this.#waiter?.resolve();
     this.#waiter = undefined;
   }
@@ -89,10 +103,10 @@ export class DirectAnswer {
     this.#waiter = undefined;
   }
 
-  #change(): Promise<void> {
+  #wait({ isOfBody }: { readonly isOfBody: boolean }): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure.reason);
     return new Promise<void>((resolve, reject) => {
-      this.#waiter = { resolve, reject };
+      this.#waiter = { isOfBody, resolve, reject };
     });
   }
 
@@ -191,10 +205,7 @@ export class DirectConnection {
   }
 
   #nextBuffer(): Uint8Array {
-    const { body, receivedBytes } = this.#answer ?? {};
-    return body && receivedBytes !== undefined && receivedBytes < body.length
-      ? body.subarray(receivedBytes)
-      : this.#headBuffer;
+    return this.#answer?.rest ?? this.#headBuffer;
   }
 
   /** False stops the reading of what nobody wants. */
@@ -205,9 +216,9 @@ export class DirectConnection {
       return false;
     }
     if (!answer.head) return this.#receivedHead(answer, this.#headBuffer.subarray(0, count));
-    answer.receivedBytes += count;
+    answer.received(count);
     if (answer.isWhole) this.#answered();
-    answer.changed();
+    answer.tell();
     return true;
   }
 
@@ -238,11 +249,11 @@ export class DirectConnection {
     if (body) {
       if (first.length > body.length) throw new HttpFailure('HPE_INVALID', 'more came than was announced');
       body.set(first);
-      answer.receivedBytes = first.length;
+      answer.received(first.length);
       this.#socket.setTimeout(this.#target.silenceTimeoutMs);
       if (answer.isWhole) this.#answered();
     }
-    answer.changed();
+    answer.tell();
     return body !== undefined;
   }
 

@@ -21,8 +21,8 @@ export interface DirectRequest {
 
 export interface DirectResponse {
   readonly head: ResponseHead;
-  /** The body as it comes. Fails when it cannot be received here: it is longer than the memory for it, or its length is not given. */
-  chunks(): AsyncIterable<Uint8Array>;
+  /** Resolves with the body when all of it is there, and tells meanwhile how much is. Fails when it cannot be received here: it is longer than the memory for it, or its length is not given. */
+  whole(onReceived?: (count: number) => void): Promise<Uint8Array>;
   /** Ends the connection, unless the body is whole. Nothing is written to the memory any more. */
   discard(): void;
 }
@@ -108,7 +108,7 @@ async function begun(
     const head = await answer.begun();
     return {
       head,
-      chunks: () => answer.chunks(),
+      whole: (onReceived) => answer.whole(onReceived),
       discard: () => {
         signal?.removeEventListener('abort', abort);
         discard(connection, answer, undefined);

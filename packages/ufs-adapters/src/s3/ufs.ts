@@ -7,6 +7,7 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
 import { ownedBody } from '../owned-body.ts';
 import { checkRange, checkVersion, emptyRead, fileNotFound } from '../ranges.ts';
+import { unwatched } from '../reception.ts';
 import type { RetryBudget } from '../retry-budget.ts';
 import type {
   CallOptions,
@@ -14,9 +15,11 @@ import type {
   ListEntry,
   ListOptions,
   ReadOptions,
+  ReceiveOptions,
   Ufs,
   UfsCapability,
   UfsRead,
+  UfsReception,
 } from '../ufs.ts';
 import { type S3Call, S3Connection, type S3Response } from './connection.ts';
 import { type BodyCheck, bodyCheckOf } from './body-check.ts';
@@ -35,6 +38,15 @@ export interface S3UfsParts {
   readonly credentials?: CredentialsSource;
   /** Of the mount: what is repeated here is taken from it. One of its own unless given. */
   readonly budget?: RetryBudget;
+}
+
+/** An answer whose head is what was asked for. */
+interface BegunBody {
+  readonly call: S3Call;
+  readonly response: S3Response;
+  readonly lengthBytes: number;
+  /** Undefined where the store says nothing of the bytes. */
+  readonly check: BodyCheck | undefined;
 }
 
 export class S3Ufs implements Ufs {
@@ -69,12 +81,34 @@ export class S3Ufs implements Ufs {
   }
 
   async read(key: string, options: ReadOptions): Promise<UfsRead> {
+    const { begun, file } = await this.#begin(key, options);
+    if (!begun) return emptyRead(file);
+    const body = ownedBody({
+      chunks: () => this.#chunks(begun),
+      // Leaving early ends the connection: the rest of the answer may be longer than a new connection is dear.
+      release: () => begun.response.discard(),
+      signal: options.signal,
+    });
+    return { file, body };
+  }
+
+  async receive(key: string, options: ReceiveOptions): Promise<UfsReception> {
+    const { begun, file } = await this.#begin(key, options, options.into.subarray(0, options.lengthBytes));
+    return { file, over: begun ? unwatched(this.#receive(begun, options)) : Promise.resolve(0) };
+  }
+
+  /** Asks, and looks at what the answer says; nothing has begun where there is nothing to read. */
+  async #begin(
+    key: string,
+    options: ReadOptions,
+    into?: Uint8Array,
+  ): Promise<{ readonly file: FileStatus; readonly begun: BegunBody | undefined }> {
     options.signal?.throwIfAborted();
     checkRange(key, options);
     const objectKey = this.#objectKey(key);
     if (objectKey === undefined) throw fileNotFound(`s3://${this.#options.bucket}/${key}`);
     if (options.lengthBytes === 0) return this.#readNothing(key, options);
-    const { into, offset, lengthBytes, version, signal } = options;
+    const { offset, lengthBytes, version, signal } = options;
     const etag = version === undefined ? undefined : etagOfVersion(version);
     const { checksumVerify } = this.#options;
     const isWhole = version !== undefined && offset === 0 && options.fileSizeBytes === lengthBytes;
@@ -85,7 +119,7 @@ export class S3Ufs implements Ufs {
       ...(etag === undefined ? {} : { 'if-match': etag }),
     };
     const request = { method: 'GET', key: objectKey, headers } as const;
-    const call = { action: 'read', request, signal, into: into?.subarray(0, lengthBytes) };
+    const call = { action: 'read', request, signal, into };
     const response = await this.#connection.send(call);
     if (response.statusCode === 416) {
       await this.#connection.errorOf(call, response);
@@ -100,13 +134,7 @@ export class S3Ufs implements Ufs {
       checkVersion(nameOf(this.#connection.subjectOf(call)), file, version);
       const hasAll = offset === 0 && span.lengthBytes === span.totalBytes;
       const check = hasAll ? bodyCheckOf(response.headers, checksumVerify) : undefined;
-      const body = ownedBody({
-        chunks: () => this.#chunks(call, response, { lengthBytes: span.lengthBytes, check }),
-        // Leaving early ends the connection: the rest of the answer may be longer than a new connection is dear.
-        release: () => response.discard(),
-        signal,
-      });
-      return { file, body };
+      return { file, begun: { call, response, lengthBytes: span.lengthBytes, check } };
     } catch (thrown) {
       response.discard();
       throw thrown;
@@ -114,7 +142,10 @@ export class S3Ufs implements Ufs {
   }
 
   /** Nothing is asked for, or the range begins behind the end: what is there, and whether it is the version, still counts. */
-  async #readNothing(key: string, options: ReadOptions): Promise<UfsRead> {
+  async #readNothing(
+    key: string,
+    options: ReadOptions,
+  ): Promise<{ readonly file: FileStatus; readonly begun: undefined }> {
     const name = `s3://${this.#options.bucket}/${this.#options.keyPrefix}${key}`;
     const file = await this.stat(key, options);
     if (!file) throw fileNotFound(name);
@@ -125,7 +156,7 @@ export class S3Ufs implements Ufs {
         `${name} has ${file.sizeBytes} bytes, but a range within them was refused`,
       );
     }
-    return emptyRead(file);
+    return { file, begun: undefined };
   }
 
   /** Which bytes the answer says to carry. Throws UfsBadResponse unless they are the ones asked for. */
@@ -155,29 +186,55 @@ export class S3Ufs implements Ufs {
   }
 
   /** Bytes that are not what the store says of the object fail before the last of them is handed out. */
-  async *#chunks(
-    call: S3Call,
-    response: S3Response,
-    { check, lengthBytes }: { readonly check: BodyCheck | undefined; readonly lengthBytes: number },
-  ): AsyncGenerator<Uint8Array> {
-    const name = nameOf(this.#connection.subjectOf(call));
+  async *#chunks({ call, check, lengthBytes, response }: BegunBody): AsyncGenerator<Uint8Array> {
     let given = 0;
     try {
       for await (const chunk of response.chunks()) {
         given += chunk.length;
         if (given > lengthBytes) break;
         check?.update(chunk);
-        if (check && given === lengthBytes && !check.matches()) {
-          throw badAnswer(this.#options.origin, `the bytes of ${name} are not those of its ${check.name}`);
-        }
+        if (check && given === lengthBytes && !check.matches()) throw this.#mismatch(call, check);
         yield chunk;
       }
     } catch (thrown) {
-      // A connection that the store closed in good order, but too early, is an answer that is too short.
-      if (call.signal?.aborted || !isEarlyEnd(thrown)) throw this.#connection.connectionError(call, thrown);
+      if (!isEarlyEnd(call, thrown)) throw this.#connection.connectionError(call, thrown);
     }
-    if (given === lengthBytes) return;
-    throw badAnswer(this.#options.origin, `${name} was to have ${lengthBytes} bytes, ${given} came`);
+    if (given !== lengthBytes) throw this.#wrongLength(call, lengthBytes, given);
+  }
+
+  /** As the chunks of a read. */
+  async #receive(
+    { call, check, lengthBytes, response }: BegunBody,
+    { into, onReceived }: ReceiveOptions,
+  ): Promise<number> {
+    let given = 0;
+    let isMismatch = false;
+    const onCount = (count: number): void => {
+      check?.update(into.subarray(given, count));
+      given = count;
+      isMismatch = check !== undefined && count === lengthBytes && !check.matches();
+      if (!isMismatch && count <= lengthBytes) onReceived(count);
+    };
+    try {
+      given = await response.receive(onCount);
+    } catch (thrown) {
+      if (!isEarlyEnd(call, thrown)) throw this.#connection.connectionError(call, thrown);
+    } finally {
+      response.discard();
+    }
+    if (check && isMismatch) throw this.#mismatch(call, check);
+    if (given !== lengthBytes) throw this.#wrongLength(call, lengthBytes, given);
+    return given;
+  }
+
+  #mismatch(call: S3Call, { name }: BodyCheck): AlluxioError {
+    const object = nameOf(this.#connection.subjectOf(call));
+    return badAnswer(this.#options.origin, `the bytes of ${object} are not those of its ${name}`);
+  }
+
+  #wrongLength(call: S3Call, lengthBytes: number, given: number): AlluxioError {
+    const object = nameOf(this.#connection.subjectOf(call));
+    return badAnswer(this.#options.origin, `${object} was to have ${lengthBytes} bytes, ${given} came`);
   }
 
   async write(key: string, bytes: Uint8Array, options: CallOptions = {}): Promise<FileStatus> {
@@ -243,7 +300,9 @@ export class S3Ufs implements Ufs {
   }
 }
 
-function isEarlyEnd(thrown: unknown): boolean {
+/** A connection that the store closed in good order, but too early, is an answer that is too short. */
+function isEarlyEnd({ signal }: S3Call, thrown: unknown): boolean {
+  if (signal?.aborted) return false;
   const code = errnoOf(thrown);
   return code === 'HTTP_ENDED' || code === 'UND_ERR_SOCKET' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
 }

@@ -1,25 +1,41 @@
 import { delegateTo } from '@alluxio-ts/ufs-adapters/layers/delegate';
-import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
+import type { ReadOptions, Ufs, UfsRead } from '@alluxio-ts/ufs-adapters/ufs';
 
-/** The same storage, asked to receive bodies into memory of the caller. Fails when a chunk that lies there is not where it belongs. */
+/** The same storage, whose reads receive into memory. Fails when it tells of bytes that it told of before. */
 export function intoMemory(ufs: Ufs): Ufs {
-  return {
-    ...delegateTo(ufs),
-    read: async (key, options) => {
-      const into = new Uint8Array(new SharedArrayBuffer(Math.max(0, options.lengthBytes) + 7), 7);
-      const { body, file } = await ufs.read(key, { ...options, into });
-      return { file, body: inPlace(body, into) };
-    },
-  };
+  return { ...delegateTo(ufs), read: (key, options) => readIntoMemory(ufs, key, options) };
 }
 
-async function* inPlace(body: AsyncIterable<Uint8Array>, into: Uint8Array): AsyncGenerator<Uint8Array> {
-  let at = 0;
-  for await (const chunk of body) {
-    if (chunk.buffer === into.buffer && chunk.byteOffset !== into.byteOffset + at) {
-      throw new Error(`bytes that belong at ${at} lie at ${chunk.byteOffset - into.byteOffset}`);
+async function readIntoMemory(ufs: Ufs, key: string, options: ReadOptions): Promise<UfsRead> {
+  const into = new Uint8Array(new SharedArrayBuffer(Math.max(0, options.lengthBytes) + 7), 7);
+  const left = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, left.signal]) : left.signal;
+  const state = { count: 0, isOver: false, wake: (): void => undefined };
+  const onReceived = (count: number): void => {
+    if (count <= state.count || count > options.lengthBytes) throw new Error(`${count} after ${state.count}`);
+    state.count = count;
+    state.wake();
+  };
+  const { file, over } = await ufs.receive(key, { ...options, signal, into, onReceived });
+  const end = (): void => {
+    state.isOver = true;
+    state.wake();
+  };
+  over.then(end, end);
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    let given = 0;
+    try {
+      while (!state.isOver || given < state.count) {
+        if (given === state.count) await new Promise<void>((resolve) => (state.wake = resolve));
+        const chunk = into.subarray(given, state.count);
+        given += chunk.length;
+        if (chunk.length > 0) yield chunk;
+      }
+      const all = await over;
+      if (all !== given) throw new Error(`told of ${given} bytes of ${all}`);
+    } finally {
+      left.abort();
     }
-    at += chunk.length;
-    yield chunk;
   }
+  return { file, body: { [Symbol.asyncIterator]: chunks } };
 }

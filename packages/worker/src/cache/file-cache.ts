@@ -87,7 +87,7 @@ export class FileCache {
       throw thrown;
     }
     if (offset === undefined || !begun) return { status: await ufs.stat(file.key) };
-    const status = begun.read.file;
+    const status = begun.reception.file;
     const fileKey = files.fileKeyOf(file, status);
     if (!fileKey || status.isPartial) {
       filler.discard(begun);

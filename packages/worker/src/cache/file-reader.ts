@@ -9,11 +9,9 @@ import { pageLengthOf } from '@alluxio-ts/common/page';
 import { resolvesWithin } from '@alluxio-ts/common/resolves-within';
 import type { SlotPool } from '@alluxio-ts/common/slot-pool';
 import { KIB } from '@alluxio-ts/common/units';
-import type { ReadOptions } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore } from '../page-store/page-store.ts';
 import type { CacheRules } from './cache-rules.ts';
 import type { BypassOutcome, FileTable, FoundFile } from './file-table.ts';
-import { receiveInto } from './fill-runner.ts';
 import type { FileName } from './mount-table.ts';
 import type { Fill, FillRefusal, PageFiller } from './page-filler.ts';
 import { type AskedRange, type ReadAhead, type ReadStream, reach } from './read-ahead.ts';
@@ -292,13 +290,18 @@ export class FileReader {
    * fetched as fast as the storage gives them, so that it holds none of the requests that a storage is allowed.
    */
   async #bypass(offset: number, outcome: Outcome, signal: AbortSignal): Promise<Resolved> {
-    const { to } = this.#options;
+    const { file, to } = this.#options;
     const index = Math.floor(offset / this.#cache.pageSizeBytes);
     if (this.#isSlow) return this.#piece(offset, { index, outcome, signal });
     // Whoever found no memory looks again at the next page.
     const end = outcome === 'bypass-quota' ? Math.min(to, (index + 1) * this.#cache.pageSizeBytes) : to;
     const lengthBytes = end - offset;
-    const stream = await this.#readUfs({ offset, lengthBytes, signal });
+    const { body: stream } = await file.mount.ufs.read(file.key, {
+      offset,
+      lengthBytes,
+      ...this.#version,
+      signal,
+    });
     this.#passing = { from: offset, to: end, begunMs: this.#cache.clock.monotonic() };
     const part = { kind: 'stream', stream, lengthBytes, isLeftWhenSlow: true } as const;
     return this.#resolved(index, part, outcome);
@@ -311,20 +314,16 @@ export class FileReader {
     const { file, to } = this.#options;
     // Its own memory: whoever sends it does not give it back.
     const into = Buffer.allocUnsafeSlow(Math.min(pieceBytes, to - offset));
-    const body = await this.#readUfs({ offset, lengthBytes: into.length, into, signal });
-    const lengthBytes = await receiveInto(body, into, file);
+    const asked = { offset, lengthBytes: into.length, ...this.#version, signal };
+    const { over } = await file.mount.ufs.receive(file.key, { ...asked, into, onReceived: nobody });
+    const lengthBytes = await over;
     const stream = oneChunk(into.subarray(0, lengthBytes));
     return this.#resolved(index, { kind: 'stream', stream, lengthBytes, isOwned: true }, outcome);
   }
 
-  async #readUfs(options: Omit<ReadOptions, 'version'>): Promise<AsyncIterable<Uint8Array>> {
-    const { file, found } = this.#options;
-    const { version } = found.record.status;
-    const { body } = await file.mount.ufs.read(file.key, {
-      ...options,
-      ...(version === undefined ? {} : { version }),
-    });
-    return body;
+  get #version(): { readonly version?: string } {
+    const { version } = this.#options.found.record.status;
+    return version === undefined ? {} : { version };
   }
 
   #rangeInPage(offset: number, index: number): { readonly from: number; readonly to: number } {
@@ -365,6 +364,8 @@ function releasePart(part: Part): void {
       part satisfies never;
   }
 }
+
+const nobody = (): void => undefined;
 
 async function* oneChunk(bytes: Uint8Array): AsyncIterable<Uint8Array> {
   yield bytes;

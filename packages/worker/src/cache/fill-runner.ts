@@ -5,7 +5,8 @@
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { SlotWriter } from '@alluxio-ts/common/slot-pool';
-import type { FileStatus, Ufs, UfsRead } from '@alluxio-ts/ufs-adapters/ufs';
+import type { HeldCount } from '@alluxio-ts/ufs-adapters/reception';
+import type { FileStatus, Ufs, UfsReception } from '@alluxio-ts/ufs-adapters/ufs';
 import { ReceivedChecksums } from '../page-store/page-checksums.ts';
 import type { ServedMount } from './mount-table.ts';
 
@@ -60,84 +61,81 @@ export class LocalFillRunner implements FillRunner {
   async close(): Promise<void> {}
 }
 
-/** Fetches a page of one version into its slot. `begun` is the read of [split, end), where it is under way already. */
+/** What has begun to come into a slot, and is followed by nobody yet. */
+export interface BegunReception {
+  readonly reception: UfsReception;
+  readonly told: HeldCount;
+}
+
+/** Fetches a page of one version into its slot. `begun` is the reception of [split, end), where it is under way already. */
 export async function receivePage(
   ufs: Ufs,
   job: FillJob,
   slots: SlotWriter,
-  begun?: UfsRead,
+  begun?: BegunReception,
 ): Promise<ReceivedPage> {
   const { lengthBytes, slot, split } = job;
-  const bytes = slots.bytesOf(slot);
-  const checksums = new ReceivedChecksums(bytes.subarray(0, lengthBytes));
-  const tail = { from: split, to: lengthBytes, bytes };
-  const { body, file } = begun ?? (await readRange(ufs, job, tail));
-  checksums.begin(split);
-  await receive(body, job, tail, (count) => {
+  const bytes = slots.bytesOf(slot).subarray(0, lengthBytes);
+  const checksums = new ReceivedChecksums(bytes);
+  const onTail = (count: number): void => {
     slots.advanceTail(slot, count);
     checksums.reach(split + count);
-  });
+  };
+  const onHead = (count: number): void => {
+    slots.advanceHead(slot, count);
+    checksums.reach(count);
+  };
+  checksums.begin(split);
+  const file = begun
+    ? await follow(begun, job, onTail)
+    : await receiveRange(ufs, job, { from: split, into: bytes.subarray(split), onReceived: onTail });
   if (split > 0) {
-    const head = { from: 0, to: split, bytes };
-    const read = await readRange(ufs, job, head);
     checksums.begin(0);
-    await receive(read.body, job, head, (count) => {
-      slots.advanceHead(slot, count);
-      checksums.reach(count);
-    });
+    await receiveRange(ufs, job, { from: 0, into: bytes.subarray(0, split), onReceived: onHead });
   }
   return { file: file.isPartial ? undefined : file, checksums: checksums.values };
 }
 
-interface SlotRange {
+interface PageRange {
+  /** Within the page. */
   readonly from: number;
-  readonly to: number;
-  /** Of the whole slot. */
-  readonly bytes: Uint8Array;
+  readonly into: Uint8Array;
+  readonly onReceived: (count: number) => void;
 }
 
-function readRange(ufs: Ufs, job: FillJob, { bytes, from, to }: SlotRange): Promise<UfsRead> {
-  return ufs.read(job.key, {
+async function receiveRange(
+  ufs: Ufs,
+  job: FillJob,
+  { from, into, onReceived }: PageRange,
+): Promise<FileStatus> {
+  const { file, over } = await ufs.receive(job.key, {
     version: job.version,
     offset: job.offset + from,
-    lengthBytes: to - from,
-    into: bytes.subarray(from, to),
+    lengthBytes: into.length,
+    into,
+    onReceived,
     fileSizeBytes: job.fileSizeBytes,
   });
+  checkLength(job, into.length, await over);
+  return file;
 }
 
-async function receive(
-  body: AsyncIterable<Uint8Array>,
-  { ufsPath }: FillJob,
-  { bytes, from, to }: SlotRange,
+async function follow(
+  { reception, told }: BegunReception,
+  job: FillJob,
   onReceived: (count: number) => void,
-): Promise<void> {
-  const count = await receiveInto(body, bytes.subarray(from, to), { ufsPath, onReceived });
-  if (count !== to - from) throw wrongLength(ufsPath, to - from, count);
+): Promise<FileStatus> {
+  const { lengthBytes, split } = job;
+  // It was asked for before the length of the page was known.
+  told.follow((count) => onReceived(Math.min(count, lengthBytes - split)));
+  checkLength(job, lengthBytes - split, await reception.over);
+  return reception.file;
 }
 
-/**
- * Brings the bytes of a body to where they belong in memory that it was asked into; how many they were. Fails with UfsBadResponse when they are more than
- * there is room for.
- */
-export async function receiveInto(
-  body: AsyncIterable<Uint8Array>,
-  into: Uint8Array,
-  told: { readonly ufsPath: string; readonly onReceived?: (count: number) => void },
-): Promise<number> {
-  let count = 0;
-  for await (const chunk of body) {
-    if (count + chunk.length > into.length)
-      throw wrongLength(told.ufsPath, into.length, count + chunk.length);
-    if (chunk.buffer !== into.buffer) into.set(chunk, count);
-    count += chunk.length;
-    told.onReceived?.(count);
-  }
-  return count;
-}
-
-function wrongLength(ufsPath: string, asked: number, given: number): AlluxioError {
-  return new AlluxioError(
+/** A page of another length is none. */
+function checkLength({ ufsPath }: FillJob, asked: number, given: number): void {
+  if (given === asked) return;
+  throw new AlluxioError(
     'UfsBadResponse',
     `${ufsPath}: asked for ${asked} bytes, the under storage gave ${given > asked ? 'more' : given}; nothing of it is cached`,
   );

@@ -13,9 +13,10 @@ import type { Logger } from '@alluxio-ts/common/logger';
 import type { PageId } from '@alluxio-ts/common/page';
 import { blockSizeBytes, pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import type { SlotLease, SlotPool } from '@alluxio-ts/common/slot-pool';
-import type { FileStatus, UfsRead } from '@alluxio-ts/ufs-adapters/ufs';
+import { HeldCount } from '@alluxio-ts/ufs-adapters/reception';
+import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import type { PageStore, PageWriter } from '../page-store/page-store.ts';
-import { type FillRunner, type ReceivedPage, receivePage } from './fill-runner.ts';
+import { type BegunReception, type FillRunner, type ReceivedPage, receivePage } from './fill-runner.ts';
 import type { FileName } from './mount-table.ts';
 
 /** Nobody sees it. */
@@ -56,10 +57,9 @@ export interface FillRequest {
 }
 
 /** A read that has begun to answer, of a page of whichever version the storage has. It is to be followed or discarded. */
-export interface BegunRead {
+export interface BegunRead extends BegunReception {
   readonly lease: SlotLease;
   readonly split: number;
-  readonly read: UfsRead;
   /** Ends the read at once. */
   readonly abort: () => void;
 }
@@ -107,13 +107,15 @@ export class PageFiller {
     if (!lease) return undefined;
     const control = new AbortController();
     try {
-      const read = await file.mount.ufs.read(file.key, {
+      const told = new HeldCount();
+      const reception = await file.mount.ufs.receive(file.key, {
         offset: pageStart + split,
         lengthBytes: pageSizeBytes - split,
         into: slots.bytesOf(lease.slot).subarray(split, pageSizeBytes),
+        onReceived: told.tell,
         signal: control.signal,
       });
-      return { lease, split, read, abort: () => control.abort(notWanted) };
+      return { lease, split, reception, told, abort: () => control.abort(notWanted) };
     } catch (thrown) {
       slots.release(lease.slot);
       throw thrown;
@@ -134,10 +136,11 @@ export class PageFiller {
     return false;
   }
 
-  /** Ends what has begun, and nobody has taken. */
-  discard({ abort, lease }: BegunRead): void {
+  /** Ends what has begun, and nobody has taken. The slot is free when nothing is written to it any more. */
+  discard({ abort, lease, reception }: BegunRead): void {
+    const release = (): void => this.#options.slots.release(lease.slot);
     abort();
-    this.#options.slots.release(lease.slot);
+    reception.over.then(release, release);
   }
 
   #start(request: FillRequest, begun: BegunRead | undefined): Fill | FillRefusal {
@@ -161,7 +164,7 @@ export class PageFiller {
       lease,
       failure: undefined,
       file: undefined,
-      over: this.#run(request, { lease, split, lengthBytes, version, writer, begun: begun?.read }).then(
+      over: this.#run(request, { lease, split, lengthBytes, version, writer, begun }).then(
         (status) => {
           fill.file = status;
           this.#ended(name, file);
@@ -251,7 +254,7 @@ interface FillPlan {
   readonly version: string;
   /** Undefined for a page that is not kept. */
   readonly writer: PageWriter | undefined;
-  readonly begun: UfsRead | undefined;
+  readonly begun: BegunReception | undefined;
 }
 
 /** Where the first of the two requests for a page begins; 0 where one does for all of it. */
