@@ -71,6 +71,7 @@ function memoryBoundsOf(options: Options): Parameters<typeof memorySumOf>[0] {
     directMemoryBytes: options.get('alluxio.worker.direct.memory.size'),
     fillThreadCount: fillThreadCountOf(options.get('alluxio.worker.fill.threads'), availableParallelism()),
     pageSizeBytes: options.get('alluxio.worker.page.store.page.size'),
+    loadConcurrencyMax: options.get('alluxio.worker.load.concurrency'),
     capacityBytes: options.get('alluxio.worker.page.store.sizes').reduce((sum, size) => sum + size, 0),
   };
 }

@@ -235,8 +235,9 @@ t.test('the memory sum has every bound once, and the share of the kernel', async
     pageSizeBytes: 4 * MIB,
     capacityBytes: 1024 * GIB,
     answersMax: 100,
+    loadConcurrencyMax: 24,
   } as const;
-  const sockets = { sendMaxBytes: 4 * MIB, allMaxBytes: 2 * GIB };
+  const sockets = { sendMaxBytes: 4 * MIB, receiveMaxBytes: 6 * MIB, allMaxBytes: 2 * GIB };
   const given = { heapMaxBytes: 4 * GIB, limitBytes: 8 * GIB, sockets };
   const { limitBytes, parts, sumBytes } = memorySumOf(bounds, given);
   const bytesOf = (name: string) => parts.find((part) => part.name === name)?.bytes;
@@ -247,7 +248,7 @@ t.test('the memory sum has every bound once, and the share of the kernel', async
   t.equal(bytesOf('block checksums'), 64 * MIB, '64 MiB for each TiB');
   t.equal(bytesOf('page table'), 59 * 256 * 1024);
   t.equal(bytesOf('read buffers'), (24 + 100 * 0.375) * MIB);
-  t.equal(bytesOf('socket buffers'), 400 * MIB);
+  t.equal(bytesOf('socket buffers'), (400 + 24 * 6) * MIB);
   const many = memorySumOf({ ...bounds, answersMax: 1000 }, given).parts;
   t.equal(many.find(({ name }) => name === 'socket buffers')?.bytes, 2 * GIB, 'the kernel gives no more');
   t.equal(bytesOf('hot path table'), undefined);
@@ -257,7 +258,7 @@ t.test('the memory sum has every bound once, and the share of the kernel', async
 });
 
 t.test('answers take a quarter of the memory unless said otherwise', async (t) => {
-  const sockets = { sendMaxBytes: 4 * MIB, allMaxBytes: 3 * GIB };
+  const sockets = { sendMaxBytes: 4 * MIB, receiveMaxBytes: 6 * MIB, allMaxBytes: 3 * GIB };
   const given = (limitBytes: number) => ({ heapMaxBytes: 4 * GIB, limitBytes, sockets });
   t.equal(answersMaxOf(-1, 'plain', given(32 * GIB)), 1872);
   t.equal(answersMaxOf(-1, 'hotpath', given(32 * GIB)), 963, 'the table answers as many');

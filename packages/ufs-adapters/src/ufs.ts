@@ -90,6 +90,11 @@ export interface ReceiveOptions extends ReadOptions {
   readonly into: Uint8Array;
   /** Told of how many bytes there are, from the begin of `into` on: more each time, from the moment that the version was compared, which may be before `receive` resolves. Must neither wait nor throw. */
   readonly onReceived: (count: number) => void;
+  /**
+   * How many bytes right behind these are about to be received next, of the same version. A storage may have them come by the same answer, where they wait until they are asked for;
+   * not for long, and it need not. Default 0.
+   */
+  readonly nextBytes?: number;
 }
 
 export interface UfsRead {

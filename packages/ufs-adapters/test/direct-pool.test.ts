@@ -242,3 +242,102 @@ void t.test('an answer that says so is the last of its connection, and one of HT
     t.equal(server.sockets.length, 2);
   }
 });
+
+/** A pattern in which every place is another. */
+function bytesOf(lengthBytes: number): Buffer {
+  const bytes = Buffer.alloc(lengthBytes);
+  for (let at = 0; at + 4 <= lengthBytes; at += 4) bytes.writeUInt32LE(at, at);
+  return bytes;
+}
+
+const partBytes = 80_000;
+const partedBody = bytesOf(2.5 * partBytes);
+const partedAnswer = Buffer.concat([
+  Buffer.from(`HTTP/1.1 206 Partial\r\nContent-Length: ${partedBody.length}\r\n\r\n`),
+  partedBody,
+]);
+
+async function firstPart(pool: DirectPool): Promise<Buffer> {
+  const into = new Uint8Array(partBytes);
+  const part = { of: 'x', offset: 0, nextBytes: partedBody.length - partBytes };
+  const response = await pool.get({
+    head: 'GET / HTTP/1.1\r\n\r\n',
+    into,
+    signal: undefined,
+    patience,
+    part,
+  });
+  return Buffer.from(await response.whole());
+}
+
+async function nextPart(
+  pool: DirectPool,
+  offset: number,
+  lengthBytes = partBytes,
+): Promise<Buffer | undefined> {
+  const into = new Uint8Array(lengthBytes);
+  const response = await pool.next({ of: 'x', offset, nextBytes: 0 }, into);
+  return response && Buffer.from(await response.whole());
+}
+
+void t.test('a longer answer goes on where there was no memory for more', async (t) => {
+  const server = await serve(t, (socket) => socket.write(partedAnswer));
+  const pool = poolOf(t, server);
+  t.equal(await nextPart(pool, 0), undefined, 'nothing has begun');
+  for (const turn of [1, 2]) {
+    t.ok((await firstPart(pool)).equals(partedBody.subarray(0, partBytes)));
+    t.equal(await nextPart(pool, partBytes + 1), undefined, 'other bytes');
+    t.ok((await nextPart(pool, partBytes))?.equals(partedBody.subarray(partBytes, 2 * partBytes)));
+    t.equal(await nextPart(pool, partBytes), undefined, 'they were taken');
+    t.ok((await nextPart(pool, 2 * partBytes, partBytes / 2))?.equals(partedBody.subarray(2 * partBytes)));
+    t.equal(server.requests.length, turn);
+  }
+  t.equal(server.sockets.length, 1, 'the connection is free when all of it was taken');
+  await firstPart(pool);
+  t.equal(await nextPart(pool, partBytes, 2 * partBytes), undefined, 'so much is not left');
+});
+
+void t.test('an answer that nobody goes on with is ended, at once where its place is wanted', async (t) => {
+  const server = await serve(t, (socket) => socket.write(partedAnswer));
+  const pool = poolOf(t, server, 1);
+  await firstPart(pool);
+  await firstPart(pool);
+  t.equal(server.sockets.length, 2);
+  t.equal(server.sockets[0]?.destroyed, true);
+  const [, second] = server.sockets;
+  if (second && !second.closed) await new Promise((resolve) => second.once('close', resolve));
+  t.equal(await nextPart(pool, partBytes), undefined);
+  t.ok(await firstPart(pool), 'its place is free');
+});
+
+void t.test(
+  'an answer whose connection has ended meanwhile is not gone on with; one that ends on its way fails',
+  async (t) => {
+    let sentBytes = partedAnswer.length - partedBody.length + partBytes;
+    const server = await serve(t, (socket) => socket.end(partedAnswer.subarray(0, sentBytes)));
+    const pool = poolOf(t, server);
+    await firstPart(pool);
+    t.equal(await nextPart(pool, partBytes), undefined);
+    sentBytes += 1000;
+    await firstPart(pool);
+    await t.rejects(nextPart(pool, partBytes), { code: 'HTTP_ENDED' });
+  },
+);
+
+void t.test('bytes behind the end of a longer answer are those of nobody', async (t) => {
+  const lengthBytes = partBytes + 7;
+  const head = `HTTP/1.1 206 Partial\r\nContent-Length: ${lengthBytes}\r\n\r\n`;
+  const server = await serve(t, (socket) => socket.write(head + 'x'.repeat(lengthBytes + 1)));
+  const pool = poolOf(t, server);
+  const into = new Uint8Array(partBytes);
+  const part = { of: 'x', offset: 0, nextBytes: 7 };
+  const response = await pool.get({
+    head: 'GET / HTTP/1.1\r\n\r\n',
+    into,
+    signal: undefined,
+    patience,
+    part,
+  });
+  await response.whole();
+  t.equal(await nextPart(pool, partBytes, 7), undefined, 'the answer is not what it said');
+});

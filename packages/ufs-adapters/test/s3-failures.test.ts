@@ -377,3 +377,25 @@ void t.test('a listing that runs in a circle or does not answer the question fai
   t.same(await keysOf(ufs.list({ prefix: '', delimiter: '/' })), ['[a/]', 'b'], 'merged');
   t.same(await keysOf(ufs.list({ prefix: '', delimiter: '/', startAfter: 'a/' })), ['b']);
 });
+
+void t.test('a store that gives no lengths is asked for what there is memory for', async (t) => {
+  const sizeBytes = 300_000;
+  const ranges: string[] = [];
+  const ufs = await play(t, (request, response) => {
+    const asked = request.headers.range ?? '';
+    ranges.push(asked);
+    const [from = 0, to = 0] = (/(\d+)-(\d+)/.exec(asked) ?? []).slice(1).map(Number);
+    response.writeHead(206, { etag: '"e1"', 'content-range': `bytes ${from}-${to}/${sizeBytes}` });
+    response.write('x'.repeat(10));
+    response.end('x'.repeat(to + 1 - from - 10));
+  });
+  const into = new Uint8Array(100_000);
+  const onReceived = (): void => undefined;
+  for (const offset of [0, 100_000]) {
+    const asked = { offset, lengthBytes: into.length, nextBytes: 100_000, version, into, onReceived };
+    t.equal(await (await ufs.receive('key', asked)).over, into.length);
+    t.equal(Buffer.from(into).toString(), 'x'.repeat(into.length));
+    into.fill(0);
+  }
+  t.same(ranges, ['bytes=0-199999', 'bytes=0-199999', 'bytes=0-99999', 'bytes=100000-199999']);
+});

@@ -24,6 +24,8 @@ export interface MemoryBounds {
   readonly fillThreadCount: number;
   readonly pageSizeBytes: number;
   readonly answersMax: number;
+  /** Requests to storages that load jobs may have under way; no more than half of the pages of direct memory. */
+  readonly loadConcurrencyMax: number;
   /** Of all directories together. */
   readonly capacityBytes: number;
 }
@@ -40,6 +42,8 @@ export interface MemoryGiven {
 export interface SocketLimits {
   /** What one connection may have to send, `net.ipv4.tcp_wmem`. */
   readonly sendMaxBytes: number;
+  /** What may wait on one connection to be received, `net.ipv4.tcp_rmem`. */
+  readonly receiveMaxBytes: number;
   /** All connections of the machine together, `net.ipv4.tcp_mem`. */
   readonly allMaxBytes: number;
 }
@@ -75,10 +79,16 @@ function answerBytesOf(transport: MemoryBounds['transport']): number {
   return transport === 'plain' ? plainAnswerMaxBytes : hotpathAnswerMaxBytes;
 }
 
+/** Pages that load jobs may fetch at once, of what the option says. */
+export function loadConcurrencyOf(loadConcurrencyMax: number, slotCount: number): number {
+  return Math.max(1, Math.min(loadConcurrencyMax, Math.floor(slotCount / 2)));
+}
+
 /** The page table is counted for full pages; small files need more. */
 export function memorySumOf(bounds: MemoryBounds, given: MemoryGiven = memoryGiven()): MemorySum {
   const { answersMax, capacityBytes, directMemoryBytes, fillThreadCount, pageSizeBytes, transport } = bounds;
-  const { allMaxBytes, sendMaxBytes } = given.sockets;
+  const { allMaxBytes, receiveMaxBytes, sendMaxBytes } = given.sockets;
+  const loads = loadConcurrencyOf(bounds.loadConcurrencyMax, Math.floor(directMemoryBytes / pageSizeBytes));
   const own = [
     { name: 'main heap', bytes: given.heapMaxBytes },
     {
@@ -93,7 +103,10 @@ export function memorySumOf(bounds: MemoryBounds, given: MemoryGiven = memoryGiv
     { name: 'read buffers', bytes: readBuffersMaxBytes + answersMax * answerBytesOf(transport) },
     {
       name: 'socket buffers',
-      bytes: Math.min(allMaxBytes, answersMax * socketsPerAnswer[transport] * sendMaxBytes),
+      bytes: Math.min(
+        allMaxBytes,
+        answersMax * socketsPerAnswer[transport] * sendMaxBytes + loads * receiveMaxBytes,
+      ),
     },
     { name: 'shadow caches', bytes: shadowCachesMaxBytes },
     ...(transport === 'hotpath'
@@ -123,6 +136,7 @@ function memoryGiven(): MemoryGiven {
 
 /** Those of Linux where it says nothing else. */
 const sendMaxDefaultBytes = 4 * MIB;
+const receiveMaxDefaultBytes = 6 * MIB;
 const kernelPageBytes = 4 * KIB;
 
 function socketLimits(): SocketLimits {
@@ -136,6 +150,7 @@ function socketLimits(): SocketLimits {
   };
   return {
     sendMaxBytes: mostOf('tcp_wmem') ?? sendMaxDefaultBytes,
+    receiveMaxBytes: mostOf('tcp_rmem') ?? receiveMaxDefaultBytes,
     allMaxBytes: (mostOf('tcp_mem') ?? Number.POSITIVE_INFINITY) * kernelPageBytes,
   };
 }

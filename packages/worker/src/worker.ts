@@ -43,7 +43,7 @@ import {
 import { withPeerEntry } from './http/peer-entry.ts';
 import { FileLoader } from './load/file-loader.ts';
 import { SeenReads } from './load/seen-reads.ts';
-import { memorySumOf } from './memory-sum.ts';
+import { loadConcurrencyOf, memorySumOf } from './memory-sum.ts';
 import { openRecords } from './open-records.ts';
 import { ShadowCaches } from './page-store/shadow-caches.ts';
 import { createRestSurface } from './rest/rest-surface.ts';
@@ -298,7 +298,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       rules,
       owns: (ufsPath) => isSame(placement.ownersOf(ufsPath)[0], addressOf()),
       pageSizeBytes: options.pageSizeBytes,
-      concurrencyMax: Math.max(1, Math.min(options.loadConcurrencyMax, Math.floor(slots.slotCount / 2))),
+      concurrencyMax: loadConcurrencyOf(options.loadConcurrencyMax, slots.slotCount),
       // One that never sees anybody.
       reads: options.loadsReadersFirst ? reads : new SeenReads(() => clock.monotonic()),
       watchDelays: () => transport.watchDelays(),

@@ -1,7 +1,12 @@
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { LoadBatch, LoadFile } from '@alluxio-ts/common/protocol/load-batch';
+import { systemClock } from '@alluxio-ts/common/clock';
 import { KIB } from '@alluxio-ts/common/units';
+import { parseMountUri } from '@alluxio-ts/common/ufs-path';
+import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
+import { S3Ufs } from '@alluxio-ts/ufs-adapters/s3/ufs';
 import t, { type Test } from 'tap';
+import { S3Origin } from './support/s3-origin.ts';
 import { CacheRig, contentOf, pageSizeBytes, type RigOptions } from './support/cache-rig.ts';
 
 const never = new AbortController().signal;
@@ -307,4 +312,114 @@ await withRig(
     t.ok(lastFew < 12, `the small job is over while the large one goes on (${lastFew})`);
   },
   { loadConcurrencyMax: 2, slotCount: 8 },
+);
+
+/** A bucket with one object of so many pages, and its file as a listing shows it. */
+async function startOrigin(t: Test, sizeBytes: number) {
+  const origin = await S3Origin.start();
+  t.teardown(() => origin.close());
+  const content = contentOf(1, sizeBytes);
+  origin.put('large', content);
+  const uri = parseMountUri('s3://bucket/');
+  const options = s3UfsOptions({ uri, options: origin.mountOptions, environment: {}, check: true });
+  const ufs = new S3Ufs(options, { clock: systemClock });
+  t.teardown(() => ufs.close());
+  const { version } = (await ufs.stat('large')) ?? {};
+  const file = { ufsPath: 'mem://bucket/prefix/large', fromPage: 0, sizeBytes, version: version ?? '' };
+  return { origin, ufs, file, content };
+}
+
+const mib16 = 16 * 1024 * KIB;
+
+void t.test('pages of a large file come several by one request, each once', async (t) => {
+  const { content, file, origin, ufs } = await startOrigin(t, 2 * mib16 + pageSizeBytes + 7);
+  const rig = new CacheRig({ inner: ufs, slotCount: 6 });
+  t.teardown(() => rig.close());
+  const result = await rig.loader.load(batchOf([file], { deadlineMs: 60_000 }), { signal: never });
+  t.match(result, { doneFiles: 1, loadedBytes: content.length, failed: [], unfinished: [] });
+  t.same(
+    origin.ranges.map(([, from, to]) => [from, to]).toSorted(([one = 0], [other = 0]) => one - other),
+    [
+      [0, mib16],
+      [mib16, 2 * mib16],
+      [2 * mib16, content.length],
+    ],
+  );
+  t.ok(isSame((await rig.read('large')).bytes, content));
+  t.equal(origin.ranges.length, 3, 'all of it is here');
+  t.equal((await rig.settle()).freeSlots, 6);
+});
+
+void t.test('what is here already splits a request, and a rate asks for page by page', async (t) => {
+  const { content, file, origin, ufs } = await startOrigin(t, 5 * pageSizeBytes);
+  const rig = new CacheRig({ inner: ufs });
+  t.teardown(() => rig.close());
+  await rig.read('large', { from: 2 * pageSizeBytes, to: 2 * pageSizeBytes + 1 });
+  await rig.filler.idle();
+  origin.ranges.length = 0;
+  await rig.loader.load(batchOf([file], { deadlineMs: 60_000 }), { signal: never });
+  const ranges = origin.ranges.map(([, from, to]) => [from / pageSizeBytes, to / pageSizeBytes]);
+  t.same(
+    ranges.toSorted(([one = 0], [other = 0]) => one - other),
+    [
+      [0, 2],
+      [3, 5],
+    ],
+  );
+  await rig.cache.free(rig.file('large'));
+  origin.ranges.length = 0;
+  const slow = batchOf([file], { deadlineMs: 60_000, bandwidthBytesPerSecond: 10 * content.length });
+  const loading = rig.loader.load(slow, { signal: never });
+  for (let turn = 0; turn < 100; turn++) await rig.clock.pass(50);
+  t.match(await loading, { doneFiles: 1, failed: [] });
+  t.equal(origin.ranges.length, 5);
+});
+
+void t.test('an answer that breaks costs the pages that had not come, and those once more', async (t) => {
+  const { content, file, origin, ufs } = await startOrigin(t, 4 * pageSizeBytes);
+  const rig = new CacheRig({ inner: ufs });
+  t.teardown(() => rig.close());
+  origin.cut('large', 2 * pageSizeBytes + 1000);
+  const broken = await rig.loader.load(batchOf([file], { deadlineMs: 60_000 }), { signal: never });
+  t.match(broken, { doneFiles: 0, failed: [{ fromPage: 2, mayPass: true }] });
+  const [failed] = broken.failed;
+  const rest = { ...file, fromPage: failed?.fromPage ?? 0 };
+  const again = await rig.loader.load(batchOf([rest], { deadlineMs: 60_000 }), { signal: never });
+  t.match(again, { doneFiles: 1, loadedBytes: 2 * pageSizeBytes, failed: [] });
+  t.same(
+    origin.ranges.map(([, from, to]) => [from / pageSizeBytes, to / pageSizeBytes]),
+    [
+      [0, 4],
+      [2, 4],
+    ],
+  );
+  t.ok(isSame((await rig.read('large')).bytes, content));
+});
+
+void t.test(
+  'with readers about, pages are asked for one by one, and each with a permit of its own',
+  async (t) => {
+    for (const readsAt of [0, 1]) {
+      const { content, file, origin, ufs } = await startOrigin(t, 4 * pageSizeBytes);
+      const rig = new CacheRig({ inner: ufs });
+      t.teardown(() => rig.close());
+      const open = origin.hold('large', readsAt * pageSizeBytes + 1000);
+      if (readsAt === 0) rig.reads.read();
+      const loading = rig.loader.load(batchOf([file], { deadlineMs: 600_000 }), { signal: never });
+      while (rig.store.stats().pageCount < readsAt || origin.ranges.length === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      rig.reads.read();
+      open();
+      const progress = { isOver: false };
+      const end = (): void => void (progress.isOver = true);
+      loading.then(end, end);
+      while (!progress.isOver) await rig.clock.pass(10);
+      t.match(await loading, { doneFiles: 1, loadedBytes: content.length, failed: [] });
+      const pages = origin.ranges.map(([, from, to]) => [from / pageSizeBytes, to / pageSizeBytes]);
+      const alone = [0, 1, 2, 3].map((page) => [page, page + 1]);
+      t.same(pages, readsAt === 0 ? alone : [[0, 4]], 'what was asked for already is gone on with');
+      t.ok(isSame((await rig.read('large')).bytes, content));
+    }
+  },
 );

@@ -355,6 +355,7 @@ void t.test('threads and their starter leave a storage alone together', async (t
         version: 'etag:"e"',
         offset: 0,
         fileSizeBytes: 10,
+        nextBytes: 0,
       })
       .then(
         () => undefined,
@@ -398,6 +399,7 @@ void t.test('threads hold the rate of their worker', async (t) => {
     version,
     offset: 0,
     fileSizeBytes: pageSizeBytes,
+    nextBytes: 0,
   };
   await Promise.all([0, 1].map((slot) => runner.run(mount, { ...job, slot, lengthBytes: pageSizeBytes })));
   // 1 MiB takes two seconds, far longer than a busy machine needs for it.

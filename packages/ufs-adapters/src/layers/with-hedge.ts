@@ -106,7 +106,7 @@ export function withHedge(ufs: Ufs, { clock, onHedge }: HedgeLayerOptions): Ufs 
 
   /** Both may be answering for a moment: only the first has the caller's memory, and what the other one gives is copied there once the first is given up. */
   async function receive(key: string, options: ReceiveOptions): Promise<UfsReception> {
-    const { into: _into, onReceived, ...asked } = options;
+    const { into: _into, nextBytes: _nextBytes, onReceived, ...asked } = options;
     const told = new HeldCount();
     const take = await hedged<() => UfsReception | Promise<UfsReception>>(
       options.signal,

@@ -11,7 +11,7 @@ import { receiveChunks } from '../reception.ts';
 import { RetryBudget } from '../retry-budget.ts';
 import { type CredentialsSource, credentialsSourceOf } from './credentials.ts';
 import { errorDocumentMaxBytes } from './direct-connection.ts';
-import { DirectPool } from './direct-pool.ts';
+import { type BodyPart, DirectPool, type DirectResponse } from './direct-pool.ts';
 import { nameOf, type S3Failure, type S3Subject, s3Error } from './errors.ts';
 import type { S3UfsOptions } from './options.ts';
 import { Patience } from './patience.ts';
@@ -34,6 +34,8 @@ export interface S3Call {
   readonly signal: AbortSignal | undefined;
   /** Where the body may be received: `receive` of the answer is to be called, unless it is an error's. */
   readonly into?: Uint8Array | undefined;
+  /** What of which object goes there, and how much more is asked for. */
+  readonly part?: BodyPart | undefined;
 }
 
 /** An answer that has begun. Its body is read once, or discarded. */
@@ -41,6 +43,10 @@ export interface S3Response {
   readonly statusCode: number;
   readonly statusText: string;
   readonly headers: ResponseHeaders;
+  /** Whether it goes on with what an earlier answer left, whose head it has. */
+  readonly isNext: boolean;
+  /** Whether the rest of the answer, beyond the memory of the call, waits for the next. */
+  readonly isParted: boolean;
   chunks(): AsyncIterable<Uint8Array>;
   /** Resolves with how many bytes came into the memory of the call; more than there is room for end it. */
   receive(onReceived: (count: number) => void): Promise<number>;
@@ -94,6 +100,11 @@ export class S3Connection {
   /** Resolves with the head of the answer, whatever its status; the caller owns the body. Fails when there is no answer. */
   async send(call: S3Call): Promise<S3Response> {
     call.signal?.throwIfAborted();
+    const { into, part, signal } = call;
+    if (into && part && this.#direct?.holds(part)) {
+      const next = await this.#direct.next(part, into, signal);
+      if (next) return responseOf(next, { isNext: true, isParted: true });
+    }
     const signed = await this.#signer.sign(call.request);
     const response = await this.#sendOnce(call, signed);
     // HEAD has no document that would tell a clock that is off from keys that are wrong.
@@ -101,6 +112,11 @@ export class S3Connection {
     if (!isRefused || !this.#signer.takeClockOf(headerOf(response.headers, 'date'), signed)) return response;
     response.discard();
     return this.#sendOnce(call, await this.#signer.sign(call.request));
+  }
+
+  /** Whether answers that are longer than the memory for them can be taken in parts now. */
+  get takesParts(): boolean {
+    return this.#direct?.takesParts === true;
   }
 
   async #sendOnce(call: S3Call, signed: SignedRequest): Promise<S3Response> {
@@ -122,6 +138,7 @@ export class S3Connection {
       into,
       signal,
       patience: this.#patienceWith(call),
+      part: call.part,
     });
     const { head } = response;
     if (head.lengthBytes === undefined) {
@@ -130,16 +147,7 @@ export class S3Connection {
       this.#direct = undefined;
       return undefined;
     }
-    return {
-      statusCode: head.statusCode,
-      statusText: head.statusText,
-      headers: head.headers,
-      chunks: async function* () {
-        yield await response.whole();
-      },
-      receive: async (onReceived) => (await response.whole(onReceived)).length,
-      discard: () => response.discard(),
-    };
+    return responseOf(response, { isNext: false, isParted: true });
   }
 
   async #request(call: S3Call, signed: SignedRequest): Promise<S3Response> {
@@ -255,6 +263,21 @@ function newPool(options: S3UfsOptions): Pool {
   });
 }
 
+function responseOf(response: DirectResponse, how: Pick<S3Response, 'isNext' | 'isParted'>): S3Response {
+  const { head } = response;
+  return {
+    ...how,
+    statusCode: head.statusCode,
+    statusText: head.statusText,
+    headers: head.headers,
+    chunks: async function* () {
+      yield await response.whole();
+    },
+    receive: async (onReceived) => (await response.whole(onReceived)).length,
+    discard: () => response.discard(),
+  };
+}
+
 async function requestBy(
   pool: Pool,
   { into = nowhere, request }: S3Call,
@@ -279,6 +302,8 @@ async function requestBy(
     statusCode,
     statusText,
     headers: answered,
+    isNext: false,
+    isParted: false,
     chunks: () => body as AsyncIterable<Uint8Array>,
     receive: (onReceived) => receiveChunks(body, { into, onReceived, ...(signal ? { signal } : {}) }),
     discard: () => {

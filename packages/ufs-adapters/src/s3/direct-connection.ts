@@ -28,6 +28,8 @@ const headReadBytes = 4096;
 const headMaxBytes = 64 * 1024;
 /** The document of an error is shorter. */
 export const errorDocumentMaxBytes = 64 * 1024;
+/** So long the rest of an answer waits on its connection: a page takes less to be written, and stores do not wait for ever. */
+const partedMaxMs = 2000;
 const headEnd = Buffer.from('\r\n\r\n');
 
 interface Waiter {
@@ -37,19 +39,39 @@ interface Waiter {
   reject(reason: unknown): void;
 }
 
-/** The answer to one request, as it comes. */
+/** The answer to one request as it comes, or a part of its body. */
 export class DirectAnswer {
+  /** Undefined until it has come; of a later part of a body, until the first of its bytes has. */
   head: ResponseHead | undefined;
   /** Where the body goes; undefined when nobody wants it: it is longer than asked, or its length is not known. */
   body: Uint8Array | undefined;
+  /** Bytes of the answer behind those that there is memory for. */
+  leftBytes = 0;
   #receivedBytes = 0;
   readonly #into: Uint8Array;
+  readonly #nextBytes: number;
+  #partOf: ResponseHead | undefined;
   #onReceived: ((count: number) => void) | undefined;
   #failure: { readonly reason: unknown } | undefined;
   #waiter: Waiter | undefined;
 
-  constructor(into: Uint8Array) {
+  /** A body may be longer than the memory by `nextBytes`; then only its begin is received here. */
+  constructor(into: Uint8Array, nextBytes = 0) {
     this.#into = into;
+    this.#nextBytes = nextBytes;
+  }
+
+  /** The next part of a body whose head has come. */
+  static partOf(head: ResponseHead, into: Uint8Array): DirectAnswer {
+    const part = new DirectAnswer(into);
+    part.#partOf = head;
+    part.body = into;
+    return part;
+  }
+
+  /** Whether what comes now is of the body. */
+  get isInBody(): boolean {
+    return this.head !== undefined || this.#partOf !== undefined;
   }
 
   get isWhole(): boolean {
@@ -85,6 +107,7 @@ export class DirectAnswer {
 
   /** So many bytes more are where they belong. */
   received(count: number): void {
+    this.head ??= this.#partOf;
     this.#receivedBytes += count;
   }
 
@@ -114,7 +137,11 @@ export class DirectAnswer {
     if (statusCode === 204 || statusCode === 304) return new Uint8Array(0);
     if (lengthBytes === undefined) return undefined;
     const isAsked = statusCode === 200 || statusCode === 206;
-    if (isAsked) return lengthBytes <= this.#into.length ? this.#into.subarray(0, lengthBytes) : undefined;
+    if (isAsked) {
+      if (lengthBytes > this.#into.length + this.#nextBytes) return undefined;
+      this.leftBytes = Math.max(0, lengthBytes - this.#into.length);
+      return this.#into.subarray(0, lengthBytes);
+    }
     return lengthBytes <= errorDocumentMaxBytes ? new Uint8Array(lengthBytes) : undefined;
   }
 }
@@ -122,6 +149,8 @@ export class DirectAnswer {
 export interface ConnectionEvents {
   /** The answer is whole, and the connection may take the next request. */
   readonly onIdle: (connection: DirectConnection) => void;
+  /** As much of the answer's body is there as there was memory for, and more is to come: `next` may be called. */
+  readonly onParted: (connection: DirectConnection) => void;
   /** Called once: the connection can take no further request. */
   readonly onOver: (connection: DirectConnection) => void;
 }
@@ -131,6 +160,8 @@ export class DirectConnection {
   readonly #events: ConnectionEvents;
   readonly #socket: Socket;
   readonly #headBuffer = Buffer.allocUnsafeSlow(headReadBytes);
+  /** What was given to be read into. */
+  #buffer: Uint8Array = this.#headBuffer;
   /** Of the request under way. */
   #answer: DirectAnswer | undefined;
   /** What came of a head that is not whole. */
@@ -138,6 +169,10 @@ export class DirectConnection {
   /** With the request under way, until its answer begins; undefined where nothing shortens `headTimeoutMs`. */
   #patience: Patience | undefined;
   #silentMs = 0;
+  /** The answer of which a part has come, and how many bytes of it are to come; nothing is read meanwhile. */
+  #parted: { readonly head: ResponseHead; readonly leftBytes: number } | undefined;
+  /** Bytes of the answer behind the part that is under way. */
+  #leftBytes = 0;
   #isOver = false;
 
   /** Begins to connect; a request may follow at once. */
@@ -162,13 +197,33 @@ export class DirectConnection {
    * Sends the request. A body of status 200 or 206 that fits is received into `into` from then on, whether anybody reads the answer or not: that memory
    * is the connection's until the answer is whole, has failed, or `destroy` was called. An answer that has not begun when the patience is over fails with HTTP_LATE.
    */
-  get(requestHead: string, into: Uint8Array, patience?: Patience): DirectAnswer {
-    const answer = new DirectAnswer(into);
+  get(requestHead: string, into: Uint8Array, patience?: Patience, nextBytes = 0): DirectAnswer {
+    const answer = new DirectAnswer(into, nextBytes);
     this.#answer = answer;
     this.#patience = patience;
     this.#silentMs = 0;
     if (!this.#socket.connecting) this.#awaitHead();
     this.#socket.write(requestHead, 'latin1');
+    return answer;
+  }
+
+  /** How many bytes of the answer are to come for `next`. */
+  get leftBytes(): number {
+    return this.#parted?.leftBytes ?? 0;
+  }
+
+  /** Receives as many more bytes of the answer as there is memory for; there must be so many left. */
+  next(into: Uint8Array): DirectAnswer {
+    const parted = this.#parted;
+    if (!parted || into.length > parted.leftBytes) throw new Error('so many bytes are not left');
+    const answer = DirectAnswer.partOf(parted.head, into);
+    this.#parted = undefined;
+    this.#leftBytes = parted.leftBytes - into.length;
+    this.#answer = answer;
+    this.#patience = undefined;
+    this.#silentMs = 0;
+    this.#socket.setTimeout(this.#target.silenceTimeoutMs);
+    this.#socket.resume();
     return answer;
   }
 
@@ -205,7 +260,8 @@ export class DirectConnection {
   }
 
   #nextBuffer(): Uint8Array {
-    return this.#answer?.rest ?? this.#headBuffer;
+    this.#buffer = this.#answer?.rest ?? this.#headBuffer;
+    return this.#buffer;
   }
 
   /** False stops the reading of what nobody wants. */
@@ -215,11 +271,20 @@ export class DirectConnection {
       this.#end(new HttpFailure('HPE_INVALID', 'the store sent more than was asked for'));
       return false;
     }
-    if (!answer.head) return this.#receivedHead(answer, this.#headBuffer.subarray(0, count));
+    if (!answer.isInBody) return this.#receivedHead(answer, this.#headBuffer.subarray(0, count));
+    if (this.#buffer === this.#headBuffer) {
+      // It was given before there was memory for the part that begins now.
+      const { rest } = answer;
+      if (!rest || count > rest.length) {
+        this.#end(new HttpFailure('HPE_INVALID', 'more came than was announced'));
+        return false;
+      }
+      rest.set(this.#headBuffer.subarray(0, count));
+    }
     answer.received(count);
     if (answer.isWhole) this.#answered();
     answer.tell();
-    return true;
+    return !this.#parted;
   }
 
   #receivedHead(answer: DirectAnswer, bytes: Buffer): boolean {
@@ -249,18 +314,25 @@ export class DirectConnection {
     if (body) {
       if (first.length > body.length) throw new HttpFailure('HPE_INVALID', 'more came than was announced');
       body.set(first);
+      this.#leftBytes = answer.leftBytes;
       answer.received(first.length);
       this.#socket.setTimeout(this.#target.silenceTimeoutMs);
       if (answer.isWhole) this.#answered();
     }
     answer.tell();
-    return body !== undefined;
+    return body !== undefined && !this.#parted;
   }
 
   #answered(): void {
-    const isKeptAlive = this.#answer?.head?.isKeptAlive === true;
+    const head = this.#answer?.head;
     this.#answer = undefined;
-    if (!isKeptAlive) {
+    if (head && this.#leftBytes > 0) {
+      this.#parted = { head, leftBytes: this.#leftBytes };
+      this.#socket.setTimeout(partedMaxMs);
+      this.#events.onParted(this);
+      return;
+    }
+    if (!head?.isKeptAlive) {
       this.#end(undefined);
       return;
     }

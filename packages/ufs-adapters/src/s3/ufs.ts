@@ -5,6 +5,7 @@
 
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, errnoOf } from '@alluxio-ts/common/errors';
+import { KIB } from '@alluxio-ts/common/units';
 import { ownedBody } from '../owned-body.ts';
 import { checkRange, checkVersion, emptyRead, fileNotFound } from '../ranges.ts';
 import { unwatched } from '../reception.ts';
@@ -28,6 +29,9 @@ import { badAnswer, nameOf } from './errors.ts';
 import { listS3 } from './list.ts';
 import type { S3UfsOptions } from './options.ts';
 import { etagOfVersion, headerOf, statusOf } from './responses.ts';
+
+/** Answers to less are not taken in parts: what comes with a head is less. */
+const partMinBytes = 64 * KIB;
 
 /** No object of S3 has a longer name. */
 const keyMaxBytes = 1024;
@@ -93,7 +97,10 @@ export class S3Ufs implements Ufs {
   }
 
   async receive(key: string, options: ReceiveOptions): Promise<UfsReception> {
-    const { begun, file } = await this.#begin(key, options, options.into.subarray(0, options.lengthBytes));
+    const { begun, file } = await this.#begin(key, options, {
+      into: options.into.subarray(0, options.lengthBytes),
+      nextBytes: options.nextBytes ?? 0,
+    });
     return { file, over: begun ? unwatched(this.#receive(begun, options)) : Promise.resolve(0) };
   }
 
@@ -101,7 +108,7 @@ export class S3Ufs implements Ufs {
   async #begin(
     key: string,
     options: ReadOptions,
-    into?: Uint8Array,
+    target?: { readonly into: Uint8Array; readonly nextBytes: number },
   ): Promise<{ readonly file: FileStatus; readonly begun: BegunBody | undefined }> {
     options.signal?.throwIfAborted();
     checkRange(key, options);
@@ -112,15 +119,23 @@ export class S3Ufs implements Ufs {
     const etag = version === undefined ? undefined : etagOfVersion(version);
     const { checksumVerify } = this.#options;
     const isWhole = version !== undefined && offset === 0 && options.fileSizeBytes === lengthBytes;
+    const mayPart = this.#connection.takesParts && version !== undefined && lengthBytes >= partMinBytes;
+    const nextBytes = mayPart ? (target?.nextBytes ?? 0) : 0;
     const headers = {
       // Of a range most stores tell no checksum, be it of all bytes.
-      ...(isWhole ? {} : { range: `bytes=${offset}-${offset + lengthBytes - 1}` }),
+      ...(isWhole ? {} : { range: `bytes=${offset}-${offset + lengthBytes + nextBytes - 1}` }),
       ...(offset === 0 && checksumVerify !== 'none' ? { 'x-amz-checksum-mode': 'ENABLED' } : {}),
       ...(etag === undefined ? {} : { 'if-match': etag }),
     };
     const request = { method: 'GET', key: objectKey, headers } as const;
-    const call = { action: 'read', request, signal, into };
+    const part = version === undefined ? undefined : { of: `${objectKey}\n${version}`, offset, nextBytes };
+    const call = { action: 'read', request, signal, into: target?.into, part };
     const response = await this.#connection.send(call);
+    if (nextBytes > 0 && !response.isParted) {
+      // More would come than there is memory for.
+      response.discard();
+      return this.#begin(key, options, target && { ...target, nextBytes: 0 });
+    }
     if (response.statusCode === 416) {
       await this.#connection.errorOf(call, response);
       return this.#readNothing(key, options);
@@ -129,7 +144,7 @@ export class S3Ufs implements Ufs {
       throw await this.#connection.errorOf(call, response);
     }
     try {
-      const span = this.#spanOf(call, response, options);
+      const span = this.#spanOf(call, response, options, nextBytes);
       const file = statusOf(key, span.totalBytes, response.headers);
       checkVersion(nameOf(this.#connection.subjectOf(call)), file, version);
       const hasAll = offset === 0 && span.lengthBytes === span.totalBytes;
@@ -159,30 +174,38 @@ export class S3Ufs implements Ufs {
     return { file, begun: undefined };
   }
 
-  /** Which bytes the answer says to carry. Throws UfsBadResponse unless they are the ones asked for. */
+  /** Which bytes the answer has for this call. Throws UfsBadResponse unless they are the ones asked for. */
   #spanOf(
     call: S3Call,
     response: S3Response,
-    options: ReadOptions,
+    { lengthBytes, offset }: ReadOptions,
+    nextBytes: number,
   ): { readonly totalBytes: number; readonly lengthBytes: number } {
-    const { offset, lengthBytes } = options;
+    const asked = { offset, lengthBytes: lengthBytes + nextBytes };
+    const spanOf = (totalBytes: number) => ({
+      totalBytes,
+      lengthBytes: Math.min(lengthBytes, totalBytes - offset),
+    });
     if (response.statusCode === 200) {
       const totalBytes = this.#lengthOf(call, response);
-      if (offset === 0 && totalBytes <= lengthBytes) return { totalBytes, lengthBytes: totalBytes };
-      throw this.#badRange(call, `all ${totalBytes} bytes`, options);
+      const isAsked = response.isNext || (offset === 0 && totalBytes <= asked.lengthBytes);
+      if (isAsked) return spanOf(totalBytes);
+      throw this.#badRange(call, `all ${totalBytes} bytes`, asked);
     }
     const text = headerOf(response.headers, 'content-range') ?? '';
     const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(text);
     const [from, to, totalBytes] = match ? [Number(match[1]), Number(match[2]), Number(match[3])] : [];
     if (from === undefined || to === undefined || totalBytes === undefined) {
-      throw this.#badRange(call, text === '' ? 'no range' : `"${text}"`, options);
+      throw this.#badRange(call, text === '' ? 'no range' : `"${text}"`, asked);
     }
+    // It was compared with what was asked for when the first of its bytes came.
+    if (response.isNext) return spanOf(totalBytes);
     const length = headerOf(response.headers, 'content-length');
-    const end = Math.min(offset + lengthBytes, totalBytes);
+    const end = Math.min(offset + asked.lengthBytes, totalBytes);
     if (from !== offset || to !== end - 1 || (length !== undefined && Number(length) !== end - offset)) {
-      throw this.#badRange(call, `"${text}" in ${length ?? 'unknown'} bytes`, options);
+      throw this.#badRange(call, `"${text}" in ${length ?? 'unknown'} bytes`, asked);
     }
-    return { totalBytes, lengthBytes: end - offset };
+    return spanOf(totalBytes);
   }
 
   /** Bytes that are not what the store says of the object fail before the last of them is handed out. */
@@ -293,7 +316,11 @@ export class S3Ufs implements Ufs {
     );
   }
 
-  #badRange(call: S3Call, answered: string, options: ReadOptions): AlluxioError {
+  #badRange(
+    call: S3Call,
+    answered: string,
+    options: Pick<ReadOptions, 'offset' | 'lengthBytes'>,
+  ): AlluxioError {
     const name = nameOf(this.#connection.subjectOf(call));
     const asked = `bytes ${options.offset} to ${options.offset + options.lengthBytes - 1}`;
     return badAnswer(this.#options.origin, `asked for ${asked} of ${name}, it gives ${answered}`);

@@ -23,6 +23,8 @@ export interface FillJob {
   /** Where in the file the page begins. */
   readonly offset: number;
   readonly fileSizeBytes: number;
+  /** How many bytes right behind the page will be asked for when it is there. */
+  readonly nextBytes: number;
 }
 
 /** What came with the bytes of a page. */
@@ -115,6 +117,7 @@ async function receiveRange(
     into,
     onReceived,
     fileSizeBytes: job.fileSizeBytes,
+    nextBytes: from + into.length === job.lengthBytes ? job.nextBytes : 0,
   });
   checkLength(job, into.length, await over);
   return file;

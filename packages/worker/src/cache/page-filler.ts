@@ -54,6 +54,8 @@ export interface FillRequest {
   readonly askedOffset: number;
   /** False for a page that is another worker's to keep: whoever reads it here meanwhile shares the one fetch. Default true. */
   readonly isKept?: boolean;
+  /** How many bytes right behind the page the caller will ask for as soon as it is there: the storage may send them with the same answer. Default 0. */
+  readonly nextBytes?: number;
 }
 
 /** A read that has begun to answer, of a page of whichever version the storage has. It is to be followed or discarded. */
@@ -212,6 +214,7 @@ export class PageFiller {
         version,
         offset: page.index * pageSizeBytes,
         fileSizeBytes: record.status.sizeBytes,
+        nextBytes: request.nextBytes ?? 0,
       };
       received = await (fill.begun
         ? receivePage(file.mount.ufs, job, slots, fill.begun)

@@ -106,7 +106,9 @@ export class ThreadFillRunner implements FillRunner {
   async run(mount: ServedMount, job: FillJob): Promise<ReceivedPage> {
     const known = this.#mounts.get(mount) ?? this.#know(mount);
     if (!known) return this.#local.run(mount, job);
-    const answer = this.#isLost ? undefined : await this.#ask({ mount: known, job });
+    // The next page may be another thread's, which has connections of its own.
+    const alone = this.#options.threadCount > 1 ? { ...job, nextBytes: 0 } : job;
+    const answer = this.#isLost ? undefined : await this.#ask({ mount: known, job: alone });
     if (!answer) return this.#local.run(mount, job);
     replayCounts(answer.counts, this.#options.metricsOf);
     const { result } = answer;

@@ -94,7 +94,7 @@ export class FileLoader {
       letGo();
     }
     signal.throwIfAborted();
-    run.result.givesWay = this.level < concurrencyMax;
+    run.result.givesWay = this.#readersFirst.givesWay;
     return run.result;
   }
 

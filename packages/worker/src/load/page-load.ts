@@ -4,9 +4,10 @@ import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { type FileKey, type PageId, pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
 import type { LoadBatch } from '@alluxio-ts/common/protocol/load-batch';
+import { MIB } from '@alluxio-ts/common/units';
 import type { FileStatus } from '@alluxio-ts/ufs-adapters/ufs';
 import type { FileName } from '../cache/mount-table.ts';
-import type { Fill, PageFiller } from '../cache/page-filler.ts';
+import type { PageFiller } from '../cache/page-filler.ts';
 import type { PageStore } from '../page-store/page-store.ts';
 import type { FairPermits } from './fair-permits.ts';
 import type { Pace } from './pace.ts';
@@ -38,6 +39,9 @@ export interface LoadedVersion {
   readonly fileKey: FileKey;
   readonly seen: ListedVersion;
 }
+
+/** Pages of so many bytes come by one request, one behind the other: stores give large answers for less than several small ones. */
+const requestMaxBytes = 16 * MIB;
 
 /** While every slot is taken by others. */
 const slotPauseMs = 20;
@@ -91,17 +95,49 @@ export class PageLoad {
         release();
         break;
       }
-      const one = options.readersFirst
-        .spend(release, () => this.#page(page, version, options), options)
-        .finally(() => running.delete(one));
+      const end = runEnd(version, index, options);
+      const one = this.#pages({ from: index, end }, release, version, options).finally(() =>
+        running.delete(one),
+      );
       running.add(one);
+      index = end - 1;
     }
     await Promise.all(running);
     if (this.#failure !== undefined) throw this.#failure;
     return this.#doneEnd === pageCount;
   }
 
-  async #page(page: PageId, version: LoadedVersion, options: PageLoadOptions): Promise<void> {
+  /** Pages one after the other, with one permit for all of them until readers have to be given way to. */
+  async #pages(
+    { end, from }: PageRun,
+    permit: () => void,
+    version: LoadedVersion,
+    options: PageLoadOptions,
+  ): Promise<void> {
+    const { clock, deadlineMs, pageSizeBytes, readersFirst, signal } = options;
+    const { fileKey: file, seen } = version;
+    const endBytes = Math.min(end * pageSizeBytes, seen.sizeBytes);
+    let index = from;
+    const goesOn = (): boolean => index < end && this.#failure === undefined;
+    const mayGoOn = (): boolean =>
+      !readersFirst.givesWay && !signal.aborted && clock.monotonic() < deadlineMs;
+    const spendPermit = async (): Promise<void> => {
+      do {
+        const nextBytes = Math.max(0, endBytes - (index + 1) * pageSizeBytes);
+        await this.#page({ file, index }, version, { ...options, nextBytes });
+        index++;
+      } while (goesOn() && mayGoOn());
+    };
+    await readersFirst.spend(permit, spendPermit, options);
+    while (goesOn()) {
+      const release = await permitFor(options, 0);
+      if (!release) return;
+      await readersFirst.spend(release, () => this.#page({ file, index }, version, options), options);
+      index++;
+    }
+  }
+
+  async #page(page: PageId, version: LoadedVersion, options: PageOptions): Promise<void> {
     const { pageSizeBytes, batch, store } = options;
     try {
       const isHeld = batch.mode === 'verify' ? await store.verify(page) : store.has(page);
@@ -119,11 +155,19 @@ export class PageLoad {
   }
 
   /** False when there was no memory for it before the time was over. */
-  async #fetch(page: PageId, version: LoadedVersion, options: PageLoadOptions): Promise<boolean> {
-    const { filler, clock, deadlineMs, signal } = options;
+  async #fetch(page: PageId, version: LoadedVersion, options: PageOptions): Promise<boolean> {
+    const { filler, clock, deadlineMs, nextBytes = 0, signal } = options;
     for (;;) {
       const askedAtMs = clock.monotonic();
-      const fill = filler.running(page) ?? this.#start(page, version, filler);
+      const fill =
+        filler.running(page) ??
+        filler.start({
+          file: version.file,
+          record: { status: version.seen },
+          page,
+          askedOffset: 0,
+          nextBytes,
+        });
       if (fill === 'no-room') throw notKept(version.file);
       if (fill !== 'no-slot') {
         await fill.over;
@@ -135,10 +179,6 @@ export class PageLoad {
       if (clock.monotonic() >= deadlineMs) return false;
       await clock.sleep(slotPauseMs, { signal });
     }
-  }
-
-  #start(page: PageId, { file, seen }: LoadedVersion, filler: PageFiller): Fill | 'no-slot' | 'no-room' {
-    return filler.start({ file, record: { status: seen }, page, askedOffset: 0 });
   }
 
   #done(
@@ -154,6 +194,34 @@ export class PageLoad {
       this.#doneEnd++;
     }
   }
+}
+
+interface PageRun {
+  readonly from: number;
+  readonly end: number;
+}
+
+interface PageOptions extends PageLoadOptions {
+  readonly nextBytes?: number;
+}
+
+/**
+ * Where the pages end that are to come by one request with this one: before the next that is here or on its way. Nothing comes together with a page where it
+ * is to come at a rate, where readers are given way to, or where pages are only looked at.
+ */
+function runEnd(
+  { fileKey, seen }: LoadedVersion,
+  from: number,
+  { batch, filler, pageSizeBytes, readersFirst, store }: PageLoadOptions,
+): number {
+  const pagesMax = Math.floor(requestMaxBytes / pageSizeBytes);
+  const isAlone = batch.mode === 'verify' || batch.bandwidthBytesPerSecond > 0 || readersFirst.givesWay;
+  const end = Math.min(pageCountOf(seen.sizeBytes, pageSizeBytes), isAlone ? 0 : from + pagesMax);
+  const isMissing = (index: number): boolean =>
+    !store.has({ file: fileKey, index }) && !filler.running({ file: fileKey, index });
+  let next = from + 1;
+  while (next < end && isMissing(next)) next++;
+  return next;
 }
 
 /** A permit for a page whose bytes are paid for; undefined when there is none before the time is over. Nobody waits for its pace with a permit in hand. */

@@ -76,6 +76,11 @@ export class ReadersFirst {
     return this.#hasReaders() ? this.#level : this.#options.concurrencyMax;
   }
 
+  /** Whether jobs do less than they could, for readers' sake. */
+  get givesWay(): boolean {
+    return this.level < this.#options.concurrencyMax;
+  }
+
   /** A batch begins; the result ends it. */
   begin(): () => void {
     if (this.#batchCount++ === 0) {

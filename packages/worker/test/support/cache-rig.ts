@@ -7,6 +7,7 @@ import { KIB, MIB } from '@alluxio-ts/common/units';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { sendBody } from '@alluxio-ts/transport/body-sender';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
+import type { Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import type { Test } from 'tap';
 import { FaultyUfs } from '../../../../test/support/faulty-ufs.ts';
 import { ManualClock } from '../../../../test/support/manual-clock.ts';
@@ -37,6 +38,8 @@ export interface RigOptions {
   readonly memory?: MemoryUfs;
   readonly store?: PageStore;
   readonly rules?: CacheRules;
+  /** What is cached, instead of `memory`. */
+  readonly inner?: Ufs;
   readonly slotCount?: number;
   readonly loadConcurrencyMax?: number;
   readonly recordsPath?: string;
@@ -78,7 +81,7 @@ export class CacheRig {
     this.clock = options.clock ?? new ManualClock();
     this.reads = new SeenReads(() => this.clock.monotonic());
     this.memory = options.memory ?? new MemoryUfs({ clock: this.clock });
-    this.ufs = new FaultyUfs(this.memory);
+    this.ufs = new FaultyUfs(options.inner ?? this.memory);
     this.#mount = { path: '/m', uri: parseMountUri('mem://bucket/prefix'), ufs: this.ufs, sinceMs: 0 };
     this.slots = new SlotPool({ slotCount: options.slotCount ?? 16, slotSizeBytes: pageSizeBytes });
     this.store = options.store ?? new MemoryPageStore({ capacityBytes: 64 * MIB, pageSizeBytes });
