@@ -10,6 +10,7 @@ import { open } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
+import { systemClock } from '@alluxio-ts/common/clock';
 import { GIB, MIB } from '@alluxio-ts/common/units';
 import { installS3Clients } from '../test/support/python-packages.ts';
 import { type S3Server, startS3Server } from '../test/support/s3-server.ts';
@@ -30,6 +31,8 @@ const bucket = 'dataset';
 const objectCount = 8;
 const objectBytes = 256 * MIB;
 const roundBytes = objectCount * objectBytes;
+/** In which a process that stood still hears of what was closed meanwhile. */
+const hearingMs = 200;
 const execute = promisify(execFile);
 
 const { values } = parseArgs({
@@ -124,6 +127,7 @@ async function measure(
   const settle = async (): Promise<void> => {
     await execute('sync');
     pageCache.fill();
+    await systemClock.sleep(hearingMs);
   };
   await running.client.formatCache();
   await settle();
