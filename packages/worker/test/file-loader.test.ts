@@ -423,3 +423,26 @@ void t.test(
     }
   },
 );
+
+void t.test(
+  'a job that is stopped while it gives way in the middle of a request ends by that alone',
+  async (t) => {
+    const { file, origin, ufs } = await startOrigin(t, mib16 + pageSizeBytes);
+    const rig = new CacheRig({ inner: ufs, loadConcurrencyMax: 1 });
+    t.teardown(() => rig.close());
+    const open = origin.hold('large', pageSizeBytes + 1000);
+    const stop = new AbortController();
+    const loading = rig.loader.load(batchOf([file], { deadlineMs: 600_000 }), { signal: stop.signal });
+    while (rig.store.stats().pageCount < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    rig.reads.read();
+    // The permit rests after what took a while.
+    rig.clock.advance(100);
+    open();
+    // Two wait for the permit then: the rest of this request, and the next one.
+    while (rig.loader.runningCount > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    stop.abort(new Error('stopped'));
+    await t.rejects(loading, /stopped/);
+    await new Promise(setImmediate);
+    t.equal((await rig.settle()).freeSlots, rig.slots.slotCount);
+  },
+);

@@ -107,7 +107,7 @@ export class PageLoad {
     return this.#doneEnd === pageCount;
   }
 
-  /** Pages one after the other, with one permit for all of them until readers have to be given way to. */
+  /** Pages one after the other, with one permit for all of them until readers have to be given way to. Never rejects: it is not waited for until the others are begun. */
   async #pages(
     { end, from }: PageRun,
     permit: () => void,
@@ -123,21 +123,31 @@ export class PageLoad {
       !readersFirst.givesWay && !signal.aborted && clock.monotonic() < deadlineMs;
     const spendPermit = async (): Promise<void> => {
       do {
-        const nextBytes = Math.max(0, endBytes - (index + 1) * pageSizeBytes);
-        await this.#page({ file, index }, version, { ...options, nextBytes });
+        const leftBytes = Math.max(0, endBytes - (index + 1) * pageSizeBytes);
+        const nextBytes = readersFirst.givesWay ? 0 : leftBytes;
+        await this.#page({ file, index }, version, options, nextBytes);
         index++;
       } while (goesOn() && mayGoOn());
     };
-    await readersFirst.spend(permit, spendPermit, options);
-    while (goesOn()) {
-      const release = await permitFor(options, 0);
-      if (!release) return;
-      await readersFirst.spend(release, () => this.#page({ file, index }, version, options), options);
-      index++;
+    try {
+      await readersFirst.spend(permit, spendPermit, options);
+      while (goesOn()) {
+        const release = await permitFor(options, pageLengthOf(seen.sizeBytes, pageSizeBytes, index));
+        if (!release) return;
+        await readersFirst.spend(release, spendPermit, options);
+      }
+    } catch (thrown) {
+      this.#failure ??= thrown;
     }
   }
 
-  async #page(page: PageId, version: LoadedVersion, options: PageOptions): Promise<void> {
+  /** `nextBytes` are those of the pages behind it that follow. */
+  async #page(
+    page: PageId,
+    version: LoadedVersion,
+    options: PageLoadOptions,
+    nextBytes: number,
+  ): Promise<void> {
     const { pageSizeBytes, batch, store } = options;
     try {
       const isHeld = batch.mode === 'verify' ? await store.verify(page) : store.has(page);
@@ -145,7 +155,7 @@ export class PageLoad {
         this.#done(page, version, { wasHeld: true, pageSizeBytes });
         return;
       }
-      if (!(await this.#fetch(page, version, options))) return;
+      if (!(await this.#fetch(page, version, options, nextBytes))) return;
       if (!store.has(page)) throw notKept(version.file);
       options.onLoaded(pageLengthOf(version.seen.sizeBytes, pageSizeBytes, page.index));
       this.#done(page, version, { wasHeld: false, pageSizeBytes });
@@ -155,8 +165,13 @@ export class PageLoad {
   }
 
   /** False when there was no memory for it before the time was over. */
-  async #fetch(page: PageId, version: LoadedVersion, options: PageOptions): Promise<boolean> {
-    const { filler, clock, deadlineMs, nextBytes = 0, signal } = options;
+  async #fetch(
+    page: PageId,
+    version: LoadedVersion,
+    options: PageLoadOptions,
+    nextBytes: number,
+  ): Promise<boolean> {
+    const { filler, clock, deadlineMs, signal } = options;
     for (;;) {
       const askedAtMs = clock.monotonic();
       const fill =
@@ -199,10 +214,6 @@ export class PageLoad {
 interface PageRun {
   readonly from: number;
   readonly end: number;
-}
-
-interface PageOptions extends PageLoadOptions {
-  readonly nextBytes?: number;
 }
 
 /**
