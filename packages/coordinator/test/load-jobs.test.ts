@@ -274,6 +274,9 @@ await t.test(
     const seen = await find();
     t.match(seen, { total: { files: 21_000, bytes: 210_000 }, shown: { processedFiles: 0 } });
     t.ok((seen?.shown.scannedFiles ?? 0) < 21_000, 'the listing of the load is held up');
+    await coordinator.control.stop('LOAD', { id: job.id });
+    const signal = AbortSignal.timeout(20_000);
+    t.match(await coordinator.control.whenEnded(job.id, { signal }), { state: 'STOPPED' });
     t.equal(listings(), 3);
   },
 );

@@ -80,15 +80,18 @@ function answerBytesOf(transport: MemoryBounds['transport']): number {
 }
 
 /** Pages that load jobs may fetch at once, of what the option says. */
-export function loadConcurrencyOf(loadConcurrencyMax: number, slotCount: number): number {
-  return Math.max(1, Math.min(loadConcurrencyMax, Math.floor(slotCount / 2)));
+export function loadConcurrencyOf(
+  bounds: Pick<MemoryBounds, 'loadConcurrencyMax' | 'directMemoryBytes' | 'pageSizeBytes'>,
+): number {
+  const slotCount = Math.floor(bounds.directMemoryBytes / bounds.pageSizeBytes);
+  return Math.max(1, Math.min(bounds.loadConcurrencyMax, Math.floor(slotCount / 2)));
 }
 
 /** The page table is counted for full pages; small files need more. */
 export function memorySumOf(bounds: MemoryBounds, given: MemoryGiven = memoryGiven()): MemorySum {
   const { answersMax, capacityBytes, directMemoryBytes, fillThreadCount, pageSizeBytes, transport } = bounds;
   const { allMaxBytes, receiveMaxBytes, sendMaxBytes } = given.sockets;
-  const loads = loadConcurrencyOf(bounds.loadConcurrencyMax, Math.floor(directMemoryBytes / pageSizeBytes));
+  const loads = loadConcurrencyOf(bounds);
   const own = [
     { name: 'main heap', bytes: given.heapMaxBytes },
     {

@@ -298,7 +298,7 @@ export async function startWorker(options: WorkerOptions, parts: WorkerParts): P
       rules,
       owns: (ufsPath) => isSame(placement.ownersOf(ufsPath)[0], addressOf()),
       pageSizeBytes: options.pageSizeBytes,
-      concurrencyMax: loadConcurrencyOf(options.loadConcurrencyMax, slots.slotCount),
+      concurrencyMax: loadConcurrencyOf(options),
       // One that never sees anybody.
       reads: options.loadsReadersFirst ? reads : new SeenReads(() => clock.monotonic()),
       watchDelays: () => transport.watchDelays(),

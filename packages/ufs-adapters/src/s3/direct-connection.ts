@@ -61,11 +61,12 @@ export class DirectAnswer {
     this.#nextBytes = nextBytes;
   }
 
-  /** The next part of a body whose head has come. */
-  static partOf(head: ResponseHead, into: Uint8Array): DirectAnswer {
+  /** As much more of an answer's body as there is memory for. */
+  static next({ head, leftBytes }: DirectAnswer, into: Uint8Array): DirectAnswer {
     const part = new DirectAnswer(into);
     part.#partOf = head;
     part.body = into;
+    part.leftBytes = leftBytes - into.length;
     return part;
   }
 
@@ -169,10 +170,8 @@ export class DirectConnection {
   /** With the request under way, until its answer begins; undefined where nothing shortens `headTimeoutMs`. */
   #patience: Patience | undefined;
   #silentMs = 0;
-  /** The answer of which a part has come, and how many bytes of it are to come; nothing is read meanwhile. */
-  #parted: { readonly head: ResponseHead; readonly leftBytes: number } | undefined;
-  /** Bytes of the answer behind the part that is under way. */
-  #leftBytes = 0;
+  /** The answer that has come as far as there was memory for it; nothing is read meanwhile. */
+  #parted: DirectAnswer | undefined;
   #isOver = false;
 
   /** Begins to connect; a request may follow at once. */
@@ -216,9 +215,8 @@ export class DirectConnection {
   next(into: Uint8Array): DirectAnswer {
     const parted = this.#parted;
     if (!parted || into.length > parted.leftBytes) throw new Error('so many bytes are not left');
-    const answer = DirectAnswer.partOf(parted.head, into);
+    const answer = DirectAnswer.next(parted, into);
     this.#parted = undefined;
-    this.#leftBytes = parted.leftBytes - into.length;
     this.#answer = answer;
     this.#patience = undefined;
     this.#silentMs = 0;
@@ -282,7 +280,7 @@ export class DirectConnection {
       rest.set(this.#headBuffer.subarray(0, count));
     }
     answer.received(count);
-    if (answer.isWhole) this.#answered();
+    if (answer.isWhole) this.#answered(answer);
     answer.tell();
     return !this.#parted;
   }
@@ -314,25 +312,23 @@ export class DirectConnection {
     if (body) {
       if (first.length > body.length) throw new HttpFailure('HPE_INVALID', 'more came than was announced');
       body.set(first);
-      this.#leftBytes = answer.leftBytes;
       answer.received(first.length);
       this.#socket.setTimeout(this.#target.silenceTimeoutMs);
-      if (answer.isWhole) this.#answered();
+      if (answer.isWhole) this.#answered(answer);
     }
     answer.tell();
     return body !== undefined && !this.#parted;
   }
 
-  #answered(): void {
-    const head = this.#answer?.head;
+  #answered(answer: DirectAnswer): void {
     this.#answer = undefined;
-    if (head && this.#leftBytes > 0) {
-      this.#parted = { head, leftBytes: this.#leftBytes };
+    if (answer.leftBytes > 0) {
+      this.#parted = answer;
       this.#socket.setTimeout(partedMaxMs);
       this.#events.onParted(this);
       return;
     }
-    if (!head?.isKeptAlive) {
+    if (!answer.head?.isKeptAlive) {
       this.#end(undefined);
       return;
     }

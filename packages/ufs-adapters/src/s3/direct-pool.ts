@@ -111,7 +111,7 @@ export class DirectPool {
     try {
       return await begun(connection, answer, signal);
     } catch (thrown) {
-      if (signal?.aborted || answer.head) throw thrown;
+      if (signal?.aborted) throw thrown;
       return undefined;
     }
   }

@@ -119,7 +119,7 @@ export class S3Ufs implements Ufs {
     const etag = version === undefined ? undefined : etagOfVersion(version);
     const { checksumVerify } = this.#options;
     const isWhole = version !== undefined && offset === 0 && options.fileSizeBytes === lengthBytes;
-    const mayPart = this.#connection.takesParts && version !== undefined && lengthBytes >= partMinBytes;
+    const mayPart = version !== undefined && lengthBytes >= partMinBytes && this.#connection.takesParts;
     const nextBytes = mayPart ? (target?.nextBytes ?? 0) : 0;
     const headers = {
       // Of a range most stores tell no checksum, be it of all bytes.
@@ -128,7 +128,8 @@ export class S3Ufs implements Ufs {
       ...(etag === undefined ? {} : { 'if-match': etag }),
     };
     const request = { method: 'GET', key: objectKey, headers } as const;
-    const part = version === undefined ? undefined : { of: `${objectKey}\n${version}`, offset, nextBytes };
+    const isPart = target !== undefined && version !== undefined;
+    const part = isPart ? { of: `${objectKey}\n${version}`, offset, nextBytes } : undefined;
     const call = { action: 'read', request, signal, into: target?.into, part };
     const response = await this.#connection.send(call);
     if (nextBytes > 0 && !response.isParted) {
