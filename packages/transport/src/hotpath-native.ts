@@ -178,14 +178,6 @@ export interface NativeFileWriter {
   close(): void;
 }
 
-/** A page in its file. */
-export interface NativeFileRange {
-  readonly fd: number;
-  readonly position: number;
-  readonly lengthBytes: number;
-  readonly checksums: Uint32Array;
-}
-
 /** What the page store takes from it. */
 export interface NativePages {
   /** One call of the kernel writes no more than `callMaxBytes`, and ends at a multiple of them. An errno of 0 says that all was written. */
@@ -198,10 +190,10 @@ export interface NativePages {
   /** Whether every block has the checksum that stands at its place, from `first` on. */
   blocksMatch(bytes: Uint8Array, checksums: Uint32Array, first: number): boolean;
   /**
-   * Reads bytes of files in a thread of Node's pool. Resolves with a number for each: 0 when they have these checksums, one a block, -1 when they have not or the file ends before, else the
-   * errno that reading failed with. The descriptors must stay open until then.
+   * Reads ranges of a file in a thread of Node's pool. `ranges` are three numbers each: position, length in bytes, how many of the checksums are its own, one a block. Resolves with a
+   * number for each: 0 when it has its checksums, -1 when it has not or the file ends before, else the errno that reading failed with. The descriptor must stay open until then.
    */
-  checkFiles(ranges: readonly NativeFileRange[]): Promise<readonly number[]>;
+  checkFile(fd: number, ranges: Float64Array, checksums: Uint32Array): Promise<readonly number[]>;
   /** From the disk comes no more than what is asked for by this descriptor. */
   readNoFurther(fd: number): void;
 }

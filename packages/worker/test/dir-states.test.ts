@@ -146,6 +146,30 @@ void t.test('of two directories the other takes the new pages while one hangs', 
   await both.close();
 });
 
+void t.test('pages are verified in whichever directory they are', async (t) => {
+  const root = t.testdir({ one: {}, two: {} });
+  const stores = await Promise.all(['one', 'two'].map((name) => openTestStore(join(root, name))));
+  const spread = new SpreadPageStore(stores);
+  for (const page of pages) await putPatiently(spread, page);
+  // One lies where it would not be put, one is nowhere, one is in both.
+  const [moved, gone, twice] = [mixedPage(0), mixedPage(1), mixedPage(2)];
+  const holder = stores.find((store) => store.has(moved.id));
+  for (const store of stores) {
+    store.remove(gone.id, 'freed');
+    if (store !== holder) await putPatiently(store, moved);
+    if (!store.has(twice.id)) await putPatiently(store, twice);
+  }
+  holder?.remove(moved.id, 'freed');
+  const ids = pages.map(({ id }) => id);
+  t.same(
+    await spread.verify(ids),
+    pages.map((_, number) => number !== 1),
+  );
+  t.same(await spread.verify([gone.id]), [false]);
+  t.same(await spread.verify([moved.id, twice.id]), [true, true]);
+  await spread.close();
+});
+
 void t.test('who waits for a disk that is given up is told at once', async (t) => {
   const clock = new ManualClock();
   const queue = new DiskQueue({

@@ -1,6 +1,7 @@
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { LoadBatch, LoadFile } from '@alluxio-ts/common/protocol/load-batch';
 import { systemClock } from '@alluxio-ts/common/clock';
+import type { FileKey, PageId } from '@alluxio-ts/common/page';
 import { KIB } from '@alluxio-ts/common/units';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
 import { s3UfsOptions } from '@alluxio-ts/ufs-adapters/s3/options';
@@ -285,6 +286,90 @@ await withRig('a verifying load reads what is here, and fetches what is not', as
   if (fileKey) rig.store.remove({ file: fileKey, index: 1 }, 'evicted');
   const result = await rig.loader.load(batchOf(files, { mode: 'verify' }), { signal: never });
   t.match(result, { doneFiles: 1, loadedBytes: pageSizeBytes, heldBytes: 2 * pageSizeBytes });
+});
+
+/** Has every call of `verify` noted with its pages. This version is not read together with others, as where the disk has too much to do, and stays. */
+function noteVerified(rig: CacheRig, unread?: FileKey): (readonly PageId[])[] {
+  const calls: (readonly PageId[])[] = [];
+  const { store } = rig;
+  const verify = store.verify.bind(store);
+  store.verify = async (pages) => {
+    calls.push(pages);
+    const areGood = await verify(pages);
+    return areGood.map((isGood, at) => isGood && (pages.length === 1 || pages[at]?.file.a !== unread?.a));
+  };
+  return calls;
+}
+
+await withRig('small files are read back together, no more than a page of bytes', async (t, rig) => {
+  const small = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`s${index}`, 60 * KIB + index]));
+  const files = await write(rig, { ...small, empty: 0, large: 2 * pageSizeBytes + 5, last: 10 });
+  await rig.loader.load(batchOf(files), { signal: never });
+  const keyOf = (key: string): FileKey => {
+    const fileKey = rig.cache.files.peek(rig.file(key))?.fileKey;
+    if (!fileKey) throw new Error(`${key} is not known`);
+    return fileKey;
+  };
+  // One is gone, one has another version that is known, one has another that nobody knows of.
+  rig.store.remove({ file: keyOf('s3'), index: 0 }, 'corrupt');
+  await rig.memory.write('s7', contentOf(77, 2 * pageSizeBytes));
+  await rig.cache.lookup(rig.file('s7'), { mustCheck: true });
+  await rig.read('s7');
+  await rig.settle();
+  await rig.memory.write('s9', contentOf(99, 50 * KIB));
+  rig.cache.files.forget(rig.file('s9'));
+  rig.ufs.calls.length = 0;
+  const calls = noteVerified(rig, keyOf('s5'));
+  const result = await rig.loader.load(batchOf(files, { mode: 'verify', listedAgeMs: 1 }), { signal: never });
+  t.match(result, { doneFiles: files.length, failed: [], unfinished: [], strayed: [] });
+  t.equal(result.loadedBytes, 60 * KIB + 3 + 50 * KIB);
+  t.same(
+    rig.ufs.calls.map(({ operation, key }) => `${operation} ${key}`).toSorted(),
+    ['read s3', 'read s9', 'stat s9'],
+    'what is here and good is not asked for',
+  );
+  const together = calls.filter((pages) => pages.length > 1).map((pages) => pages.length);
+  t.same(
+    together,
+    [7, 8, 4],
+    'eight of 60 KiB and a few bytes fit into a page, and one of them is longer by now',
+  );
+  const named = calls.flat().map(({ file, index }) => `${file.a} ${index}`);
+  const namedOf = (key: string): readonly string[] =>
+    named.filter((name) => name.startsWith(`${keyOf(key).a} `)).toSorted();
+  for (const [key, pageCount] of [
+    ['large', 3],
+    ['s7', 2],
+  ] as const) {
+    const all = Array.from({ length: pageCount }, (_, index) => `${keyOf(key).a} ${index}`);
+    t.same(namedOf(key), all, 'a large one page by page');
+  }
+  t.equal(namedOf('s0').length, 1, 'none is read back twice');
+  t.equal(namedOf('s5').length, 2, 'but for one that was not read');
+  for (const [key, seed, size] of [
+    ['s3', 60 * KIB + 3, 60 * KIB + 3],
+    ['s7', 77, 2 * pageSizeBytes],
+    ['s9', 99, 50 * KIB],
+  ] as const) {
+    t.ok(isSame((await rig.read(key)).bytes, contentOf(seed, size)), key);
+  }
+});
+
+await withRig('what is not read back in time is said to be unfinished', async (t, rig) => {
+  const files = await write(rig, { a: 100, b: 200, c: 300 });
+  await rig.loader.load(batchOf(files), { signal: never });
+  const calls = noteVerified(rig);
+  const late = await rig.loader.load(batchOf(files, { mode: 'verify', deadlineMs: 0 }), { signal: never });
+  t.same(
+    late.unfinished,
+    [0, 1, 2].map((index) => ({ index, fromPage: 0 })),
+  );
+  t.equal(late.doneFiles, 0);
+  t.same(calls, []);
+  const control = new AbortController();
+  control.abort(new Error('stopped'));
+  const batch = batchOf(files, { mode: 'verify' });
+  await t.rejects(rig.loader.load(batch, { signal: control.signal }), { message: 'stopped' });
 });
 
 await withRig('a file without a version from a listing is asked for', async (t, rig) => {

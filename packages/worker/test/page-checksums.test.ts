@@ -30,7 +30,7 @@ const lengths = [
   5 * blockSizeBytes + 77,
 ];
 
-for (const [kind, { blocksMatch, fileMatches, sumBlocks }] of kinds) {
+for (const [kind, { blocksMatch, checkFile, sumBlocks }] of kinds) {
   const checksumBlocks = (bytes: Uint8Array): Uint32Array => {
     const checksums = new Uint32Array(blockCountOf(bytes.length));
     sumBlocks(bytes, checksums);
@@ -75,73 +75,48 @@ for (const [kind, { blocksMatch, fileMatches, sumBlocks }] of kinds) {
     const fd = openSync(path, 'r+');
     t.teardown(() => closeSync(fd));
     const checksums = checksumBlocks(bytes);
-    t.equal(await fileMatches(fd, start, bytes.length, checksums), true);
-    t.equal(await fileMatches(fd, start - 1, bytes.length, checksums), false, 'other bytes');
+    const range = { position: start, lengthBytes: bytes.length, checksums };
+    t.same(await checkFile(fd, [range]), [true]);
+    t.same(await checkFile(fd, [{ ...range, position: start - 1 }]), [false], 'other bytes');
     for (const at of [0, 3 * blockSizeBytes + 7, bytes.length - 1]) {
       writeSync(fd, Buffer.of((bytes[at] ?? 0) ^ 1), 0, 1, start + at);
-      t.equal(await fileMatches(fd, start, bytes.length, checksums), false, `a flip in byte ${at}`);
+      t.same(await checkFile(fd, [range]), [false], `a flip in byte ${at}`);
       writeSync(fd, bytes, at, 1, start + at);
     }
-    t.equal(await fileMatches(fd, start, bytes.length, checksums), true);
-    t.equal(await fileMatches(fd, start, bytes.length, checksums.subarray(0, 9)), false, 'too few');
+    t.same(await checkFile(fd, [range]), [true]);
+    t.same(await checkFile(fd, [{ ...range, checksums: checksums.subarray(0, 9) }]), [false], 'too few');
     truncateSync(path, start + bytes.length - 1);
-    t.equal(await fileMatches(fd, start, bytes.length, checksums), false, 'cut short');
+    t.same(await checkFile(fd, [range]), [false], 'cut short');
+    t.same(await checkFile(fd, []), [], 'nothing');
   });
 
-  t.test(`many checks at a time have each its own result, ${kind}`, async (t) => {
-    const dir = t.testdir({});
-    const files = ['one', 'other'].map((name) => {
-      const path = join(dir, name);
-      const bytes = randomBytes(30 * blockSizeBytes + 5);
-      writeFileSync(path, bytes);
-      const fd = openSync(path, 'r');
-      t.teardown(() => closeSync(fd));
-      return { fd, bytes };
+  t.test(`ranges that are checked together have each its own result, ${kind}`, async (t) => {
+    const path = join(t.testdir({}), 'file');
+    const bytes = randomBytes(60 * blockSizeBytes + 5);
+    writeFileSync(path, bytes);
+    const fd = openSync(path, 'r');
+    t.teardown(() => closeSync(fd));
+    const expected: boolean[] = [];
+    const ranges = Array.from({ length: 20 }, (_, index) => {
+      const position = index * 3 * blockSizeBytes;
+      const lengthBytes = 2 * blockSizeBytes + index;
+      const checksums = checksumBlocks(bytes.subarray(position, position + lengthBytes));
+      expected.push(index % 3 !== 1 && index !== 11);
+      if (index % 3 === 1) checksums[index % 2] = 7;
+      // One has too few, which is nothing to those behind it.
+      return { position, lengthBytes, checksums: index === 11 ? checksums.subarray(0, 1) : checksums };
     });
-    const checks = files.flatMap(({ bytes, fd }) =>
-      Array.from({ length: 10 }, (_, index) => {
-        const from = index * 3 * blockSizeBytes;
-        const checksums = checksumBlocks(bytes.subarray(from, from + 2 * blockSizeBytes + index));
-        const isGood = index % 3 !== 1;
-        if (!isGood) checksums[index % 2] = 7;
-        return { fd, from, lengthBytes: 2 * blockSizeBytes + index, checksums, isGood };
-      }),
-    );
-    const results = await Promise.all(
-      checks.map(({ checksums, fd, from, lengthBytes }) => fileMatches(fd, from, lengthBytes, checksums)),
-    );
-    t.same(
-      results,
-      checks.map(({ isGood }) => isGood),
-    );
+    t.same(await checkFile(fd, ranges), expected);
   });
 
   t.test(`a file that cannot be read, ${kind}`, async (t) => {
     const dir = openSync('/proc/self/task', 'r');
     t.teardown(() => closeSync(dir));
-    const error = await fileMatches(dir, 0, 10, Uint32Array.of(0)).then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    t.equal(errnoOf(error), 'EISDIR');
-    t.match(error, { message: 'EISDIR: illegal operation on a directory, read' });
-  });
-}
-
-if (native) {
-  t.test('a file on a disk that hangs holds up no other', async (t) => {
-    const path = join(t.testdir({}), 'file');
-    writeFileSync(path, 'bytes');
-    const [hung, fd] = [openSync(path, 'r'), openSync(path, 'r')];
-    t.teardown(() => [hung, fd].forEach(closeSync));
-    const { fileMatches } = nativeBlockChecksums({
-      ...native,
-      checkFiles: (ranges) =>
-        ranges.some((range) => range.fd === hung) ? new Promise(() => undefined) : native.checkFiles(ranges),
-    });
-    const checksums = Uint32Array.of(checksumOf(Buffer.from('bytes')));
-    void fileMatches(hung, 0, 5, checksums);
-    t.equal(await fileMatches(fd, 0, 5, checksums), true);
+    const range = { position: 0, lengthBytes: 10, checksums: Uint32Array.of(0) };
+    for (const error of await checkFile(dir, [range, range])) {
+      t.equal(errnoOf(error), 'EISDIR');
+      t.match(error, { message: 'EISDIR: illegal operation on a directory, read' });
+    }
   });
 }
 

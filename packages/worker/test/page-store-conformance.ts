@@ -1,7 +1,7 @@
 /** What every page store does, whatever it keeps pages in. */
 
 import type { Test } from 'tap';
-import { fileKeyOf } from '@alluxio-ts/common/page';
+import { type PageId, fileKeyOf } from '@alluxio-ts/common/page';
 import { KIB } from '@alluxio-ts/common/units';
 import type { PageStore, ScanEntry } from '../src/page-store/page-store.ts';
 import {
@@ -38,14 +38,16 @@ export function pageStoreConformance(t: Test, maker: PageStoreMaker): void {
   };
 
   withStore('a page that is here is verified, one that is not is not', async (t, store) => {
-    for (const [fileNumber, lengthBytes] of [1, 65_536, 65_537, 262_144].entries()) {
-      const page = knownPage(fileNumber, lengthBytes, { pageSizeBytes });
-      t.equal(await store.verify(page.id), false);
-      await putPage(store, page);
-      t.equal(await store.verify(page.id), true);
-      store.remove(page.id, 'freed');
-      t.equal(await store.verify(page.id), false);
-    }
+    const pages = [1, 65_536, 65_537, 262_144].map((lengthBytes, fileNumber) =>
+      knownPage(fileNumber, lengthBytes, { pageSizeBytes }),
+    );
+    const ids = pages.map(({ id }) => id);
+    t.same(await store.verify(ids), [false, false, false, false]);
+    for (const page of pages.slice(1)) await putPage(store, page);
+    t.same(await store.verify(ids), [false, true, true, true]);
+    store.remove(ids[2] as PageId, 'freed');
+    t.same(await store.verify(ids), [false, true, false, true]);
+    t.same(await store.verify([]), []);
   });
 
   withStore('a finished page is read back whole and in part', async (t, store) => {

@@ -1,4 +1,4 @@
-//! Reads cached pages and compares their checksums, in a thread of Node's pool: for whoever wants to know and not to have them.
+//! Reads cached pages of one file and compares their checksums, in a thread of Node's pool: for whoever wants to know and not to have them.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -7,8 +7,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 
-use napi::bindgen_prelude::{Env, Result, Task, Uint32Array};
-use napi_derive::napi;
+use napi::bindgen_prelude::{Env, Result, Task};
 
 use crate::checksums::{blocks_match, BLOCK_BYTES};
 
@@ -22,44 +21,50 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A page in its file.
-#[napi(object)]
-pub struct FileRange {
-    pub fd: i32,
-    pub position: f64,
-    pub length_bytes: f64,
-    pub checksums: Uint32Array,
-}
-
-struct FileCheck {
-    fd: RawFd,
+struct Range {
     position: u64,
     length: u64,
     checksums: Vec<u32>,
 }
 
-/// One task for several small pages: handing each to a thread costs the caller more than checking it takes.
-pub struct FileChecks(Vec<FileCheck>);
+/// One task for all that is to be checked: handing a small page to a thread costs the caller more than checking it takes.
+pub struct FileCheck {
+    fd: RawFd,
+    ranges: Vec<Range>,
+}
 
-impl FileChecks {
-    pub fn new(ranges: Vec<FileRange>) -> Self {
-        let checks = ranges.into_iter().map(|range| FileCheck {
-            fd: range.fd,
-            position: range.position as u64,
-            length: range.length_bytes as u64,
-            checksums: range.checksums.to_vec(),
+impl FileCheck {
+    /// Of each range three numbers: where it is, its length, and how many of the checksums are its own.
+    pub fn new(fd: RawFd, ranges: &[f64], checksums: &[u32]) -> Self {
+        let mut rest = checksums;
+        let ranges = ranges.chunks_exact(3).map(|range| {
+            let (own, others) = rest.split_at(rest.len().min(range[2] as usize));
+            rest = others;
+            Range {
+                position: range[0] as u64,
+                length: range[1] as u64,
+                checksums: own.to_vec(),
+            }
         });
-        Self(checks.collect())
+        Self {
+            fd,
+            ranges: ranges.collect(),
+        }
     }
 }
 
-impl Task for FileChecks {
+impl Task for FileCheck {
     type Output = Vec<i32>;
     type JsValue = Vec<i32>;
 
     fn compute(&mut self) -> Result<Vec<i32>> {
-        let run = |buffer: &mut Vec<u8>| self.0.iter().map(|check| check.run(buffer)).collect();
-        Ok(BUFFER.with_borrow_mut(run))
+        // SAFETY: it stays open until the check is over, and is not closed here.
+        let file = ManuallyDrop::new(unsafe { File::from_raw_fd(self.fd) });
+        let check = |buffer: &mut Vec<u8>| {
+            let results = self.ranges.iter().map(|range| range.check(&file, buffer));
+            results.collect()
+        };
+        Ok(BUFFER.with_borrow_mut(check))
     }
 
     fn resolve(&mut self, _env: Env, output: Vec<i32>) -> Result<Vec<i32>> {
@@ -67,14 +72,12 @@ impl Task for FileChecks {
     }
 }
 
-impl FileCheck {
-    fn run(&self, buffer: &mut Vec<u8>) -> i32 {
+impl Range {
+    fn check(&self, file: &File, buffer: &mut Vec<u8>) -> i32 {
         let pieces = self.checksums.chunks((PIECE_BYTES / BLOCK_BYTES) as usize);
         if pieces.len() as u64 != self.length.div_ceil(PIECE_BYTES) {
             return DAMAGED;
         }
-        // SAFETY: it stays open until the check is over, and is not closed here.
-        let file = ManuallyDrop::new(unsafe { File::from_raw_fd(self.fd) });
         for (piece, checksums) in (0..).zip(pieces) {
             let from = piece * PIECE_BYTES;
             let length = PIECE_BYTES.min(self.length - from);

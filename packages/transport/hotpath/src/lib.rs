@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use answer::push_id;
 use checksums::{blocks_match, checksums_of};
 use events::{latin1, Event, Up};
-use file_check::{FileChecks, FileRange};
+use file_check::FileCheck;
 use listener::Listener;
 use mark::PeerMarks;
 use napi::bindgen_prelude::{AsyncTask, Error, Result, Status, Uint32Array, Uint32ArraySlice};
@@ -469,10 +469,10 @@ pub fn blocks_match_from(bytes: &[u8], checksums: &[u32], first: u32) -> bool {
     expected.is_some_and(|expected| blocks_match(bytes, expected))
 }
 
-/// Of each range of a file: 0 when its bytes have the checksums, one a block, -1 when they have not, else the errno that reading failed with. The descriptors must stay open until then.
+/// Of each range of a file, three numbers each as `FileCheck::new` has them: 0 when its bytes have the checksums, one a block, -1 when they have not, else the errno that reading failed with. The descriptor must stay open until then.
 #[napi]
-pub fn check_files(ranges: Vec<FileRange>) -> AsyncTask<FileChecks> {
-    AsyncTask::new(FileChecks::new(ranges))
+pub fn check_file(fd: i32, ranges: &[f64], checksums: &[u32]) -> AsyncTask<FileCheck> {
+    AsyncTask::new(FileCheck::new(fd, ranges, checksums))
 }
 
 /// From the disk comes no more than what is asked for by this descriptor.

@@ -6,16 +6,18 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '@alluxio-ts/common/clock';
 import { AlluxioError, hasErrorCode, toAlluxioError } from '@alluxio-ts/common/errors';
+import type { FileKey } from '@alluxio-ts/common/page';
 import type { LoadBatch, LoadBatchResult, LoadFile } from '@alluxio-ts/common/protocol/load-batch';
 import type { DelayWatch } from '@alluxio-ts/transport/delay-watch';
 import type { FileCache } from '../cache/file-cache.ts';
 import { fileNotFound } from '../cache/file-table.ts';
+import { isSameFileKey } from '../file-records/file-record.ts';
 import type { CacheRules } from '../cache/cache-rules.ts';
 import type { FileName, MountTable } from '../cache/mount-table.ts';
 import type { PageFiller } from '../cache/page-filler.ts';
 import type { PageStore } from '../page-store/page-store.ts';
 import { FairPermits } from './fair-permits.ts';
-import { type ListedVersion, PageLoad, type PageLoadOptions } from './page-load.ts';
+import { type ListedVersion, PageLoad, type PageLoadOptions, permitFor } from './page-load.ts';
 import { Pace } from './pace.ts';
 import { ReadersFirst } from './readers-first.ts';
 import type { SeenReads } from './seen-reads.ts';
@@ -81,10 +83,14 @@ export class FileLoader {
       signal,
     });
     let next = 0;
+    let turnEnd = 0;
     const work = async (): Promise<void> => {
-      for (let index = next++; index < batch.files.length; index = next++) {
-        await run.file(index);
-        if (index % turnFiles === 0) await nextTurn();
+      for (let from = next; from < batch.files.length; from = next) {
+        next = run.endOfGroup(from);
+        await run.files(from, next);
+        if (from < turnEnd) continue;
+        turnEnd = from + turnFiles;
+        await nextTurn();
       }
     };
     const letGo = this.#readersFirst.begin();
@@ -108,13 +114,15 @@ export class FileLoader {
   }
 }
 
-interface BatchRunOptions extends FileLoaderOptions, Omit<PageLoadOptions, 'batch'> {
+interface BatchRunOptions extends FileLoaderOptions, Omit<PageLoadOptions, 'batch' | 'isVerifying'> {
   readonly seenAtMs: number;
 }
 
 class BatchRun {
   readonly #batch: LoadBatch;
   readonly #options: BatchRunOptions;
+  /** Which version of a file, by its place in the batch, was read back already, all of it and with all of it good. */
+  readonly #verified = new Map<number, FileKey>();
   readonly result: LoadBatchResult = {
     doneFiles: 0,
     loadedBytes: 0,
@@ -131,8 +139,47 @@ class BatchRun {
     this.#options = options;
   }
 
+  /** Where the files end that are dealt with together with this one: small ones, where pages are read back. */
+  endOfGroup(from: number): number {
+    const { files, mode } = this.#batch;
+    const sizeOf = (index: number): number => files[index]?.sizeBytes ?? Number.POSITIVE_INFINITY;
+    let end = from + 1;
+    if (mode !== 'verify') return end;
+    let bytes = sizeOf(from);
+    while (end < files.length && bytes + sizeOf(end) <= this.#options.pageSizeBytes) bytes += sizeOf(end++);
+    return end;
+  }
+
   /** Never rejects: what fails is in the result. */
-  async file(index: number): Promise<void> {
+  async files(from: number, end: number): Promise<void> {
+    // Whatever it fails with, each file by itself will meet it again.
+    if (end > from + 1) await this.#verifyTogether(from, end).catch(() => undefined);
+    for (let index = from; index < end; index++) await this.#file(index);
+  }
+
+  /** Reads small files back, of which each has one page: one by one each would cost more than the reading. */
+  async #verifyTogether(from: number, end: number): Promise<void> {
+    const { cache, mounts, pageSizeBytes, readersFirst, store } = this.#options;
+    const found: { readonly index: number; readonly fileKey: FileKey }[] = [];
+    let bytes = 0;
+    for (const [offset, asked] of this.#batch.files.slice(from, end).entries()) {
+      const file = mounts.findByUfsPath(asked.ufsPath);
+      const seen = file && this.#knownVersionOf(file, asked);
+      const fileKey = seen && cache.files.fileKeyOf(file, seen);
+      if (!fileKey || seen.sizeBytes === 0 || seen.sizeBytes > pageSizeBytes) continue;
+      found.push({ index: from + offset, fileKey });
+      bytes += seen.sizeBytes;
+    }
+    const release = await permitFor({ ...this.#options, batch: this.#batch }, bytes);
+    if (!release) return;
+    const pages = found.map(({ fileKey }) => ({ file: fileKey, index: 0 }));
+    const areGood = await readersFirst.spend(release, () => store.verify(pages), this.#options);
+    for (const [at, { fileKey, index }] of found.entries()) {
+      if (areGood[at]) this.#verified.set(index, fileKey);
+    }
+  }
+
+  async #file(index: number): Promise<void> {
     const asked = this.#batch.files[index];
     if (!asked) return;
     const { clock, deadlineMs, signal } = this.#options;
@@ -179,13 +226,17 @@ class BatchRun {
 
   /** As the listing has it, unless something newer is known. */
   async #versionOf(file: FileName, asked: LoadFile): Promise<ListedVersion> {
+    const known = this.#knownVersionOf(file, asked);
+    if (known) return known;
+    const found = await this.#lookUp(file);
+    if (asked.fromPage === 0 && asked.sizeBytes === undefined) this.result.learnedBytes += found.sizeBytes;
+    return found;
+  }
+
+  /** Undefined where the storage has to be asked. */
+  #knownVersionOf(file: FileName, { sizeBytes, version }: LoadFile): ListedVersion | undefined {
     const { cache, seenAtMs } = this.#options;
-    const { version, sizeBytes } = asked;
-    if (version === undefined || sizeBytes === undefined) {
-      const found = await this.#lookUp(file);
-      if (asked.fromPage === 0 && sizeBytes === undefined) this.result.learnedBytes += found.sizeBytes;
-      return found;
-    }
+    if (version === undefined || sizeBytes === undefined) return undefined;
     const known = cache.files.peek(file);
     if (known && known.checkedAtMs > seenAtMs && known.status.version !== version) {
       const { version: knownVersion, sizeBytes: knownBytes } = known.status;
@@ -221,7 +272,8 @@ class BatchRun {
       return;
     }
     if (mode !== 'metadata') {
-      const options = { ...this.#options, batch: this.#batch };
+      const isVerifying = mode === 'verify' && !isSameFileKey(this.#verified.get(index), fileKey);
+      const options = { ...this.#options, batch: this.#batch, isVerifying };
       const isWhole = await pages.run({ file, fileKey, seen }, options);
       if (!isWhole) {
         this.result.unfinished.push({ index, fromPage: pages.doneEnd });
@@ -232,7 +284,13 @@ class BatchRun {
     if (pages.learned !== undefined && pages.learned.version === seen.version) {
       cache.files.learn(file, pages.learned, pages.learnedAtMs);
     } else if (seen.isListed && !(await cache.files.confirm(file, seen, seenAtMs))) {
-      await this.#lookUp(file);
+      const found = await this.#lookUp(file);
+      if (found.version !== seen.version && mode !== 'metadata') {
+        // Overwritten since it was listed, and all of what was listed was here.
+        pages.begin(0);
+        await this.#loadVersion(index, { file, pages }, found);
+        return;
+      }
     }
     // The record came after the pages.
     if (mode !== 'metadata') cache.files.kept(file, fileKey, seen);

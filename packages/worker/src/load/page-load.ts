@@ -32,6 +32,8 @@ export interface PageLoadOptions {
   readonly signal: AbortSignal;
   readonly onLoaded: (bytes: number) => void;
   readonly readersFirst: ReadersFirst;
+  /** Whether pages that are here are read back before they count. */
+  readonly isVerifying: boolean;
 }
 
 export interface LoadedVersion {
@@ -85,7 +87,7 @@ export class PageLoad {
     let index = this.#doneEnd;
     for (; index < pageCount && this.#failure === undefined; index++) {
       const page = { file: version.fileKey, index };
-      if (options.store.has(page) && options.batch.mode !== 'verify') {
+      if (options.store.has(page) && !options.isVerifying) {
         this.#done(page, version, { wasHeld: true, pageSizeBytes });
         continue;
       }
@@ -148,9 +150,9 @@ export class PageLoad {
     options: PageLoadOptions,
     nextBytes: number,
   ): Promise<void> {
-    const { pageSizeBytes, batch, store } = options;
+    const { isVerifying, pageSizeBytes, store } = options;
     try {
-      const isHeld = batch.mode === 'verify' ? await store.verify(page) : store.has(page);
+      const [isHeld] = isVerifying ? await store.verify([page]) : [store.has(page)];
       if (isHeld) {
         this.#done(page, version, { wasHeld: true, pageSizeBytes });
         return;
@@ -223,10 +225,10 @@ interface PageRun {
 function runEnd(
   { fileKey, seen }: LoadedVersion,
   from: number,
-  { batch, filler, pageSizeBytes, readersFirst, store }: PageLoadOptions,
+  { batch, filler, isVerifying, pageSizeBytes, readersFirst, store }: PageLoadOptions,
 ): number {
   const pagesMax = Math.floor(requestMaxBytes / pageSizeBytes);
-  const isAlone = batch.mode === 'verify' || batch.bandwidthBytesPerSecond > 0 || readersFirst.givesWay;
+  const isAlone = isVerifying || batch.bandwidthBytesPerSecond > 0 || readersFirst.givesWay;
   const end = Math.min(pageCountOf(seen.sizeBytes, pageSizeBytes), isAlone ? 0 : from + pagesMax);
   const isMissing = (index: number): boolean =>
     !store.has({ file: fileKey, index }) && !filler.running({ file: fileKey, index });
@@ -235,8 +237,11 @@ function runEnd(
   return next;
 }
 
-/** A permit for a page whose bytes are paid for; undefined when there is none before the time is over. Nobody waits for its pace with a permit in hand. */
-async function permitFor(options: PageLoadOptions, bytes: number): Promise<(() => void) | undefined> {
+/** A permit for so many bytes, a page's at most, which are paid for; undefined when there is none before the time is over. Nobody waits for its pace with a permit in hand. */
+export async function permitFor(
+  options: Omit<PageLoadOptions, 'isVerifying'>,
+  bytes: number,
+): Promise<(() => void) | undefined> {
   const { batch, clock, deadlineMs, pace, permits, signal } = options;
   const bytesPerSecond = batch.bandwidthBytesPerSecond;
   if (signal.aborted || clock.monotonic() >= deadlineMs) return undefined;

@@ -7,7 +7,7 @@ import { type PageId, blockSizeBytes } from '@alluxio-ts/common/page';
 import type { DiskQueue } from './disk-queue.ts';
 import { readAt } from './file-io.ts';
 import { giveBuffer, takeBuffer } from '@alluxio-ts/common/read-buffers';
-import { blockCountOf, blocksMatch, fileMatches } from './page-checksums.ts';
+import { type FileRange, blockCountOf, blocksMatch, checkFile } from './page-checksums.ts';
 import type { PagePlace } from './page-table.ts';
 import type { Segment } from './segment.ts';
 
@@ -47,14 +47,13 @@ export class DiskPageHandle implements PageHandle {
 
   get native(): NativePlace | undefined {
     if (this.#isReleased || !this.#reader.isAt(this.#page, this.#place)) return undefined;
-    const { checksumIndex, dataStartBytes, lengthBytes, segmentId } = this.#place;
-    const { checksums, path } = this.#segment;
+    const { dataStartBytes, lengthBytes, segmentId } = this.#place;
     return {
       segmentId,
-      path,
+      path: this.#segment.path,
       offset: dataStartBytes,
       lengthBytes,
-      checksums: checksums.subarray(checksumIndex, checksumIndex + blockCountOf(lengthBytes)),
+      checksums: this.#checksums,
     };
   }
 
@@ -67,9 +66,24 @@ export class DiskPageHandle implements PageHandle {
     return readChecked(this.#reader, this.#page, this.#segment, this.#place, from, to);
   }
 
-  /** Reads all of the page for its checksums alone. Fails as `read` does. */
-  async verify(): Promise<void> {
-    await verifyPage(this.#reader, this.#page, this.#segment, this.#place);
+  /** Reads all of these pages of one store for their checksums alone, those of a segment together. Resolves with the good ones; the others have been taken out of the store. */
+  static async verify(
+    reader: BlockReader,
+    handles: readonly DiskPageHandle[],
+  ): Promise<ReadonlySet<DiskPageHandle>> {
+    const good = new Set<DiskPageHandle>();
+    const bySegment = Map.groupBy(handles, (handle) => handle.#segment);
+    await Promise.all(
+      [...bySegment].map(async ([segment, together]) => {
+        const checks = await checkTogether(
+          reader,
+          segment,
+          together.map((handle) => handle.#checkedRange),
+        );
+        for (const [index, handle] of together.entries()) if (handle.#isGood(checks[index])) good.add(handle);
+      }),
+    );
+    return good;
   }
 
   reuse(bytes: Uint8Array): void {
@@ -80,6 +94,27 @@ export class DiskPageHandle implements PageHandle {
     if (this.#isReleased) return;
     this.#isReleased = true;
     this.#segment.unpin();
+  }
+
+  /** One a block. */
+  get #checksums(): Uint32Array {
+    const { checksumIndex, lengthBytes } = this.#place;
+    return this.#segment.checksums.subarray(checksumIndex, checksumIndex + blockCountOf(lengthBytes));
+  }
+
+  get #checkedRange(): FileRange {
+    const { dataStartBytes, lengthBytes } = this.#place;
+    return { position: dataStartBytes, lengthBytes, checksums: this.#checksums };
+  }
+
+  /** By what a check said, or failed with. A page that is not good has been taken out of the store. */
+  #isGood(check: unknown): boolean {
+    if (check === true) return true;
+    const bytes = { from: 0, to: this.lengthBytes };
+    const error =
+      check === false ? pageCorrupt(this.#segment, this.#place, bytes) : asPageError(check, this.#segment);
+    this.#reader.onBadPage(this.#page, this.#place, error);
+    return false;
   }
 }
 
@@ -92,7 +127,7 @@ export async function readChecked(
   from: number,
   to: number,
 ): Promise<Uint8Array> {
-  return orTakeOut(reader, page, segment, place, async () => {
+  try {
     const firstBlock = Math.floor(from / blockSizeBytes);
     const begin = firstBlock * blockSizeBytes;
     const end = Math.min(place.lengthBytes, Math.ceil(to / blockSizeBytes) * blockSizeBytes);
@@ -108,43 +143,30 @@ export async function readChecked(
     const copy = Buffer.from(asked);
     giveBuffer(bytes);
     return copy;
-  });
-}
-
-/** Reads a page, each block checked, and gives nothing of it. On failure it has been taken out of the store. */
-async function verifyPage(
-  reader: BlockReader,
-  page: PageId,
-  segment: Segment,
-  place: PagePlace,
-): Promise<void> {
-  const { checksumIndex, dataStartBytes, lengthBytes } = place;
-  const checksums = segment.checksums.subarray(checksumIndex, checksumIndex + blockCountOf(lengthBytes));
-  await orTakeOut(reader, page, segment, place, async () => {
-    const isGood = await reader.reads.run(() =>
-      segment.use((fd) => {
-        reader.onRead({ path: segment.path, offset: dataStartBytes, lengthBytes });
-        return fileMatches(fd, dataStartBytes, lengthBytes, checksums);
-      }),
-    );
-    if (!isGood) throw pageCorrupt(segment, place, { from: 0, to: lengthBytes });
-  });
-}
-
-/** On failure, as one of ours, the page has been taken out of the store. */
-async function orTakeOut<T>(
-  reader: BlockReader,
-  page: PageId,
-  segment: Segment,
-  place: PagePlace,
-  operation: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await operation();
   } catch (thrown) {
     const error = asPageError(thrown, segment);
     reader.onBadPage(page, place, error);
     throw error;
+  }
+}
+
+/** Never rejects: what the reading of all of them failed with, each of them failed with. */
+async function checkTogether(
+  { onRead, reads }: BlockReader,
+  segment: Segment,
+  ranges: readonly FileRange[],
+): Promise<readonly unknown[]> {
+  try {
+    return await reads.run(() =>
+      segment.use((fd) => {
+        for (const { lengthBytes, position } of ranges) {
+          onRead({ path: segment.path, offset: position, lengthBytes });
+        }
+        return checkFile(fd, ranges);
+      }),
+    );
+  } catch (thrown) {
+    return ranges.map(() => thrown);
   }
 }
 

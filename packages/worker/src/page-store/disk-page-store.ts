@@ -16,7 +16,7 @@ import { type PageId, type PageOrigin, fileKeyOf } from '@alluxio-ts/common/page
 import { MIB } from '@alluxio-ts/common/units';
 import { DirHealth, type DirState } from './dir-health.ts';
 import { probeDir } from './dir-probe.ts';
-import { type DiskPageHandle, asPageError } from './disk-page-handle.ts';
+import { DiskPageHandle, asPageError } from './disk-page-handle.ts';
 import { DiskQueue } from './disk-queue.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
 import { PageShelf } from './page-shelf.ts';
@@ -255,15 +255,14 @@ export class DiskPageStore implements PageStore {
     return !this.#closing && this.#health.canRead && this.#shelf.has(page);
   }
 
-  async verify(page: PageId): Promise<boolean> {
-    const handle = this.get(page);
+  async verify(pages: readonly PageId[]): Promise<readonly boolean[]> {
+    const handles = pages.map((page) => this.get(page));
     try {
-      await handle?.verify();
-      return handle !== undefined;
-    } catch {
-      return false;
+      const found = handles.filter((handle) => handle !== undefined);
+      const good = await DiskPageHandle.verify(this.#shelf, found);
+      return handles.map((handle) => handle !== undefined && good.has(handle));
     } finally {
-      handle?.release();
+      for (const handle of handles) handle?.release();
     }
   }
 

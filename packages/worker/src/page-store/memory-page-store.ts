@@ -51,8 +51,8 @@ export class MemoryPageStore implements PageStore {
   }
 
   /** Memory is trusted. */
-  async verify(id: PageId): Promise<boolean> {
-    return this.get(id) !== undefined;
+  async verify(ids: readonly PageId[]): Promise<readonly boolean[]> {
+    return ids.map((id) => this.get(id) !== undefined);
   }
 
   openWriter(id: PageId, origin: PageOrigin, lengthBytes: number): PageWriter | undefined {

@@ -6,11 +6,7 @@
 import { crc32 } from '@node-rs/crc32';
 import { blockSizeBytes } from '@alluxio-ts/common/page';
 import { giveBuffer, takeBuffer } from '@alluxio-ts/common/read-buffers';
-import {
-  type NativeFileRange,
-  type NativePages,
-  findNativePages,
-} from '@alluxio-ts/transport/hotpath-native';
+import { type NativePages, findNativePages } from '@alluxio-ts/transport/hotpath-native';
 import { errorOfErrno, readAt } from './file-io.ts';
 
 /** The checksum of the bytes as one piece: for headers and footers. */
@@ -28,20 +24,22 @@ export interface BlockChecksums {
   readonly sumBlocks: (bytes: Uint8Array, checksums: Uint32Array) => void;
   /** Whether every block has the checksum that `checksums` gives from `first` on. */
   readonly blocksMatch: (bytes: Uint8Array, checksums: Uint32Array, first: number) => boolean;
-  /** Whether the blocks of a file have these checksums; false when it ends before. Fails as reading does. The descriptor must stay open until then. */
-  readonly fileMatches: (
-    fd: number,
-    position: number,
-    lengthBytes: number,
-    checksums: Uint32Array,
-  ) => Promise<boolean>;
+  /** Reads ranges of a file and compares them with their checksums. Resolves with one answer for each. The descriptor must stay open until then. */
+  readonly checkFile: (fd: number, ranges: readonly FileRange[]) => Promise<readonly RangeCheck[]>;
 }
+
+/** Bytes of a file, and the checksums that they should have: one a block. */
+export interface FileRange {
+  readonly position: number;
+  readonly lengthBytes: number;
+  readonly checksums: Uint32Array;
+}
+
+/** Whether the blocks of a range have their checksums: not, too, where the file ends before or one has none. Or what reading failed with. */
+export type RangeCheck = boolean | Error;
 
 /** As much as the buffers hold that are used again, in whole blocks. */
 const pieceBytes = 4 * blockSizeBytes;
-
-/** So many bytes of pages are checked by one task, and the rest of the last page. */
-const checkBatchBytes = 1024 * 1024;
 
 /** Takes three times as long as the native one, which knows the newer instructions. */
 export const portableBlockChecksums: BlockChecksums = {
@@ -56,80 +54,53 @@ export const portableBlockChecksums: BlockChecksums = {
     }
     return true;
   },
-  async fileMatches(fd, position, lengthBytes, checksums) {
-    for (let from = 0; from < lengthBytes; from += pieceBytes) {
-      const bytes = takeBuffer(Math.min(pieceBytes, lengthBytes - from));
-      const count = await readAt(fd, bytes, position + from);
-      const isGood =
-        count === bytes.length && portableBlockChecksums.blocksMatch(bytes, checksums, from / blockSizeBytes);
-      giveBuffer(bytes);
-      if (!isGood) return false;
-    }
-    return true;
+  async checkFile(fd, ranges) {
+    const checks: RangeCheck[] = [];
+    for (const range of ranges) checks.push(await checkRange(fd, range));
+    return checks;
   },
 };
 
+async function checkRange(fd: number, { checksums, lengthBytes, position }: FileRange): Promise<RangeCheck> {
+  for (let from = 0; from < lengthBytes; from += pieceBytes) {
+    const bytes = takeBuffer(Math.min(pieceBytes, lengthBytes - from));
+    try {
+      const count = await readAt(fd, bytes, position + from);
+      const first = from / blockSizeBytes;
+      if (count < bytes.length || !portableBlockChecksums.blocksMatch(bytes, checksums, first)) return false;
+    } catch (thrown) {
+      return thrown instanceof Error ? thrown : new Error(String(thrown));
+    } finally {
+      giveBuffer(bytes);
+    }
+  }
+  return true;
+}
+
 export function nativeBlockChecksums(native: NativePages): BlockChecksums {
-  const checks = new CheckBatches(native);
   return {
     sumBlocks: (bytes, checksums) => native.checksumBlocks(bytes, checksums),
     blocksMatch: (bytes, checksums, first) => native.blocksMatch(bytes, checksums, first),
-    async fileMatches(fd, position, lengthBytes, checksums) {
-      const result = await checks.add({ fd, position, lengthBytes, checksums });
-      if (result > 0) throw errorOfErrno(result, 'read');
-      return result === 0;
+    async checkFile(fd, ranges) {
+      const places = new Float64Array(3 * ranges.length);
+      const all = new Uint32Array(ranges.reduce((sum, { checksums }) => sum + checksums.length, 0));
+      let first = 0;
+      for (const [index, { checksums, lengthBytes, position }] of ranges.entries()) {
+        places.set([position, lengthBytes, checksums.length], 3 * index);
+        all.set(checksums, first);
+        first += checksums.length;
+      }
+      const results = await native.checkFile(fd, places, all);
+      return results.map((result) => (result > 0 ? errorOfErrno(result, 'read') : result === 0));
     },
   };
 }
 
 const native = findNativePages();
 
-interface CheckBatch {
-  readonly ranges: NativeFileRange[];
-  readonly results: Promise<readonly number[]>;
-  lengthBytes: number;
-}
-
-/**
- * Puts checks of one file that are asked for in one turn into one task of the pool, up to a MiB: to begin one costs several times what checking a small page does. Of one file, since
- * another may lie on a disk that hangs.
- */
-class CheckBatches {
-  readonly #native: NativePages;
-  /** By their descriptors. */
-  readonly #open = new Map<number, CheckBatch>();
-
-  constructor(native: NativePages) {
-    this.#native = native;
-  }
-
-  async add(range: NativeFileRange): Promise<number> {
-    const batch = this.#open.get(range.fd) ?? this.#begin(range.fd);
-    const index = batch.ranges.push(range) - 1;
-    batch.lengthBytes += range.lengthBytes;
-    if (batch.lengthBytes >= checkBatchBytes) this.#open.delete(range.fd);
-    const results = await batch.results;
-    return results[index] ?? -1;
-  }
-
-  #begin(fd: number): CheckBatch {
-    const ranges: NativeFileRange[] = [];
-    const turn = Promise.withResolvers<void>();
-    // After all that is ready to run now.
-    process.nextTick(turn.resolve);
-    const results = turn.promise.then(() => {
-      if (this.#open.get(fd)?.ranges === ranges) this.#open.delete(fd);
-      return this.#native.checkFiles(ranges);
-    });
-    const batch = { ranges, results, lengthBytes: 0 };
-    this.#open.set(fd, batch);
-    return batch;
-  }
-}
-
 const blockChecksums = native ? nativeBlockChecksums(native) : portableBlockChecksums;
 
-export const { blocksMatch, fileMatches } = blockChecksums;
+export const { blocksMatch, checkFile } = blockChecksums;
 
 /** One checksum a block. */
 export function checksumBlocks(bytes: Uint8Array): Uint32Array {

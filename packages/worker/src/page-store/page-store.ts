@@ -56,8 +56,11 @@ export interface PageStore {
   get(page: PageId): PageHandle | undefined;
   /** Whether the page is here, without touching its order of eviction. */
   has(page: PageId): boolean;
-  /** Reads all of the page and compares its checksums; a use, as `get` is. False when it is not here, or was not good: then it has been taken out. */
-  verify(page: PageId): Promise<boolean>;
+  /**
+   * Reads all of these pages, as a rule of few bytes together, and compares their checksums; a use, as `get` is. Resolves with one answer for each: false when it is
+   * not here, or was not good: then it has been taken out.
+   */
+  verify(pages: readonly PageId[]): Promise<readonly boolean[]>;
   /** Undefined when the store cannot take the page now (no directory in order, everything pinned): the caller goes on without. */
   openWriter(page: PageId, origin: PageOrigin, lengthBytes: number): PageWriter | undefined;
   remove(page: PageId, reason: RemoveReason): void;

@@ -44,9 +44,20 @@ export class SpreadPageStore implements PageStore {
     return this.#dirs.some(({ store }) => store.has(page));
   }
 
-  async verify(page: PageId): Promise<boolean> {
-    for (const { store } of this.#inOrder(page)) if (await store.verify(page)) return true;
-    return false;
+  async verify(pages: readonly PageId[]): Promise<readonly boolean[]> {
+    const isGood = pages.map(() => false);
+    const orders = pages.map((page) => this.#inOrder(page));
+    // Each directory is asked once for the pages that it comes next for.
+    for (let turn = 0; turn < this.#dirs.length; turn++) {
+      await Promise.all(
+        this.#dirs.map(async (dir) => {
+          const asked = [...pages.keys()].filter((at) => !isGood[at] && orders[at]?.[turn] === dir);
+          const found = await dir.store.verify(asked.map((at) => pages[at] as PageId));
+          for (const [index, at] of asked.entries()) isGood[at] = found[index] === true;
+        }),
+      );
+    }
+    return isGood;
   }
 
   openWriter(page: PageId, origin: PageOrigin, lengthBytes: number): PageWriter | undefined {
