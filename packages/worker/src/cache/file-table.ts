@@ -209,14 +209,18 @@ export class FileTable {
    * known, so that it must be looked up.
    */
   async confirm(file: FileName, seen: Pick<FileStatus, 'version'>, seenAtMs: number): Promise<boolean> {
-    const known = this.peek(file) ?? (await this.recall(file));
-    if (!known || known.status.version === undefined || known.status.version !== seen.version) return false;
+    let known = this.peek(file);
+    if (!known) {
+      await this.recall(file);
+      known = this.peek(file);
+    }
+    if (known?.status.version === undefined || known.status.version !== seen.version) return false;
     const gainedMs = seenAtMs - known.checkedAtMs;
     if (gainedMs > 0) {
-      const record = { ...known, checkedAtMs: seenAtMs };
-      this.#know(file, record);
+      this.#absent.delete(file.ufsPath);
+      this.#known.confirmed(this.#scoped(file), seenAtMs);
       // What is not written costs a question by so much earlier, after a start that reads the record back.
-      if (gainedMs >= storedGainMinMs) this.#remember(file, record);
+      if (gainedMs >= storedGainMinMs) this.#remember(file, { ...known, checkedAtMs: seenAtMs });
     }
     return true;
   }

@@ -50,6 +50,15 @@ export interface ScopedPath {
   readonly key: string;
 }
 
+/** The first 96 bits of a sha256. */
+interface RecentName {
+  readonly scope: number;
+  readonly words: Uint32Array<ArrayBuffer>;
+}
+
+/** Names that were made last, by their paths: whoever loads a file asks for it four times within milliseconds, and making the name takes longer than all else. */
+const recentNamesMax = 1024;
+
 export class FileIndex {
   readonly #options: FileIndexOptions;
   #rows: RowTable;
@@ -57,7 +66,8 @@ export class FileIndex {
   /** Texts that do not fit, by row, the eldest first. */
   readonly #oddTexts = new Map<number, StatusTexts>();
   /** What is looked for. */
-  readonly #sought = new Uint32Array(3);
+  #sought = new Uint32Array(3);
+  readonly #recentNames = new Map<string, RecentName>();
   readonly #double = new Float64Array(1);
   readonly #doubleWords = new Uint32Array(this.#double.buffer);
   #count = 0;
@@ -105,6 +115,12 @@ export class FileIndex {
     this.#fill(row, record, loadedFlag);
   }
 
+  /** The record as it is was confirmed at this time; without effect where there is none. */
+  confirmed(path: ScopedPath, checkedAtMs: number): void {
+    const row = this.#find(path);
+    if (row !== noRow) this.#setDouble(row, checkedWord, checkedAtMs);
+  }
+
   /** Notes that pages of this version came; false when that is noted already, or the file is not known in this version. */
   markLoaded(path: ScopedPath, version: FileKey): boolean {
     const row = this.#find(path);
@@ -131,16 +147,18 @@ export class FileIndex {
     return new RowTable({ rowWords, hashOf: (row) => this.#rows.get(row, hashWord) });
   }
 
-  #find({ scope, ufsPath }: ScopedPath): number {
-    // As a string of bytes: a buffer would cost three times as much, and the garbage collector some more.
-    const digest = hash('sha256', `${scope}\0${ufsPath}`, 'latin1');
-    for (let word = 0; word < 3; word++) {
-      const at = 4 * word;
-      const low = digest.charCodeAt(at) | (digest.charCodeAt(at + 1) << 8);
-      const high = digest.charCodeAt(at + 2) | (digest.charCodeAt(at + 3) << 8);
-      this.#sought[word] = low | (high << 16);
-    }
+  #find(path: ScopedPath): number {
+    this.#sought = this.#nameOf(path);
     return this.#rows.find(this.#sought[0] ?? 0, this.#isSought);
+  }
+
+  #nameOf({ scope, ufsPath }: ScopedPath): Uint32Array<ArrayBuffer> {
+    const recent = this.#recentNames.get(ufsPath);
+    if (recent?.scope === scope) return recent.words;
+    const words = nameWordsOf(scope, ufsPath);
+    if (this.#recentNames.size >= recentNamesMax) this.#recentNames.clear();
+    this.#recentNames.set(ufsPath, { scope, words });
+    return words;
   }
 
   readonly #isSought = (row: number): boolean => {
@@ -247,4 +265,17 @@ export class FileIndex {
     this.#doubleWords[1] = this.#rows.get(row, word + 1);
     return this.#double[0] ?? 0;
   }
+}
+
+function nameWordsOf(scope: number, ufsPath: string): Uint32Array<ArrayBuffer> {
+  // As a string of bytes: a buffer would cost three times as much, and the garbage collector some more.
+  const digest = hash('sha256', `${scope}\0${ufsPath}`, 'latin1');
+  const words = new Uint32Array(3);
+  for (let word = 0; word < 3; word++) {
+    const at = 4 * word;
+    const low = digest.charCodeAt(at) | (digest.charCodeAt(at + 1) << 8);
+    const high = digest.charCodeAt(at + 2) | (digest.charCodeAt(at + 3) << 8);
+    words[word] = low | (high << 16);
+  }
+  return words;
 }

@@ -165,7 +165,7 @@ class BatchRun {
     for (const [offset, asked] of this.#batch.files.slice(from, end).entries()) {
       const file = mounts.findByUfsPath(asked.ufsPath);
       const seen = file && this.#knownVersionOf(file, asked);
-      const fileKey = seen && cache.files.fileKeyOf(file, seen);
+      const fileKey = seen && this.#fileKeyOf(file, seen);
       if (!fileKey || seen.sizeBytes === 0 || seen.sizeBytes > pageSizeBytes) continue;
       found.push({ index: from + offset, fileKey });
       bytes += seen.sizeBytes;
@@ -238,11 +238,16 @@ class BatchRun {
     const { cache, seenAtMs } = this.#options;
     if (version === undefined || sizeBytes === undefined) return undefined;
     const known = cache.files.peek(file);
-    if (known && known.checkedAtMs > seenAtMs && known.status.version !== version) {
-      const { version: knownVersion, sizeBytes: knownBytes } = known.status;
-      return { version: knownVersion, sizeBytes: knownBytes, isListed: false };
-    }
-    return { version, sizeBytes, isListed: true };
+    if (!known) return { version, sizeBytes, isListed: true };
+    const { fileKey, status } = known;
+    if (status.version === version) return { version, sizeBytes, fileKey, isListed: true };
+    if (known.checkedAtMs <= seenAtMs) return { version, sizeBytes, isListed: true };
+    return { version: status.version, sizeBytes: status.sizeBytes, fileKey, isListed: false };
+  }
+
+  /** Undefined when nothing of it may be kept. */
+  #fileKeyOf(file: FileName, seen: ListedVersion): FileKey | undefined {
+    return seen.fileKey ?? this.#options.cache.files.fileKeyOf(file, seen);
   }
 
   async #lookUp(file: FileName): Promise<ListedVersion> {
@@ -259,7 +264,7 @@ class BatchRun {
   ): Promise<void> {
     const { cache, seenAtMs } = this.#options;
     const { mode } = this.#batch;
-    const fileKey = cache.files.fileKeyOf(file, seen);
+    const fileKey = this.#fileKeyOf(file, seen);
     if (!fileKey) {
       throw new AlluxioError(
         'UfsUnsupported',

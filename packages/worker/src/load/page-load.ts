@@ -17,6 +17,8 @@ import type { ReadersFirst } from './readers-first.ts';
 export interface ListedVersion extends Pick<FileStatus, 'version' | 'sizeBytes'> {
   /** Only a listing has told it: what else belongs to a file's record is still to be learned. */
   readonly isListed: boolean;
+  /** What names its pages, where that is known. */
+  readonly fileKey?: FileKey | undefined;
 }
 
 export interface PageLoadOptions {
