@@ -4,8 +4,8 @@ import { receiveRead } from '@alluxio-ts/ufs-adapters/reception';
 import type {
   CallOptions,
   FileStatus,
-  ListEntry,
   ListOptions,
+  ListPage,
   ReadOptions,
   ReceiveOptions,
   Ufs,
@@ -131,10 +131,12 @@ export class FaultyUfs implements Ufs {
     return file && this.#disguise(file);
   }
 
-  async *list(options: ListOptions): AsyncGenerator<ListEntry> {
+  async *list(options: ListOptions): AsyncGenerator<ListPage> {
     await this.#meet({ operation: 'list', key: options.prefix }, options.signal);
-    for await (const entry of this.#ufs.list(options)) {
-      yield entry.kind === 'file' ? { kind: 'file', file: this.#disguise(entry.file) } : entry;
+    for await (const page of this.#ufs.list(options)) {
+      yield page.map((entry) =>
+        entry.kind === 'file' ? { kind: 'file', file: this.#disguise(entry.file) } : entry,
+      );
     }
   }
 

@@ -7,6 +7,7 @@ import type {
   FileStatus,
   ListEntry,
   ListOptions,
+  ListPage,
   ReadOptions,
   ReceiveOptions,
   Ufs,
@@ -51,15 +52,19 @@ export class ListedUfs implements Ufs {
     return index === undefined ? undefined : this.#statusOf(index);
   }
 
-  async *list({ prefix, startAfter, signal }: ListOptions): AsyncGenerator<ListEntry> {
+  async *list({ prefix, startAfter, signal }: ListOptions): AsyncGenerator<ListPage> {
     const from = startAfter === undefined ? 0 : (this.#indexOf(startAfter) ?? -1) + 1;
-    for (let index = from; index < this.#options.fileCount; index++) {
-      if (index % listPageFiles === 0) await new Promise((resolve) => setImmediate(resolve));
+    const { fileCount } = this.#options;
+    for (let first = from; first < fileCount; first += listPageFiles) {
+      await new Promise((resolve) => setImmediate(resolve));
       signal?.throwIfAborted();
-      const file = this.#statusOf(index);
-      if (!file.key.startsWith(prefix)) continue;
-      this.listedCount++;
-      yield { kind: 'file', file };
+      const page: ListEntry[] = [];
+      for (let index = first; index < Math.min(fileCount, first + listPageFiles); index++) {
+        const file = this.#statusOf(index);
+        if (file.key.startsWith(prefix)) page.push({ kind: 'file', file });
+      }
+      this.listedCount += page.length;
+      if (page.length > 0) yield page;
     }
   }
 

@@ -68,7 +68,9 @@ function trialOf(clock: Clock): Attempt {
 /** The files of a listing, and what it is to be: without a delimiter there is nothing else. */
 async function listFiles(ufs: Ufs, options: ListOptions): Promise<readonly FileStatus[]> {
   const files: FileStatus[] = [];
-  for await (const entry of ufs.list(options)) if (entry.kind === 'file') files.push(entry.file);
+  for await (const page of ufs.list(options)) {
+    for (const entry of page) if (entry.kind === 'file') files.push(entry.file);
+  }
   return files;
 }
 
@@ -114,8 +116,8 @@ async function tryDelimiter(ufs: Ufs, seen: readonly FileStatus[], options: TryU
   const cut = { prefix: '', delimiter: '/' };
   const expected = [...new Set(seen.map(({ key }) => commonPrefixOf(key, cut) ?? key))].slice(0, 100);
   const listed: string[] = [];
-  for await (const entry of ufs.list({ ...cut, limit: expected.length, ...signalOf(options) })) {
-    listed.push(entry.kind === 'file' ? entry.file.key : entry.key);
+  for await (const page of ufs.list({ ...cut, limit: expected.length, ...signalOf(options) })) {
+    listed.push(...page.map((entry) => (entry.kind === 'file' ? entry.file.key : entry.key)));
   }
   if (listed.join('\0') === expected.join('\0')) return `${listed.length} entries at the top`;
   throw wrong(`the top holds ${textOf(listed)} instead of ${textOf(expected)}`);

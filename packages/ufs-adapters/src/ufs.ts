@@ -46,6 +46,9 @@ export type ListEntry =
   /** What the delimiter cut: `key` ends with the delimiter. */
   | { readonly kind: 'prefix'; readonly key: string };
 
+/** Entries that come together: as many as the storage gives at a time, at least one. */
+export type ListPage = readonly ListEntry[];
+
 /** How well `read` holds on to a version. What cannot be held is not cached. */
 export type PinCapability =
   /** The storage refuses to give another version. */
@@ -121,10 +124,10 @@ export interface Ufs {
   /** Undefined when there is no such file. */
   stat(key: string, options?: CallOptions): Promise<FileStatus | undefined>;
   /**
-   * Entries in the byte order of full keys (UTF-8), where a directory of a file system counts as `name/`.
+   * Pages of entries in the byte order of full keys (UTF-8), where a directory of a file system counts as `name/`.
    * Directories themselves are not entries. A missing directory lists nothing; a missing bucket fails with UfsBucketNotFound.
    */
-  list(options: ListOptions): AsyncIterable<ListEntry>;
+  list(options: ListOptions): AsyncIterable<ListPage>;
   /**
    * Resolves when the storage has begun to answer and the version was compared: before the first byte is passed on.
    * Fails with VersionChanged when another version is there, FileNotFound when none is.

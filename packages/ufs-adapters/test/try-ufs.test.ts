@@ -103,7 +103,7 @@ const faults: readonly (readonly [string, (ufs: Ufs) => Partial<Ufs>])[] = [
     'order',
     (ufs) => ({
       async *list(options) {
-        yield* (await Array.fromAsync(ufs.list(options))).toReversed();
+        yield (await Array.fromAsync(ufs.list(options))).flat().toReversed();
       },
     }),
   ],
@@ -112,7 +112,7 @@ const faults: readonly (readonly [string, (ufs: Ufs) => Partial<Ufs>])[] = [
     'delimiter',
     (ufs) => ({
       async *list(options) {
-        for await (const entry of ufs.list(options)) if (entry.kind === 'file') yield entry;
+        for await (const page of ufs.list(options)) yield page.filter(({ kind }) => kind === 'file');
       },
     }),
   ],

@@ -122,10 +122,10 @@ void t.test('a body is never repeated, a listing goes on where it stopped', asyn
   await t.rejects(collect(body), { code: 'UfsUnavailable' });
   t.equal(inner.callCount('read', 'a'), 1);
 
-  const flaky = withRetry(breakingAfter(inner, 2), layer);
+  const flaky = withRetry(breakingAfter(inner, 1), layer);
   t.same(await keysOf(flaky.list({ prefix: '' })), ['a', 'b/1', 'b/2', 'c']);
   t.same(await keysOf(flaky.list({ prefix: '', delimiter: '/', limit: 3 })), ['a', '[b/]', 'c']);
-  const unordered = breakingAfter(inner, 2);
+  const unordered = breakingAfter(inner, 1);
   const stubborn = withRetry(
     { ...unordered, capability: { ...unordered.capability, orderedList: false } },
     layer,
@@ -133,15 +133,15 @@ void t.test('a body is never repeated, a listing goes on where it stopped', asyn
   await t.rejects(keysOf(stubborn.list({ prefix: '' })), { code: 'UfsUnavailable' });
 });
 
-/** Every listing fails once it has given so many entries. */
-function breakingAfter(ufs: Ufs, entriesMax: number): Ufs {
+/** Every listing fails once it has given so many pages. */
+function breakingAfter(ufs: Ufs, pagesMax: number): Ufs {
   return {
     ...delegateTo(ufs),
     list: async function* (options) {
       let given = 0;
-      for await (const entry of ufs.list(options)) {
-        if (given++ >= entriesMax) throw failure('UfsUnavailable');
-        yield entry;
+      for await (const page of ufs.list(options)) {
+        if (given++ >= pagesMax) throw failure('UfsUnavailable');
+        yield page;
       }
     },
   };

@@ -1,4 +1,4 @@
-import type { ListEntry, Ufs } from '../ufs.ts';
+import type { ListPage, Ufs } from '../ufs.ts';
 
 /** The storage as a plain object, for a layer that changes some of its calls only. */
 export function delegateTo(ufs: Ufs): Ufs {
@@ -14,12 +14,12 @@ export function delegateTo(ufs: Ufs): Ufs {
   };
 }
 
-/** The same entries, each awaited as `step` says. Leaving the loop early leaves the listing. */
+/** The same pages, each awaited as `step` says. Leaving the loop early leaves the listing. */
 export async function* listInSteps(
-  entries: AsyncIterable<ListEntry>,
-  step: (next: () => Promise<IteratorResult<ListEntry>>) => Promise<IteratorResult<ListEntry>>,
-): AsyncGenerator<ListEntry> {
-  const iterator = entries[Symbol.asyncIterator]();
+  pages: AsyncIterable<ListPage>,
+  step: (next: () => Promise<IteratorResult<ListPage>>) => Promise<IteratorResult<ListPage>>,
+): AsyncGenerator<ListPage> {
+  const iterator = pages[Symbol.asyncIterator]();
   try {
     for (;;) {
       const result = await step(() => iterator.next());

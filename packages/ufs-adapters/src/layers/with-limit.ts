@@ -16,7 +16,7 @@ export interface LimitOptions {
 
 /**
  * A read holds its place until its body ends, is left, or its signal is aborted. One whose body goes to whoever asked, at whatever speed that takes it (not into memory),
- * gets at most half of the places, so that slow clients leave the others to fills. A listing holds one only while an entry is
+ * gets at most half of the places, so that slow clients leave the others to fills. A listing holds one only while a page is
  * awaited: a caller who reads what it lists must not wait for itself. One call too many fails with Overloaded.
  */
 export function withLimit(ufs: Ufs, options: LimitOptions): Ufs {

@@ -7,8 +7,8 @@ import { listInSteps } from './delegate.ts';
 import type { RetryOutcome } from '../retry-budget.ts';
 import type {
   CallOptions,
-  ListEntry,
   ListOptions,
+  ListPage,
   ReadOptions,
   ReceiveOptions,
   Ufs,
@@ -54,7 +54,7 @@ export function withMetrics(ufs: Ufs, options: { readonly metrics: UfsMetrics; r
     }
   }
 
-  async function* list(asked: ListOptions): AsyncGenerator<ListEntry> {
+  async function* list(asked: ListOptions): AsyncGenerator<ListPage> {
     let spentMs = 0;
     let outcome: UfsCallOutcome = 'ok';
     try {

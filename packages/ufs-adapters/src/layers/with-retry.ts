@@ -4,7 +4,7 @@ import type { Clock, Random } from '@alluxio-ts/common/clock';
 import { type AlluxioError, type ErrorCode, hasErrorCode } from '@alluxio-ts/common/errors';
 import { withRetries } from '@alluxio-ts/common/retry';
 import type { RetryBudget } from '../retry-budget.ts';
-import type { ListEntry, ListOptions, Ufs } from '../ufs.ts';
+import type { ListOptions, ListPage, Ufs } from '../ufs.ts';
 
 export interface RetryLayerOptions {
   readonly clock: Clock;
@@ -24,7 +24,7 @@ export interface RetryLayerOptions {
  */
 const repeated: readonly ErrorCode[] = ['UfsThrottled', 'UfsTimeout', 'UfsUnavailable', 'UfsBadResponse'];
 
-/** A listing in order goes on behind the last entry that was handed out; another one is repeated only before its first entry. */
+/** A listing in order goes on behind the last entry that was handed out; another one is repeated only before its first page. */
 export function withRetry(ufs: Ufs, options: RetryLayerOptions): Ufs {
   const { budget, clock, repeatWithinMs } = options;
 
@@ -48,11 +48,11 @@ export function withRetry(ufs: Ufs, options: RetryLayerOptions): Ufs {
     throw result.thrown;
   }
 
-  async function* list(asked: ListOptions): AsyncGenerator<ListEntry> {
+  async function* list(asked: ListOptions): AsyncGenerator<ListPage> {
     let rest = asked;
-    let iterator: AsyncIterator<ListEntry> | undefined;
+    let iterator: AsyncIterator<ListPage> | undefined;
     let isBegun = false;
-    const step = async (): Promise<IteratorResult<ListEntry>> => {
+    const step = async (): Promise<IteratorResult<ListPage>> => {
       iterator ??= ufs.list(rest)[Symbol.asyncIterator]();
       try {
         return await iterator.next();
@@ -87,7 +87,9 @@ export function withRetry(ufs: Ufs, options: RetryLayerOptions): Ufs {
   };
 }
 
-function behind(asked: ListOptions, entry: ListEntry): ListOptions {
-  const startAfter = entry.kind === 'file' ? entry.file.key : entry.key;
-  return { ...asked, startAfter, ...(asked.limit === undefined ? {} : { limit: asked.limit - 1 }) };
+function behind(asked: ListOptions, page: ListPage): ListOptions {
+  const last = page.at(-1);
+  if (!last) return asked;
+  const startAfter = last.kind === 'file' ? last.file.key : last.key;
+  return { ...asked, startAfter, ...(asked.limit === undefined ? {} : { limit: asked.limit - page.length }) };
 }

@@ -9,7 +9,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasErrorCode } from '@alluxio-ts/common/errors';
 import { commonPrefixOf, compareKeys } from '../byte-order.ts';
-import type { FileStatus, ListEntry, ListOptions } from '../ufs.ts';
+import type { FileStatus, ListEntry, ListOptions, ListPage } from '../ufs.ts';
 import { isAbsent, localError } from './errors.ts';
 import { localStatus } from './file-version.ts';
 import { type LocalPaths, temporaryPrefix } from './local-paths.ts';
@@ -43,7 +43,7 @@ export async function* listLocal(
   paths: LocalPaths,
   options: ListOptions,
   now: () => number,
-): AsyncGenerator<ListEntry> {
+): AsyncGenerator<ListPage> {
   let left = options.limit ?? Number.POSITIVE_INFINITY;
   if (left <= 0) return;
   const batchSize = Math.min(statConcurrencyMax, left);
@@ -52,13 +52,17 @@ export async function* listLocal(
   if (realPath === undefined) return;
   const walk: Walk = { paths, options, now, batchSize };
   let last: string | undefined;
-  for await (const entry of walkDirectory(walk, { key: start, realPath, above: [] })) {
-    const cut = entry.kind === 'file' ? commonPrefixOf(entry.file.key, options) : entry.key;
-    const name = entry.kind === 'file' ? (cut ?? entry.file.key) : entry.key;
-    if (name === last || !isAfter(name, options.startAfter)) continue;
-    last = name;
-    yield cut === undefined ? entry : { kind: 'prefix', key: cut };
-    left--;
+  for await (const page of walkDirectory(walk, { key: start, realPath, above: [] })) {
+    const entries: ListEntry[] = [];
+    for (const entry of page) {
+      const cut = entry.kind === 'file' ? commonPrefixOf(entry.file.key, options) : entry.key;
+      const name = entry.kind === 'file' ? (cut ?? entry.file.key) : entry.key;
+      if (name === last || !isAfter(name, options.startAfter)) continue;
+      last = name;
+      if (entries.push(cut === undefined ? entry : { kind: 'prefix', key: cut }) === left) break;
+    }
+    left -= entries.length;
+    if (entries.length > 0) yield entries;
     if (left <= 0) return;
   }
 }
@@ -75,7 +79,7 @@ async function findDirectory(paths: LocalPaths, key: string): Promise<string | u
   }
 }
 
-async function* walkDirectory(walk: Walk, place: Place): AsyncGenerator<ListEntry> {
+async function* walkDirectory(walk: Walk, place: Place): AsyncGenerator<ListPage> {
   const children = await childrenOf(walk, place);
   let files: Child[] = [];
   for (const child of children) {
@@ -84,17 +88,17 @@ async function* walkDirectory(walk: Walk, place: Place): AsyncGenerator<ListEntr
       files.push(child);
       if (files.length < walk.batchSize) continue;
     }
-    yield* statFiles(walk, files);
+    yield await statFiles(walk, files);
     files = [];
     if (child.isDirectory) yield* enterDirectory(walk, place, child);
   }
-  yield* statFiles(walk, files);
+  yield await statFiles(walk, files);
 }
 
-async function* enterDirectory(walk: Walk, place: Place, child: Child): AsyncGenerator<ListEntry> {
+async function* enterDirectory(walk: Walk, place: Place, child: Child): AsyncGenerator<ListPage> {
   if (walk.options.delimiter === '/') {
     // What is in it would be cut alike, so nobody needs to look.
-    yield { kind: 'prefix', key: child.key };
+    yield [{ kind: 'prefix', key: child.key }];
     return;
   }
   const above = [...place.above, place.realPath];
@@ -150,9 +154,9 @@ async function resolveChild(paths: LocalPaths, key: string): Promise<Child | und
   }
 }
 
-async function* statFiles(walk: Walk, files: readonly Child[]): AsyncGenerator<ListEntry> {
+async function statFiles(walk: Walk, files: readonly Child[]): Promise<ListPage> {
   const statuses = await Promise.all(files.map((file) => statFile(walk, file)));
-  for (const file of statuses) if (file) yield { kind: 'file', file };
+  return statuses.flatMap((file): ListPage => (file ? [{ kind: 'file', file }] : []));
 }
 
 /** Undefined when it was removed meanwhile. */

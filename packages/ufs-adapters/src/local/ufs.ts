@@ -11,8 +11,8 @@ import { unwatched } from '../reception.ts';
 import type {
   CallOptions,
   FileStatus,
-  ListEntry,
   ListOptions,
+  ListPage,
   ReadOptions,
   ReceiveOptions,
   Ufs,
@@ -73,7 +73,7 @@ export class LocalUfs implements Ufs {
     }
   }
 
-  list(options: ListOptions): AsyncIterable<ListEntry> {
+  list(options: ListOptions): AsyncIterable<ListPage> {
     return listLocal(this.#paths, options, () => this.#clock.now());
   }
 

@@ -11,6 +11,7 @@ import type {
   FileStatus,
   ListEntry,
   ListOptions,
+  ListPage,
   ReadOptions,
   ReceiveOptions,
   Ufs,
@@ -21,6 +22,9 @@ import type {
 
 /** Small, so that tests see bodies of several chunks. */
 const chunkSizeBytes = 64 * 1024;
+
+/** Small, so that tests see listings of several pages. */
+const pageEntriesMax = 2;
 
 interface StoredFile {
   readonly status: FileStatus;
@@ -42,14 +46,15 @@ export class MemoryUfs implements Ufs {
     return this.#files.get(key)?.status;
   }
 
-  async *list(options: ListOptions): AsyncGenerator<ListEntry> {
+  async *list(options: ListOptions): AsyncGenerator<ListPage> {
+    let page: ListEntry[] = [];
     const { prefix, startAfter } = options;
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     let last: string | undefined;
     const keys = [...this.#files.keys()].filter((key) => key.startsWith(prefix)).sort(compareKeys);
     for (const key of keys) {
       options.signal?.throwIfAborted();
-      if (left <= 0) return;
+      if (left <= 0) break;
       const cut = commonPrefixOf(key, options);
       const name = cut ?? key;
       if (name === last || (startAfter !== undefined && compareKeys(name, startAfter) <= 0)) continue;
@@ -57,8 +62,12 @@ export class MemoryUfs implements Ufs {
       if (!file) continue;
       last = name;
       left--;
-      yield cut === undefined ? { kind: 'file', file: file.status } : { kind: 'prefix', key: cut };
+      page.push(cut === undefined ? { kind: 'file', file: file.status } : { kind: 'prefix', key: cut });
+      if (page.length < pageEntriesMax) continue;
+      yield page;
+      page = [];
     }
+    if (page.length > 0) yield page;
   }
 
   async read(key: string, options: ReadOptions): Promise<UfsRead> {

@@ -5,7 +5,7 @@
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { compareKeys } from '../byte-order.ts';
-import type { ListEntry, ListOptions } from '../ufs.ts';
+import type { ListEntry, ListOptions, ListPage } from '../ufs.ts';
 import type { S3Call, S3Connection } from './connection.ts';
 import { badAnswer } from './errors.ts';
 import type { S3UfsOptions } from './options.ts';
@@ -23,13 +23,14 @@ export async function* listS3(
   connection: S3Connection,
   options: S3UfsOptions,
   asked: ListOptions,
-): AsyncGenerator<ListEntry> {
+): AsyncGenerator<ListPage> {
   const { startAfter } = asked;
   let left = asked.limit ?? Number.POSITIVE_INFINITY;
   let last: string | undefined;
   let token: string | undefined;
   while (left > 0) {
     const page = await askPage(connection, { options, asked, token, limit: Math.min(pageEntriesMax, left) });
+    const entries: ListEntry[] = [];
     for (const { name, entry } of mergePage(options, asked.prefix, page)) {
       // A prefix may come on two pages, and once more after a start at it or within it.
       if (entry.kind === 'prefix' && (name === last || isReached(name, startAfter))) continue;
@@ -37,10 +38,10 @@ export async function* listS3(
         throw outOfOrder(options, name, last ?? startAfter ?? '');
       }
       last = name;
-      yield entry;
-      left--;
-      if (left <= 0) return;
+      if (entries.push(entry) === left) break;
     }
+    left -= entries.length;
+    if (entries.length > 0) yield entries;
     if (page.nextToken === undefined) return;
     if (page.nextToken === token) throw badAnswer(options.origin, 'the listing does not go on');
     token = page.nextToken;

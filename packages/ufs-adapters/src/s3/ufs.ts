@@ -13,8 +13,8 @@ import type { RetryBudget } from '../retry-budget.ts';
 import type {
   CallOptions,
   FileStatus,
-  ListEntry,
   ListOptions,
+  ListPage,
   ReadOptions,
   ReceiveOptions,
   Ufs,
@@ -80,7 +80,7 @@ export class S3Ufs implements Ufs {
     throw error;
   }
 
-  list(options: ListOptions): AsyncIterable<ListEntry> {
+  list(options: ListOptions): AsyncIterable<ListPage> {
     return listS3(this.#connection, this.#options, options);
   }
 

@@ -3,7 +3,7 @@
 import { systemClock } from '@alluxio-ts/common/clock';
 import { hasErrorCode } from '@alluxio-ts/common/errors';
 import { MemoryUfs } from '@alluxio-ts/ufs-adapters/memory/memory-ufs';
-import type { FileStatus, ListEntry, ListOptions, ReadOptions, Ufs } from '@alluxio-ts/ufs-adapters/ufs';
+import type { FileStatus, ListOptions, ListPage, ReadOptions, Ufs } from '@alluxio-ts/ufs-adapters/ufs';
 import type { Test } from 'tap';
 
 export interface UfsConformanceOptions {
@@ -267,8 +267,9 @@ function testListing(test: Register, options: UfsConformanceOptions): void {
   test('a listed file has the size, time and version of its status', async (t, ufs) => {
     await ufs.write('dir/file', Buffer.from('bytes'));
     const status = await ufs.stat('dir/file');
-    for await (const entry of ufs.list({ prefix: '' })) {
-      if (entry.kind !== 'file' || !status) throw new Error('a file was expected');
+    for await (const [entry, ...others] of ufs.list({ prefix: '' })) {
+      t.same(others, []);
+      if (entry?.kind !== 'file' || !status) throw new Error('a file was expected');
       const { key, sizeBytes, version, etag } = entry.file;
       t.match(status, { key, sizeBytes, version, etag });
       t.ok(Math.abs(entry.file.modifiedMs - status.modifiedMs) <= 1000);
@@ -307,9 +308,12 @@ export async function collect(body: AsyncIterable<Uint8Array>): Promise<Buffer> 
 }
 
 /** The names in a listing, common prefixes in brackets. */
-export async function keysOf(entries: AsyncIterable<ListEntry>): Promise<string[]> {
+export async function keysOf(pages: AsyncIterable<ListPage>): Promise<string[]> {
   const keys: string[] = [];
-  for await (const entry of entries) keys.push(entry.kind === 'file' ? entry.file.key : `[${entry.key}]`);
+  for await (const page of pages) {
+    if (page.length === 0) throw new Error('a page without entries');
+    keys.push(...page.map((entry) => (entry.kind === 'file' ? entry.file.key : `[${entry.key}]`)));
+  }
   return keys;
 }
 

@@ -8,7 +8,7 @@ import { emptyBody } from '@alluxio-ts/common/body';
 import { hasErrorCode } from '@alluxio-ts/common/errors';
 import type { FileKey } from '@alluxio-ts/common/page';
 import { pageCountOf, pageLengthOf } from '@alluxio-ts/common/page';
-import type { FileStatus, ListEntry, ListOptions } from '@alluxio-ts/ufs-adapters/ufs';
+import type { FileStatus, ListOptions, ListPage } from '@alluxio-ts/ufs-adapters/ufs';
 import { isSameFileKey } from '../file-records/file-record.ts';
 import { hasAnyPage, type RemoveReason } from '../page-store/page-store.ts';
 import { FileReader, type OpenedFile, type ReadParts } from './file-reader.ts';
@@ -103,7 +103,7 @@ export class FileCache {
     return filler.follow(request, begun) ? { status, page: index } : { status };
   }
 
-  list(mount: ServedMount, options: ListOptions): AsyncIterable<ListEntry> {
+  list(mount: ServedMount, options: ListOptions): AsyncIterable<ListPage> {
     return mount.ufs.list(options);
   }
 

@@ -159,7 +159,7 @@ class BatchRun {
 
   /** Reads small files back, of which each has one page: one by one each would cost more than the reading. */
   async #verifyTogether(from: number, end: number): Promise<void> {
-    const { cache, mounts, pageSizeBytes, readersFirst, store } = this.#options;
+    const { mounts, pageSizeBytes, readersFirst, store } = this.#options;
     const found: { readonly index: number; readonly fileKey: FileKey }[] = [];
     let bytes = 0;
     for (const [offset, asked] of this.#batch.files.slice(from, end).entries()) {

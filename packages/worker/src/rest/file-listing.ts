@@ -68,18 +68,20 @@ export async function listFiles(
     ...(page ? { limit: limit + 2 } : {}),
     ...(page?.startAfter === undefined ? {} : { startAfter: directory + page.startAfter }),
   });
-  for await (const entry of listing) {
-    const name = entry.kind === 'prefix' ? entry.key : entry.file.key;
-    if (name === directory) continue;
-    if (entries.length === limit) {
-      if (page) return answerOf(last);
-      throw new AlluxioError(
-        'InvalidArgument',
-        `${path} has more than ${entriesMax} entries; ask for pages with limit and startAfter, or list it through the S3 API`,
-      );
+  for await (const listed of listing) {
+    for (const entry of listed) {
+      const name = entry.kind === 'prefix' ? entry.key : entry.file.key;
+      if (name === directory) continue;
+      if (entries.length === limit) {
+        if (page) return answerOf(last);
+        throw new AlluxioError(
+          'InvalidArgument',
+          `${path} has more than ${entriesMax} entries; ask for pages with limit and startAfter, or list it through the S3 API`,
+        );
+      }
+      entries.push(entry);
+      last = name.slice(directory.length);
     }
-    entries.push(entry);
-    last = name.slice(directory.length);
   }
   const isThere = entries.length > 0 || key === '' || page?.startAfter !== undefined;
   if (isThere) return answerOf(undefined);
@@ -150,8 +152,7 @@ async function hasBelow(
   options: ListingOptions,
   call: Call,
 ): Promise<boolean> {
-  for await (const entry of options.cache.list(mount, { prefix: `${key}/`, limit: 1, signal: call.signal })) {
-    return entry.kind === 'file' || entry.kind === 'prefix';
-  }
+  const listing = options.cache.list(mount, { prefix: `${key}/`, limit: 1, signal: call.signal });
+  for await (const page of listing) return page.length > 0;
   return false;
 }

@@ -96,11 +96,8 @@ async function takeEntries(
     ...(request.delimiter === undefined ? {} : { delimiter: request.delimiter }),
     ...(request.startAfter === undefined ? {} : { startAfter: request.startAfter }),
   });
-  for await (const entry of listing) {
-    if (entries.length === request.keysMax) return { entries, isTruncated: true };
-    entries.push(entry);
-  }
-  return { entries, isTruncated: false };
+  for await (const page of listing) entries.push(...page);
+  return { entries: entries.slice(0, request.keysMax), isTruncated: entries.length > request.keysMax };
 }
 
 function contents(

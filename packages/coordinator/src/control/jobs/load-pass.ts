@@ -8,7 +8,7 @@ import type { Job, JobFailure } from '@alluxio-ts/common/protocol/jobs';
 import type { LoadMode } from '@alluxio-ts/common/protocol/load-batch';
 import { GIB } from '@alluxio-ts/common/units';
 import { LoadDispatcher, type LoadEvents, type LoadTask } from './load-dispatcher.ts';
-import { type LoadItem, loadItemsOf } from './load-source.ts';
+import { type LoadItem, loadPagesOf } from './load-source.ts';
 import { type Chunk, LoadWindow } from './load-window.ts';
 import type { LoadWorkers } from './load-workers.ts';
 import type { MountedPaths } from './mounted-paths.ts';
@@ -118,37 +118,39 @@ export class LoadPass {
     const isFromBegin = source === 0 && after === undefined;
     let whole = isFromBegin && mode !== 'verify' ? new WholeListing(workers) : undefined;
     if (!whole) this.#listed.resolve(undefined);
-    for await (const item of this.#items(signal)) {
-      whole?.add(item);
-      const { chunk: into, isFull } = this.window.add({ ...item, sizeBytes: item.sizeBytes ?? 0 });
-      chunk = into;
-      if (mode !== 'verify') metrics.add('alluxio_distributed_load_job_scanned_total', {}, 1);
-      const { sizeBytes, ufsPath, version } = item;
-      tasks.push({ chunk: into, ufsPath, sizeBytes, version, fromPage: 0, failureCount: 0, strayCount: 0 });
-      // Enough for a whole batch for each worker, as a rule.
-      if (!isFull && tasks.length < job.options.batchSize * Math.max(1, workers.online().length)) continue;
-      dispatcher.add(into, tasks);
-      tasks = [];
-      if (this.window.openFiles > openFilesMax) {
-        whole = undefined;
-        this.#listed.resolve(undefined);
+    for await (const page of this.#pages(signal)) {
+      if (mode !== 'verify') metrics.add('alluxio_distributed_load_job_scanned_total', {}, page.length);
+      for (const item of page) {
+        whole?.add(item);
+        const { chunk: into, isFull } = this.window.add({ ...item, sizeBytes: item.sizeBytes ?? 0 });
+        chunk = into;
+        const { sizeBytes, ufsPath, version } = item;
+        tasks.push({ chunk: into, ufsPath, sizeBytes, version, fromPage: 0, failureCount: 0, strayCount: 0 });
+        // Enough for a whole batch for each worker, as a rule.
+        if (!isFull && tasks.length < job.options.batchSize * Math.max(1, workers.online().length)) continue;
+        dispatcher.add(into, tasks);
+        tasks = [];
+        if (this.window.openFiles > openFilesMax) {
+          whole = undefined;
+          this.#listed.resolve(undefined);
+        }
+        await this.window.whenOpenAtMost(openFilesMax, { signal });
       }
-      await this.window.whenOpenAtMost(openFilesMax, { signal });
     }
     this.#listed.resolve(whole);
     if (chunk) dispatcher.add(chunk, tasks);
   }
 
   /** Goes on with the listing where it broke off, a few times in a row. */
-  async *#items(signal: AbortSignal): AsyncGenerator<LoadItem> {
+  async *#pages(signal: AbortSignal): AsyncGenerator<readonly LoadItem[]> {
     const { clock, job, logger } = this.#options;
     let { cursor } = this.window;
     let failureCount = 0;
     for (;;) {
       try {
-        for await (const item of loadItemsOf(job, cursor, { ...this.#options, signal })) {
-          yield item;
-          cursor = item.cursor;
+        for await (const page of loadPagesOf(job, cursor, { ...this.#options, signal })) {
+          yield page;
+          cursor = page.at(-1)?.cursor ?? cursor;
           failureCount = 0;
         }
         return;

@@ -26,45 +26,52 @@ export interface LoadSourceOptions {
   readonly signal: AbortSignal;
 }
 
-/** No storage lists more at a time. */
-const listPageFilesMax = 1000;
 const indexPieceBytes = MIB;
 const indexLineMaxBytes = 64 * 1024;
 
-/** From the cursor on. Fails with what a storage fails with, with MountNotFound, and with FileNotFound for a path below which nothing is. */
-export async function* loadItemsOf(
+/** From the cursor on, as many at a time as the storage gives. Fails with what a storage fails with, with MountNotFound, and with FileNotFound for a path below which nothing is. */
+export async function* loadPagesOf(
   job: Job,
   cursor: JobCursor,
   options: LoadSourceOptions,
-): AsyncGenerator<LoadItem> {
+): AsyncGenerator<readonly LoadItem[]> {
   const { fileFilterRegex } = job.options;
   const leftOut = fileFilterRegex === undefined ? undefined : compilePattern(fileFilterRegex);
-  const items =
+  const pages =
     job.index === undefined
-      ? listedItems(job.paths, cursor, options)
-      : indexItems(job.index, cursor, options);
-  for await (const item of items) {
-    if (!leftOut?.test(item.ufsPath)) yield item;
+      ? listedPages(job.paths, cursor, options)
+      : indexPages(job.index, cursor, options);
+  for await (const page of pages) {
+    const wanted = leftOut ? page.filter(({ ufsPath }) => !leftOut.test(ufsPath)) : page;
+    if (wanted.length > 0) yield wanted;
   }
 }
 
-async function* listedItems(
+async function* listedPages(
   paths: readonly string[],
   cursor: JobCursor,
   { clock, mounted, signal }: LoadSourceOptions,
-): AsyncGenerator<LoadItem> {
+): AsyncGenerator<readonly LoadItem[]> {
   for (let source = cursor.source; source < paths.length; source++) {
     const path = paths[source] ?? '';
     const place = await mounted.find(path, { signal });
     const after = source === cursor.source ? cursor.after : undefined;
     let isEmpty = after === undefined;
-    for await (const { file, listedAtMs } of timed(filesBelow(place, after, signal), clock)) {
-      isEmpty = false;
-      // A marker of a directory, which has no bytes and no readers.
-      if (file.key.endsWith('/')) continue;
-      const { key, sizeBytes, version } = file;
-      const ufsPath = ufsPathOf(place.uri, key);
-      yield { ufsPath, sizeBytes, version, listedAtMs, cursor: { pass: cursor.pass, source, after: key } };
+    // Nothing of a page was asked for before the page was.
+    let listedAtMs = clock.monotonic();
+    for await (const files of filesBelow(place, after, signal)) {
+      isEmpty &&= files.length === 0;
+      // A marker of a directory has no bytes and no readers.
+      const kept = files.filter(({ key }) => !key.endsWith('/'));
+      const askedAtMs = listedAtMs;
+      yield kept.map(({ key, sizeBytes, version }) => ({
+        ufsPath: ufsPathOf(place.uri, key),
+        sizeBytes,
+        version,
+        listedAtMs: askedAtMs,
+        cursor: { pass: cursor.pass, source, after: key },
+      }));
+      listedAtMs = clock.monotonic();
     }
     if (isEmpty && place.key !== '') {
       throw new AlluxioError(
@@ -75,58 +82,28 @@ async function* listedItems(
   }
 }
 
-/**
- * Says of each file since when its listing cannot be older. Storages list in pages, so what is given now may have been asked for before whoever takes it paused:
- * as many files as a page has at most are taken without a pause, and count as asked for when the ones before them were.
- */
-async function* timed(
-  files: AsyncGenerator<FileStatus>,
-  clock: Clock,
-): AsyncGenerator<{ readonly file: FileStatus; readonly listedAtMs: number }> {
-  let listedAtMs = clock.monotonic();
-  try {
-    for (;;) {
-      const takenAtMs = clock.monotonic();
-      const taken: FileStatus[] = [];
-      while (taken.length < listPageFilesMax) {
-        const step = await files.next();
-        if (step.done) break;
-        taken.push(step.value);
-      }
-      for (const file of taken) yield { file, listedAtMs };
-      if (taken.length < listPageFilesMax) return;
-      listedAtMs = takenAtMs;
-    }
-  } finally {
-    await files.return(undefined);
-  }
-}
-
 /** The file of that name, and what lies below the directory of that name. */
 async function* filesBelow(
   { key, ufs }: MountedPath,
   after: string | undefined,
   signal: AbortSignal,
-): AsyncGenerator<FileStatus> {
+): AsyncGenerator<readonly FileStatus[]> {
   const isFileWanted = key !== '' && !key.endsWith('/') && after === undefined;
   const file = isFileWanted ? await ufs.stat(key, { signal }) : undefined;
-  if (file) yield file;
+  if (file) yield [file];
   const prefix = key === '' || key.endsWith('/') ? key : `${key}/`;
-  for await (const entry of ufs.list({
-    prefix,
-    signal,
-    ...(after === undefined ? {} : { startAfter: after }),
-  })) {
-    if (entry.kind === 'file') yield entry.file;
+  const listing = ufs.list({ prefix, signal, ...(after === undefined ? {} : { startAfter: after }) });
+  for await (const page of listing) {
+    yield page.flatMap((entry) => (entry.kind === 'file' ? [entry.file] : []));
   }
 }
 
 /** One path on each line, of the under storage or of the namespace; empty lines count for nothing. */
-async function* indexItems(
+async function* indexPages(
   index: string,
   cursor: JobCursor,
   { clock, mounted, signal }: LoadSourceOptions,
-): AsyncGenerator<LoadItem> {
+): AsyncGenerator<readonly LoadItem[]> {
   const place = await mounted.find(index, { signal });
   const file = await place.ufs.stat(place.key, { signal });
   if (!file) throw new AlluxioError('FileNotFound', `there is no index file ${index}`);
@@ -136,13 +113,14 @@ async function* indexItems(
     const text = line.text.trim();
     if (text === '') continue;
     const named = await mounted.find(text, { signal });
-    yield {
+    const item: LoadItem = {
       ufsPath: ufsPathOf(named.uri, named.key),
       sizeBytes: undefined,
       version: undefined,
       listedAtMs: clock.monotonic(),
       cursor: { pass: cursor.pass, source: 0, after: String(offset) },
     };
+    yield [item];
   }
 }
 

@@ -8,7 +8,7 @@ import type { Job } from '@alluxio-ts/common/protocol/jobs';
 import { withRetries } from '@alluxio-ts/common/retry';
 import { formatSize } from '@alluxio-ts/common/units';
 import type { LoadPassParts } from './load-pass.ts';
-import { loadItemsOf } from './load-source.ts';
+import { loadPagesOf } from './load-source.ts';
 import type { LoadWorkers } from './load-workers.ts';
 import { WholeListing } from './whole-listing.ts';
 
@@ -48,9 +48,12 @@ async function countOnce(
 ): Promise<WholeListing> {
   signal.throwIfAborted();
   const whole = new WholeListing(workers);
-  for await (const item of loadItemsOf(job, { pass: 'load', source: 0 }, { mounted, clock, signal })) {
-    whole.add(item);
-    if (whole.files % toldEachFiles === 0) onCounted(totalOf(whole, false));
+  let toldFiles = 0;
+  for await (const page of loadPagesOf(job, { pass: 'load', source: 0 }, { mounted, clock, signal })) {
+    for (const item of page) whole.add(item);
+    if (whole.files - toldFiles < toldEachFiles) continue;
+    toldFiles = whole.files;
+    onCounted(totalOf(whole, false));
   }
   return whole;
 }
