@@ -435,6 +435,21 @@ void t.test('pages of a large file come several by one request, each once', asyn
   t.equal((await rig.settle()).freeSlots, 6);
 });
 
+void t.test('where no permit is left a request is for more', async (t) => {
+  const { content, file, origin, ufs } = await startOrigin(t, 3 * mib16 + 7);
+  const rig = new CacheRig({ inner: ufs, slotCount: 6, loadConcurrencyMax: 2 });
+  t.teardown(() => rig.close());
+  const result = await rig.loader.load(batchOf([file], { deadlineMs: 60_000 }), { signal: never });
+  t.match(result, { doneFiles: 1, loadedBytes: content.length, failed: [], unfinished: [] });
+  t.same(
+    origin.ranges.map(([, from, to]) => [from, to]).toSorted(([one = 0], [other = 0]) => one - other),
+    [
+      [0, mib16],
+      [mib16, content.length],
+    ],
+  );
+});
+
 void t.test('what is here already splits a request, and a rate asks for page by page', async (t) => {
   const { content, file, origin, ufs } = await startOrigin(t, 5 * pageSizeBytes);
   const rig = new CacheRig({ inner: ufs });
@@ -512,7 +527,7 @@ void t.test(
 void t.test(
   'a job that is stopped while it gives way in the middle of a request ends by that alone',
   async (t) => {
-    const { file, origin, ufs } = await startOrigin(t, mib16 + pageSizeBytes);
+    const { file, origin, ufs } = await startOrigin(t, 4 * mib16 + pageSizeBytes);
     const rig = new CacheRig({ inner: ufs, loadConcurrencyMax: 1 });
     t.teardown(() => rig.close());
     const open = origin.hold('large', pageSizeBytes + 1000);

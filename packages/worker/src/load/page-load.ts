@@ -45,7 +45,9 @@ export interface LoadedVersion {
 }
 
 /** Pages of so many bytes come by one request, one behind the other: stores give large answers for less than several small ones. */
-const requestMaxBytes = 16 * MIB;
+const requestBytes = 16 * MIB;
+/** Of so many where every permit is taken: no more of them could come side by side. */
+const requestMaxBytes = 64 * MIB;
 
 /** While every slot is taken by others. */
 const slotPauseMs = 20;
@@ -227,9 +229,10 @@ interface PageRun {
 function runEnd(
   { fileKey, seen }: LoadedVersion,
   from: number,
-  { batch, filler, isVerifying, pageSizeBytes, readersFirst, store }: PageLoadOptions,
+  { batch, filler, isVerifying, pageSizeBytes, permits, readersFirst, store }: PageLoadOptions,
 ): number {
-  const pagesMax = Math.floor(requestMaxBytes / pageSizeBytes);
+  const isFull = permits.heldCount >= permits.max;
+  const pagesMax = Math.floor((isFull ? requestMaxBytes : requestBytes) / pageSizeBytes);
   const isAlone = isVerifying || batch.bandwidthBytesPerSecond > 0 || readersFirst.givesWay;
   const end = Math.min(pageCountOf(seen.sizeBytes, pageSizeBytes), isAlone ? 0 : from + pagesMax);
   const isMissing = (index: number): boolean =>
