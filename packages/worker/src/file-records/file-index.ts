@@ -6,8 +6,7 @@
  * Over its bound a file goes that was not asked for lately (CLOCK).
  */
 
-import { hash } from 'node:crypto';
-import type { FileKey } from '@alluxio-ts/common/page';
+import { type FileKey, hashedName } from '@alluxio-ts/common/page';
 import { noRow, RowTable } from '@alluxio-ts/common/row-table';
 import { type FileRecord, isSameFileKey } from './file-record.ts';
 import { decodeTexts, encodeTexts, type StatusTexts, textsMaxBytes } from './status-texts.ts';
@@ -50,10 +49,9 @@ export interface ScopedPath {
   readonly key: string;
 }
 
-/** The first 96 bits of a sha256. */
 interface RecentName {
   readonly scope: number;
-  readonly words: Uint32Array<ArrayBuffer>;
+  readonly name: FileKey;
 }
 
 /** Names that were made last, by their paths: whoever loads a file asks for it four times within milliseconds, and making the name takes longer than all else. */
@@ -66,7 +64,7 @@ export class FileIndex {
   /** Texts that do not fit, by row, the eldest first. */
   readonly #oddTexts = new Map<number, StatusTexts>();
   /** What is looked for. */
-  #sought = new Uint32Array(3);
+  #sought: FileKey = { a: 0, b: 0, c: 0 };
   readonly #recentNames = new Map<string, RecentName>();
   readonly #double = new Float64Array(1);
   readonly #doubleWords = new Uint32Array(this.#double.buffer);
@@ -103,7 +101,9 @@ export class FileIndex {
     if (row === noRow) {
       while (this.#count >= this.#options.filesMax) this.#dropOne();
       row = this.#rows.take();
-      for (let word = 0; word < 3; word++) this.#rows.set(row, hashWord + word, this.#sought[word] ?? 0);
+      this.#rows.set(row, hashWord, this.#sought.a);
+      this.#rows.set(row, hashWord + 1, this.#sought.b);
+      this.#rows.set(row, hashWord + 2, this.#sought.c);
       this.#rows.hashIn(row);
       this.#count++;
     } else {
@@ -149,24 +149,23 @@ export class FileIndex {
 
   #find(path: ScopedPath): number {
     this.#sought = this.#nameOf(path);
-    return this.#rows.find(this.#sought[0] ?? 0, this.#isSought);
+    return this.#rows.find(this.#sought.a, this.#isSought);
   }
 
-  #nameOf({ scope, ufsPath }: ScopedPath): Uint32Array<ArrayBuffer> {
+  #nameOf({ scope, ufsPath }: ScopedPath): FileKey {
     const recent = this.#recentNames.get(ufsPath);
-    if (recent?.scope === scope) return recent.words;
-    const words = nameWordsOf(scope, ufsPath);
+    if (recent?.scope === scope) return recent.name;
+    const name = hashedName(`${scope}\0${ufsPath}`);
     if (this.#recentNames.size >= recentNamesMax) this.#recentNames.clear();
-    this.#recentNames.set(ufsPath, { scope, words });
-    return words;
+    this.#recentNames.set(ufsPath, { scope, name });
+    return name;
   }
 
   readonly #isSought = (row: number): boolean => {
     const chunk = this.#rows.chunkOf(row);
     const at = this.#rows.offsetOf(row) + hashWord;
-    return (
-      chunk[at] === this.#sought[0] && chunk[at + 1] === this.#sought[1] && chunk[at + 2] === this.#sought[2]
-    );
+    const { a, b, c } = this.#sought;
+    return chunk[at] === a && chunk[at + 1] === b && chunk[at + 2] === c;
   };
 
   #fill(row: number, { checkedAtMs, fileKey, status }: FileRecord, loadedFlag: number): void {
@@ -265,17 +264,4 @@ export class FileIndex {
     this.#doubleWords[1] = this.#rows.get(row, word + 1);
     return this.#double[0] ?? 0;
   }
-}
-
-function nameWordsOf(scope: number, ufsPath: string): Uint32Array<ArrayBuffer> {
-  // As a string of bytes: a buffer would cost three times as much, and the garbage collector some more.
-  const digest = hash('sha256', `${scope}\0${ufsPath}`, 'latin1');
-  const words = new Uint32Array(3);
-  for (let word = 0; word < 3; word++) {
-    const at = 4 * word;
-    const low = digest.charCodeAt(at) | (digest.charCodeAt(at + 1) << 8);
-    const high = digest.charCodeAt(at + 2) | (digest.charCodeAt(at + 3) << 8);
-    words[word] = low | (high << 16);
-  }
-  return words;
 }
