@@ -53,6 +53,38 @@ await t.test('what lies below a path is loaded to its owners, each page once', a
   t.ok(rig.batches.every(({ batch }) => batch.files.length <= 200));
 });
 
+await t.test(
+  'a job is not said to have ended before that is saved, so that the same again is another',
+  async (t) => {
+    const rig = await open(t);
+    await rig.write(3, 10);
+    const { control } = rig.start();
+    const { promise: opened, resolve: openGate } = Promise.withResolvers<void>();
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
+    const txn = rig.store.txn.bind(rig.store);
+    rig.store.txn = async (asked, call) => {
+      if (asked.put?.some(({ value }) => value.includes('"state":"SUCCEEDED"'))) {
+        reach();
+        await opened;
+      }
+      return txn(asked, call);
+    };
+    const submit = () => control.submitLoad({ paths: ['/m/dir'], options: defaultLoadOptions });
+    const { job } = await submit();
+    await reached;
+    t.match(await control.list(), [{ state: 'RUNNING', shown: { loadedBytes: 30 } }]);
+    t.match(await submit(), { isNew: false, job: { id: job.id, state: 'RUNNING' } });
+    openGate();
+    await until(async () => (await control.list()).every(isEnded));
+    const again = await submit();
+    t.ok(again.isNew);
+    await control.whenEnded(again.job.id, { signal: AbortSignal.timeout(20_000) });
+    await control.submitFree('/m/dir');
+    await until(async () => (await control.list()).every(isEnded));
+    t.match((await control.list()).at(-1), { kind: 'FREE', state: 'SUCCEEDED' });
+  },
+);
+
 await t.test('a second load fetches nothing', async (t) => {
   const rig = await open(t);
   await rig.write(100, 100);

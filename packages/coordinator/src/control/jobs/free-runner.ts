@@ -45,19 +45,22 @@ export class FreeRunner {
     const { claimed, clock, logger, signal } = this.#options;
     this.#job = { ...this.#job, state: 'RUNNING', startedMs: this.#job.startedMs ?? clock.now() };
     await claimed.save(this.#job, { signal });
+    let outcome: Pick<Job, 'state' | 'failure'>;
     try {
       for (const path of this.#job.paths) {
         const counts = sumOfCounts(this.#job.counts, await this.#free(path));
         this.#job = { ...this.#job, counts, shown: counts };
       }
-      this.#job = { ...this.#job, state: 'SUCCEEDED' };
+      outcome = { state: 'SUCCEEDED' };
     } catch (thrown) {
       signal.throwIfAborted();
       const { code, message } = toAlluxioError(thrown);
-      this.#job = { ...this.#job, state: 'FAILED', failure: { code, message } };
+      outcome = { state: 'FAILED', failure: { code, message } };
     }
-    this.#job = { ...this.#job, endedMs: clock.now() };
-    await claimed.save(this.#job, { signal });
+    const ended: Job = { ...this.#job, ...outcome, endedMs: clock.now() };
+    await claimed.save(ended, { signal });
+    // Not before, as with a load.
+    this.#job = ended;
     logger.info({ jobId: this.#job.id, state: this.#job.state, ...this.#job.shown }, 'job-ended');
   }
 

@@ -74,9 +74,10 @@ export class LoadRunner {
     await saving;
     signal.throwIfAborted();
     await this.#failedFiles.settled();
-    this.#job = { ...this.job, ...outcome, givingWayWorkers: 0, endedMs: clock.now() };
-    this.#pass = undefined;
-    await this.#saveEnd();
+    const ended: Job = { ...this.job, ...outcome, givingWayWorkers: 0, endedMs: clock.now() };
+    await this.#saveEnd(ended);
+    // Not before: whoever sees that it has ended may submit the same again, and is not to be given this one.
+    this.#job = ended;
     logger.info({ jobId: id, state: this.#job.state, ...this.#job.shown }, 'job-ended');
   }
 
@@ -184,11 +185,11 @@ export class LoadRunner {
     }
   }
 
-  async #saveEnd(): Promise<void> {
+  async #saveEnd(ended: Job): Promise<void> {
     const { claimed, clock, logger, signal } = this.#options;
     for (;;) {
       try {
-        await claimed.save(this.#job, { signal });
+        await claimed.save(ended, { signal });
         return;
       } catch (thrown) {
         if (signal.aborted || !hasErrorCode(thrown, 'StateStoreUnavailable')) throw thrown;
