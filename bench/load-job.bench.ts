@@ -104,7 +104,7 @@ async function main({ only, ...asked }: typeof values): Promise<void> {
   const server = await startS3Server(localHost, { capacityBytes: 2 * datasetBytes });
   try {
     await server.createBucket(bucket);
-    await fill(server, plan);
+    await upload(server, plan, (source) => makeDataset(source, plan));
     const took: Took[] = [];
     const tools = only === 'readers' ? [] : [rclone, curl, alluxioLoad(false), alluxioLoad(true)];
     for (let round = 0; round < rounds; round++) {
@@ -119,6 +119,11 @@ async function main({ only, ...asked }: typeof values): Promise<void> {
     }
     if (took.length > 0) process.stdout.write(`${tableOf(took, datasetBytes)}\n`);
     if (only === 'tools') return;
+    await upload(server, plan, (source) => {
+      mkdirSync(join(source, readFolder));
+      for (const reads of [smallReads, largeReads])
+        plan.generator.makeObjects(join(source, readFolder), reads);
+    });
     const felt: (readonly Felt[])[] = [];
     const group = await createOwnCgroup('load-bench', memoryMaxOf(scale));
     if (!group)
@@ -148,13 +153,23 @@ async function main({ only, ...asked }: typeof values): Promise<void> {
   }
 }
 
-/** Bytes that do not repeat within what any tool could keep of them. */
-async function fill(server: S3Server, { dir, generator, largeCount, smallCount }: Plan): Promise<void> {
+/** Brings files that are made in a directory into the bucket. */
+async function upload(
+  server: S3Server,
+  { dir }: Plan,
+  make: (source: string) => Promise<void> | void,
+): Promise<void> {
   const source = join(dir, 'source');
-  mkdirSync(join(source, 'small'), { recursive: true });
-  mkdirSync(join(source, 'large'));
-  mkdirSync(join(source, readFolder));
-  for (const reads of [smallReads, largeReads]) generator.makeObjects(join(source, readFolder), reads);
+  mkdirSync(source);
+  await make(source);
+  const remote = rcloneRemoteOf(server, bucket);
+  await execute('rclone', ['copy', '--transfers', '16', '--s3-no-check-bucket', source, remote]);
+  rmSync(source, { recursive: true });
+}
+
+/** What the tools bring near: bytes that do not repeat within what any tool could keep of them. */
+async function makeDataset(source: string, { largeCount, smallCount }: Plan): Promise<void> {
+  for (const folder of ['small', 'large']) mkdirSync(join(source, folder));
   const bytes = Buffer.alloc(16 * MIB);
   for (let at = 0, state = 1; at < bytes.length; at += 4) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -172,15 +187,6 @@ async function fill(server: S3Server, { dir, generator, largeCount, smallCount }
     }
     await file.close();
   }
-  await execute('rclone', [
-    'copy',
-    '--transfers',
-    '16',
-    '--s3-no-check-bucket',
-    source,
-    rcloneRemoteOf(server, bucket),
-  ]);
-  rmSync(source, { recursive: true });
 }
 
 function nameOf(index: number): string {
