@@ -121,10 +121,28 @@ void t.test('of two directories the other takes the new pages while one hangs', 
   t.ok(countOfOne > 5 && countOfTwo > 5);
   // Opening a pipe that nobody writes to hangs, as a dead disk does.
   const [path = ''] = segmentPaths(dirs[0]);
+  const pathOf = ({ id }: (typeof pages)[number]): string | undefined => {
+    const handle = one.get(id);
+    const place = handle?.native;
+    handle?.release();
+    return place?.path;
+  };
+  const ids = pages.filter((page) => two.has(page.id)).map(({ id }) => id);
+  const hanging = pages.find((page) => pathOf(page) === path)?.id;
+  t.ok(hanging);
+  if (hanging) ids.unshift(hanging);
   renameSync(path, `${path}.aside`);
   execFileSync('mkfifo', [path]);
   const begunMs = performance.now();
-  await Promise.all(pages.map((page) => inspect(both, page).catch(() => undefined)));
+  const [areGood] = await Promise.all([
+    both.verify(ids),
+    ...pages.map((page) => inspect(both, page).catch(() => undefined)),
+  ]);
+  t.same(
+    areGood,
+    ids.map((id) => id !== hanging),
+    'what the other has is verified all the same',
+  );
   t.ok(performance.now() - begunMs < 2 * fast.readTimeoutMs, 'all who wait are told at one deadline');
   t.equal(one.health().state, 'out');
   t.match(cacheDirStats({ dir: dirs[0], capacityBytes: 1, use: { store: one } }), {

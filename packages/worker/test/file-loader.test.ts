@@ -414,40 +414,42 @@ async function startOrigin(t: Test, sizeBytes: number) {
   return { origin, ufs, file, content };
 }
 
+/** What was asked for, in units of so many bytes, by where it begins. */
+function rangesOf({ ranges }: S3Origin, unitBytes = 1): readonly (readonly number[])[] {
+  const asked = ranges.map(([, from, to]) => [from / unitBytes, to / unitBytes]);
+  return asked.toSorted(([one = 0], [other = 0]) => one - other);
+}
+
+/** Loads one object of so many bytes, all of it at once. */
+async function loadLarge(t: Test, sizeBytes: number, options: RigOptions = {}) {
+  const parts = await startOrigin(t, sizeBytes);
+  const rig = new CacheRig({ ...options, inner: parts.ufs, slotCount: 6 });
+  t.teardown(() => rig.close());
+  const result = await rig.loader.load(batchOf([parts.file], { deadlineMs: 60_000 }), { signal: never });
+  t.match(result, { doneFiles: 1, loadedBytes: sizeBytes, failed: [], unfinished: [] });
+  return { ...parts, rig };
+}
+
 const mib16 = 16 * 1024 * KIB;
 
 void t.test('pages of a large file come several by one request, each once', async (t) => {
-  const { content, file, origin, ufs } = await startOrigin(t, 2 * mib16 + pageSizeBytes + 7);
-  const rig = new CacheRig({ inner: ufs, slotCount: 6 });
-  t.teardown(() => rig.close());
-  const result = await rig.loader.load(batchOf([file], { deadlineMs: 60_000 }), { signal: never });
-  t.match(result, { doneFiles: 1, loadedBytes: content.length, failed: [], unfinished: [] });
-  t.same(
-    origin.ranges.map(([, from, to]) => [from, to]).toSorted(([one = 0], [other = 0]) => one - other),
-    [
-      [0, mib16],
-      [mib16, 2 * mib16],
-      [2 * mib16, content.length],
-    ],
-  );
+  const { content, origin, rig } = await loadLarge(t, 2 * mib16 + pageSizeBytes + 7);
+  t.same(rangesOf(origin), [
+    [0, mib16],
+    [mib16, 2 * mib16],
+    [2 * mib16, content.length],
+  ]);
   t.ok(isSame((await rig.read('large')).bytes, content));
   t.equal(origin.ranges.length, 3, 'all of it is here');
   t.equal((await rig.settle()).freeSlots, 6);
 });
 
 void t.test('where no permit is left a request is for more', async (t) => {
-  const { content, file, origin, ufs } = await startOrigin(t, 3 * mib16 + 7);
-  const rig = new CacheRig({ inner: ufs, slotCount: 6, loadConcurrencyMax: 2 });
-  t.teardown(() => rig.close());
-  const result = await rig.loader.load(batchOf([file], { deadlineMs: 60_000 }), { signal: never });
-  t.match(result, { doneFiles: 1, loadedBytes: content.length, failed: [], unfinished: [] });
-  t.same(
-    origin.ranges.map(([, from, to]) => [from, to]).toSorted(([one = 0], [other = 0]) => one - other),
-    [
-      [0, mib16],
-      [mib16, content.length],
-    ],
-  );
+  const { content, origin } = await loadLarge(t, 3 * mib16 + 7, { loadConcurrencyMax: 2 });
+  t.same(rangesOf(origin), [
+    [0, mib16],
+    [mib16, content.length],
+  ]);
 });
 
 void t.test('what is here already splits a request, and a rate asks for page by page', async (t) => {
@@ -458,14 +460,10 @@ void t.test('what is here already splits a request, and a rate asks for page by 
   await rig.filler.idle();
   origin.ranges.length = 0;
   await rig.loader.load(batchOf([file], { deadlineMs: 60_000 }), { signal: never });
-  const ranges = origin.ranges.map(([, from, to]) => [from / pageSizeBytes, to / pageSizeBytes]);
-  t.same(
-    ranges.toSorted(([one = 0], [other = 0]) => one - other),
-    [
-      [0, 2],
-      [3, 5],
-    ],
-  );
+  t.same(rangesOf(origin, pageSizeBytes), [
+    [0, 2],
+    [3, 5],
+  ]);
   await rig.cache.free(rig.file('large'));
   origin.ranges.length = 0;
   const slow = batchOf([file], { deadlineMs: 60_000, bandwidthBytesPerSecond: 10 * content.length });

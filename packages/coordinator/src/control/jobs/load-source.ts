@@ -63,12 +63,11 @@ async function* listedPages(
       isEmpty &&= files.length === 0;
       // A marker of a directory has no bytes and no readers.
       const kept = files.filter(({ key }) => !key.endsWith('/'));
-      const askedAtMs = listedAtMs;
       yield kept.map(({ key, sizeBytes, version }) => ({
         ufsPath: ufsPathOf(place.uri, key),
         sizeBytes,
         version,
-        listedAtMs: askedAtMs,
+        listedAtMs,
         cursor: { pass: cursor.pass, source, after: key },
       }));
       listedAtMs = clock.monotonic();
