@@ -345,3 +345,42 @@ void t.test('a listing is read as S3 writes it', async (t) => {
   }
   t.equal(childText(parseXml('<e a="x>y"><!-- c --><Code>A</Code></e>'), 'Code'), 'A');
 });
+
+void t.test(
+  'an XML document is read whatever way it is written in, and refused where it is none',
+  async (t) => {
+    const document = `<?xml version="1.0"?>
+<s3:Error xmlns:s3='a>b' x="/"><!-- <Code>no</Code> > --><s3:Code >A</s3:Code
+><Empty/><Empty a="1" /><Message-2>1 &lt; <![CDATA[2 </Message-2> ]]>&#38;&#x26; &none;</Message-2></s3:Error>`;
+    const { children, name } = parseXml(document);
+    t.equal(name, 'Error');
+    t.same(
+      children.map((child) => [child.name, child.text, child.children.length]),
+      [
+        ['Code', 'A', 0],
+        ['Empty', '', 0],
+        ['Empty', '', 0],
+        ['Message-2', '1 < 2 </Message-2> && &none;', 0],
+      ],
+    );
+    t.equal(parseXml('<a>'.repeat(16) + '</a>'.repeat(16)).name, 'a');
+    for (const text of [
+      '<a>'.repeat(17) + '</a>'.repeat(17),
+      '<a></b>',
+      '<x:a></y:a>',
+      '<a></a></a>',
+      '<a></>',
+      '<>',
+      '<a',
+      '<a></a',
+      '<a b="></a>',
+      '<?>',
+      '<a><!-></a>',
+      '<a><!-->',
+      '<a><![CDATA[]]</a>',
+      '<!DOCTYPE html><a></a>',
+      '</a>',
+    ])
+      t.throws(() => parseXml(text), { code: 'UfsBadResponse' }, text.slice(0, 40));
+  },
+);
