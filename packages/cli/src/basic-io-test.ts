@@ -5,7 +5,7 @@ import { type Clock, type Random, systemClock, systemRandom } from '@alluxio-ts/
 import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import type { WorkerView } from '@alluxio-ts/common/protocol/coordinator-api';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
-import { formatSize } from '@alluxio-ts/common/units';
+import { formatCount, formatSize } from '@alluxio-ts/common/units';
 import { type JsonFlag, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
 import { ExitStatus, type ProgramOptions, tell } from './context.ts';
@@ -210,7 +210,7 @@ async function tellSummary(context: ProgramOptions, flags: BasicIoFlags, summary
   };
   const outcomes = Object.entries(data.outcomes).map(([name, count]) => `${name} ${count}`);
   const lines = [
-    `Read ${flags.path} for ${round(tookMs / 1000)} s: ${fileCount} files, ${workerCount} workers, ${flags.threads} threads`,
+    `Read ${flags.path} for ${round(tookMs / 1000)} s: ${formatCount(fileCount, 'file')}, ${formatCount(workerCount, 'worker')}, ${formatCount(flags.threads, 'thread')}`,
     `Throughput: ${formatSize(data.bytesPerSecond)}/s (${formatSize(bytes)})`,
     `Requests: ${data.requestsPerSecond}/s (${readCount}, ${failedCount} failed)`,
     `First byte: p50 ${data.firstByteP50Ms} ms, p99 ${data.firstByteP99Ms} ms`,

@@ -2,7 +2,7 @@
 
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import type { FreeResult } from '@alluxio-ts/common/protocol/coordinator-api';
-import { formatSize } from '@alluxio-ts/common/units';
+import { formatCount, formatSize } from '@alluxio-ts/common/units';
 import type { Command } from 'commander';
 import { type JsonFlag, jsonOption, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
@@ -54,7 +54,7 @@ async function format(context: ProgramOptions, flags: JsonFlag): Promise<void> {
 }
 
 function formatFreed({ fileCount, pageCount, freedBytes }: FreeResult): string {
-  return `${fileCount} files, ${pageCount} pages, ${freedBytes} bytes (${formatSize(freedBytes)})`;
+  return `${formatCount(fileCount, 'file')}, ${formatCount(pageCount, 'page')}, ${freedBytes} bytes (${formatSize(freedBytes)})`;
 }
 
 const cacheHelp = `

@@ -1,5 +1,6 @@
 /** What a check found, for people or for programs: `info doctor` and `init validate` tell it in the same form. */
 
+import { formatCount } from '@alluxio-ts/common/units';
 import { type JsonFlag, print } from './answer.ts';
 import { ExitStatus, type ProgramOptions } from './context.ts';
 import { printable } from './printable.ts';
@@ -84,5 +85,5 @@ function fineLine(findings: readonly Finding[]): string {
 
 function sumLine(findings: readonly Finding[]): string {
   const countOf = (wanted: FindingLevel): number => findings.filter(({ level }) => level === wanted).length;
-  return `${countOf('error')} errors, ${countOf('warning')} warnings`;
+  return `${formatCount(countOf('error'), 'error')}, ${formatCount(countOf('warning'), 'warning')}`;
 }

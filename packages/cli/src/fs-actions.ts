@@ -7,7 +7,7 @@ import { systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { hostAndPortOf } from '@alluxio-ts/common/protocol/worker-address';
 import type { FileInfo } from '@alluxio-ts/common/protocol/worker-api';
-import { formatSize } from '@alluxio-ts/common/units';
+import { formatCount, formatSize } from '@alluxio-ts/common/units';
 import { absolutePath } from '@alluxio-ts/common/value-reference';
 import { checkCached, type CheckOptions, reportData, reportText } from './cached-report.ts';
 import { type WorkerConnection, withWorker } from './connections.ts';
@@ -171,7 +171,10 @@ export async function copy(
     await lines.flush();
     await print(context, flags, {
       data: { source: source.mPath, target, fileCount, bytes },
-      text: source.mType === 'directory' ? `Copied ${fileCount} files, ${formatSize(bytes)}\n` : '',
+      text:
+        source.mType === 'directory'
+          ? `Copied ${formatCount(fileCount, 'file')}, ${formatSize(bytes)}\n`
+          : '',
     });
   });
 }

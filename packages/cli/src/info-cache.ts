@@ -7,7 +7,7 @@ import {
   type WorkerView,
 } from '@alluxio-ts/common/protocol/coordinator-api';
 import { hostAndPortOf } from '@alluxio-ts/common/protocol/worker-address';
-import { formatSize } from '@alluxio-ts/common/units';
+import { formatCount, formatSize } from '@alluxio-ts/common/units';
 import type { Command } from 'commander';
 import { type JsonFlag, jsonOption, print } from './answer.ts';
 import { withCoordinator } from './connections.ts';
@@ -114,7 +114,7 @@ function dirData({ reason, scrubbedMs, ...dir }: CacheDirStats): Structured {
 
 function cacheLines(workers: readonly WorkerView[]): readonly string[] {
   const sums = sumOf(workers);
-  const total = `${sums.workerCount} workers: ${usageText(sums)}`;
+  const total = `${formatCount(sums.workerCount, 'worker')}: ${usageText(sums)}`;
   return [...workers.flatMap(workerLines), total];
 }
 
@@ -126,14 +126,14 @@ function workerLines(view: WorkerView): readonly string[] {
     const health = reason === undefined ? state : `${state}: ${reason}`;
     const scrub =
       dir.scrubbedMs === undefined ? '' : `, all checked by ${new Date(dir.scrubbedMs).toISOString()}`;
-    return `    ${path}: ${ofText(usedBytes, capacityBytes)}, ${pageCount} pages in ${segmentCount} segments, ${health}${scrub}`;
+    return `    ${path}: ${ofText(usedBytes, capacityBytes)}, ${formatCount(pageCount, 'page')} in ${formatCount(segmentCount, 'segment')}, ${health}${scrub}`;
   });
   return [`${head}: ${usageText(sumOf([view]))}`, ...dirs];
 }
 
 function usageText({ capacityBytes, hitRatio, pageCount, usedBytes }: CacheSum): string {
   const hits = hitRatio === undefined ? 'nothing read yet' : `hits ${(100 * hitRatio).toFixed(2)}% of bytes`;
-  return `${ofText(usedBytes, capacityBytes)}, ${pageCount} pages, ${hits}`;
+  return `${ofText(usedBytes, capacityBytes)}, ${formatCount(pageCount, 'page')}, ${hits}`;
 }
 
 function ofText(usedBytes: number, capacityBytes: number): string {

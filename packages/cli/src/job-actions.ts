@@ -4,7 +4,7 @@ import type { CoordinatorClient } from '@alluxio-ts/common/client/coordinator-cl
 import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import { jobMessages, jobProgressData, jobProgressText } from '@alluxio-ts/common/job-report';
 import { isEnded, type Job, type JobKind, type JobState, subjectOf } from '@alluxio-ts/common/protocol/jobs';
-import { formatSize } from '@alluxio-ts/common/units';
+import { formatCount, formatSize } from '@alluxio-ts/common/units';
 import { withCoordinator } from './connections.ts';
 import { type JsonFlag, print } from './answer.ts';
 import { ExitStatus, type ProgramOptions, tell } from './context.ts';
@@ -191,7 +191,7 @@ export async function free(context: ProgramOptions, flags: FreeFlags): Promise<v
     }
     const ended = await waitForJob(context, client, job.id);
     const { freedBytes, freedPages, processedFiles } = ended.shown;
-    const text = `Freed ${path}: ${processedFiles} files, ${freedPages} pages, ${freedBytes} bytes (${formatSize(freedBytes)})\n`;
+    const text = `Freed ${path}: ${formatCount(processedFiles, 'file')}, ${formatCount(freedPages, 'page')}, ${freedBytes} bytes (${formatSize(freedBytes)})\n`;
     const data = {
       id: job.id,
       state: ended.state,
@@ -226,7 +226,7 @@ export async function list(context: ProgramOptions, flags: ListFlags): Promise<v
   const header = ['JobId', 'Type', 'State', 'Submitted', 'Done', 'Path'];
   const rows = jobs.map(rowOf).map((job) => {
     const failed = job.failedFiles === 0 ? '' : `, ${job.failedFiles} failed`;
-    const done = `${job.fileCount} files, ${formatSize(job.loadedBytes)}${failed}`;
+    const done = `${formatCount(job.fileCount, 'file')}, ${formatSize(job.loadedBytes)}${failed}`;
     return [job.id, job.kind, job.state, job.submitted, done, printable(job.path)];
   });
   await print(context, flags, {

@@ -1,5 +1,6 @@
 /** `alluxio exec ufsTest`: a storage is opened in this process with the options of a mount, and tried. */
 
+import { formatCount } from '@alluxio-ts/common/units';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { secretMask } from '@alluxio-ts/common/protocol/mount-secrets';
@@ -41,7 +42,7 @@ export async function runUfsTest(context: ProgramOptions, flags: UfsTestFlags): 
   const failedCount = trials.filter(({ level }) => level === 'error').length;
   await print(context, flags, {
     data: { ufsUri, checks: trials.map((trial) => ({ ...trial })) },
-    text: `${ufsUri}: ${trials.length} checks, ${failedCount} failed\n`,
+    text: `${ufsUri}: ${formatCount(trials.length, 'check')}, ${failedCount} failed\n`,
   });
   if (failedCount > 0) throw new ExitStatus(1);
 }

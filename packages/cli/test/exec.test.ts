@@ -79,7 +79,7 @@ t.test('basicIOTest reads for its time, and after the first round from the cache
   const text = await alluxio('exec', 'basicIOTest', '--path', '/data/deep/g', '--seconds', '1');
   t.match(
     text.stdout,
-    /^Read \/data\/deep\/g for [\d.]+ s: 1 files, 1 workers, 4 threads\nThroughput: .*\nRequests: .*, 0 failed\)\nFirst byte: p50 .* ms, p99 .* ms\nHits: .*% of requests \(.*\)\n$/,
+    /^Read \/data\/deep\/g for [\d.]+ s: 1 file, 1 worker, 4 threads\nThroughput: .*\nRequests: .*, 0 failed\)\nFirst byte: p50 .* ms, p99 .* ms\nHits: .*% of requests \(.*\)\n$/,
   );
 });
 

@@ -220,7 +220,7 @@ t.test('what is wrong comes first, what is well is one line, and an error is exi
       'warning  clock: one\\u000ahost: 6.0 s ahead of the coordinator',
       '         → set the clocks by NTP',
       'Fine: port (2)',
-      '0 errors, 1 warnings',
+      '0 errors, 1 warning',
       '',
     ].join('\n'),
   );

@@ -5,7 +5,7 @@
 
 import { definedFields } from './defined-fields.ts';
 import { isEnded, type Job } from './protocol/jobs.ts';
-import { formatSize } from './units.ts';
+import { formatCount, formatSize } from './units.ts';
 
 export interface JobReportOptions {
   /** The path as whoever asks has written it. */
@@ -37,7 +37,7 @@ export function jobProgressText(job: Job, { path, isVerbose, nowMs }: JobReportO
     !options.loadMetadataOnly && `Bytes Loaded: ${formatSize(loadedBytesOf(job))}${total}`,
     !options.loadMetadataOnly && throughput !== undefined && `Throughput: ${formatSize(throughput)}/s`,
     shown.repairedBytes > 0 && `Bytes Fetched Again To Repair: ${formatSize(shown.repairedBytes)}`,
-    job.givingWayWorkers && `Gives Way To Readers: on ${workersText(job.givingWayWorkers)}`,
+    job.givingWayWorkers && `Gives Way To Readers: on ${formatCount(job.givingWayWorkers, 'worker')}`,
     `File Failure rate: ${percentText(shown.failedFiles, shown.scannedFiles)}`,
     `Subtask Failure rate: ${percentText(shown.failedFiles, shown.dispatchedFiles)}`,
     `Files Failed: ${shown.failedFiles}`,
@@ -115,10 +115,6 @@ export function skippedBytesOf({ options, shown }: Job): number {
 function throughputOf(job: Job, elapsedMs: number): number | undefined {
   const seconds = Math.floor(elapsedMs / 1000);
   return seconds === 0 ? undefined : Math.floor(loadedBytesOf(job) / seconds);
-}
-
-function workersText(count: number): string {
-  return count === 1 ? '1 worker' : `${count} workers`;
 }
 
 /** Everything is listed soon, long before it is loaded: only what failed before makes it retrying. */

@@ -64,6 +64,11 @@ function parseWithUnit(text: string, units: Readonly<Record<string, number>>, wa
   return Number(match[1]) * factor;
 }
 
+/** As in `1 file` and `2 files`; the noun in the singular. */
+export function formatCount(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** `0B`, `75.72KB`, `4.00MB`: the form in which Alluxio prints a size (binary units, two decimals). */
 export function formatSize(bytes: number): string {
   const names = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'];

@@ -1,5 +1,6 @@
 /** Runs one load job from where it stands to its end, saves how far it is, and ends it in one of three ways. */
 
+import { formatCount } from '@alluxio-ts/common/units';
 import { AlluxioError, hasErrorCode, toAlluxioError } from '@alluxio-ts/common/errors';
 import { type Job, jobFailuresKept, type JobFailure, noCounts } from '@alluxio-ts/common/protocol/jobs';
 import type { LoadMode } from '@alluxio-ts/common/protocol/load-batch';
@@ -99,10 +100,12 @@ export class LoadRunner {
     const { counts, failures } = this.job;
     const last = failures.at(-1);
     if (counts.failedFiles === 0 || !last) return { state: 'SUCCEEDED' };
-    const files = counts.failedFiles === 1 ? '1 file' : `${counts.failedFiles} files`;
     return {
       state: 'FAILED',
-      failure: { code: last.code, message: `${files} failed, the last one: ${last.message}` },
+      failure: {
+        code: last.code,
+        message: `${formatCount(counts.failedFiles, 'file')} failed, the last one: ${last.message}`,
+      },
     };
   }
 
