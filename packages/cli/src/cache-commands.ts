@@ -53,7 +53,8 @@ async function format(context: ProgramOptions, flags: JsonFlag): Promise<void> {
   await print(context, flags, { data: freed, text: `Formatted the cache: ${formatFreed(freed)}\n` });
 }
 
-function formatFreed({ fileCount, pageCount, freedBytes }: FreeResult): string {
+/** What was dropped, for people. */
+export function formatFreed({ fileCount, pageCount, freedBytes }: FreeResult): string {
   return `${formatCount(fileCount, 'file')}, ${formatCount(pageCount, 'page')}, ${freedBytes} bytes (${formatSize(freedBytes)})`;
 }
 

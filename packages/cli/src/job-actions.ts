@@ -5,6 +5,7 @@ import { AlluxioError, toAlluxioError } from '@alluxio-ts/common/errors';
 import { jobMessages, jobProgressData, jobProgressText } from '@alluxio-ts/common/job-report';
 import { isEnded, type Job, type JobKind, type JobState, subjectOf } from '@alluxio-ts/common/protocol/jobs';
 import { formatCount, formatSize } from '@alluxio-ts/common/units';
+import { formatFreed } from './cache-commands.ts';
 import { withCoordinator } from './connections.ts';
 import { type JsonFlag, print } from './answer.ts';
 import { ExitStatus, type ProgramOptions, tell } from './context.ts';
@@ -191,16 +192,10 @@ export async function free(context: ProgramOptions, flags: FreeFlags): Promise<v
     }
     const ended = await waitForJob(context, client, job.id);
     const { freedBytes, freedPages, processedFiles } = ended.shown;
-    const text = `Freed ${path}: ${formatCount(processedFiles, 'file')}, ${formatCount(freedPages, 'page')}, ${freedBytes} bytes (${formatSize(freedBytes)})\n`;
-    const data = {
-      id: job.id,
-      state: ended.state,
-      fileCount: processedFiles,
-      pageCount: freedPages,
-      freedBytes,
-    };
+    const freed = { fileCount: processedFiles, pageCount: freedPages, freedBytes };
     if (ended.state === 'SUCCEEDED') {
-      await print(context, flags, { data, text });
+      const data = { id: job.id, state: ended.state, ...freed };
+      await print(context, flags, { data, text: `Freed ${path}: ${formatFreed(freed)}\n` });
       return;
     }
     throw new AlluxioError(

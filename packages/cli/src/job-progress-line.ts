@@ -2,7 +2,7 @@
 
 import { clockText, shareDoneOf } from '@alluxio-ts/common/job-report';
 import type { Job } from '@alluxio-ts/common/protocol/jobs';
-import { formatSize } from '@alluxio-ts/common/units';
+import { formatCount, formatSize } from '@alluxio-ts/common/units';
 
 const barChars = 20;
 /** Over how long a rate is taken. */
@@ -29,13 +29,15 @@ export class JobProgressLine {
     const share = shareDoneOf(job);
     const bytes = shown.loadedBytes + shown.heldBytes;
     const ofBytes = total?.isComplete ? ` of ${formatSize(total.bytes)}` : '';
-    const ofFiles = total?.isComplete ? ` of ${total.files}` : '';
+    const files = total?.isComplete
+      ? `${shown.processedFiles} of ${formatCount(total.files, 'file')}`
+      : formatCount(shown.processedFiles, 'file');
     return [
       share === undefined ? undefined : `${barOf(share)} ${String(Math.floor(100 * share)).padStart(3)}%`,
       state === 'RUNNING' ? undefined : state.toLowerCase(),
       `${formatSize(bytes)}${ofBytes}`,
       `${formatSize(this.#bytesPerSecond())}/s`,
-      `${shown.processedFiles}${ofFiles} files`,
+      files,
       job.givingWayWorkers ? 'gives way to readers' : undefined,
       shown.failedFiles === 0 ? undefined : `${shown.failedFiles} failed`,
       this.#leftText(share),

@@ -1,10 +1,10 @@
 /** `alluxio exec ufsTest`: a storage is opened in this process with the options of a mount, and tried. */
 
-import { formatCount } from '@alluxio-ts/common/units';
 import { systemClock, systemRandom } from '@alluxio-ts/common/clock';
 import { AlluxioError } from '@alluxio-ts/common/errors';
 import { secretMask } from '@alluxio-ts/common/protocol/mount-secrets';
 import { parseMountUri } from '@alluxio-ts/common/ufs-path';
+import { formatCount } from '@alluxio-ts/common/units';
 import { tryUfs, type UfsTrial } from '@alluxio-ts/ufs-adapters/try-ufs';
 import { createUfsRegistry } from '@alluxio-ts/ufs-adapters/ufs-registry';
 import { type JsonFlag, print } from './answer.ts';

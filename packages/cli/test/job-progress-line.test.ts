@@ -48,5 +48,7 @@ await t.test('without a total there is no bar and no time left; verifying is sai
   line.add(job, 0);
   line.add(job, 1000);
   t.equal(line.text(job), '5.00MB  0B/s  5 files');
+  const { total: __, ...first } = jobOf(1);
+  t.equal(line.text(first), '1.00MB  0B/s  1 file');
   t.match(line.text(jobOf(5, { state: 'VERIFYING' })), /5% {2}verifying {2}/);
 });

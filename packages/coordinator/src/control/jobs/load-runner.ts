@@ -1,9 +1,9 @@
 /** Runs one load job from where it stands to its end, saves how far it is, and ends it in one of three ways. */
 
-import { formatCount } from '@alluxio-ts/common/units';
 import { AlluxioError, hasErrorCode, toAlluxioError } from '@alluxio-ts/common/errors';
 import { type Job, jobFailuresKept, type JobFailure, noCounts } from '@alluxio-ts/common/protocol/jobs';
 import type { LoadMode } from '@alluxio-ts/common/protocol/load-batch';
+import { formatCount } from '@alluxio-ts/common/units';
 import { FailedFiles } from './failed-files.ts';
 import type { ClaimedJob } from './job-store.ts';
 import { LoadPass, type LoadPassParts } from './load-pass.ts';
